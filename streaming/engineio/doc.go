@@ -1,0 +1,18 @@
+// Package engineio is a server of the Engine.IO protocol, revision 4: the
+// layer below Socket.IO that turns HTTP long-polling and WebSocket into one
+// ordered, two-way, heart-beaten stream of messages.
+//
+// The package knows nothing of Socket.IO, of Caddy, or of any event. A
+// [Server] answers HTTP requests, a [Session] is one client, and a [Listener]
+// hears what the client says. What goes out is a [Message]: its wire bytes are
+// built once and never change, so the same message can wait in the queues of
+// any number of sessions.
+//
+// A session owns no writer goroutine. Its outbound queue is bounded in bytes;
+// when it becomes non-empty the session is handed to a small set of flush
+// workers, and a worker writes all that is pending at once.
+//
+// The specification is the document "Engine.IO protocol", revision 4, of the
+// Socket.IO project. Where it leaves room, the Node.js implementation is what
+// clients are used to, and what this package does too.
+package engineio

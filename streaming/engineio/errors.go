@@ -1,0 +1,102 @@
+package engineio
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// ErrorCode is a code of the Engine.IO server, as clients know it from the
+// body of a refused request.
+type ErrorCode int
+
+// The codes of the Node.js implementation of Engine.IO.
+const (
+	CodeUnknownTransport   ErrorCode = 0
+	CodeUnknownSID         ErrorCode = 1
+	CodeBadHandshakeMethod ErrorCode = 2
+	CodeBadRequest         ErrorCode = 3
+	CodeForbidden          ErrorCode = 4
+	CodeUnsupportedVersion ErrorCode = 5
+)
+
+// Message is the text that goes with the code.
+func (c ErrorCode) Message() string {
+	switch c {
+	case CodeUnknownTransport:
+		return "Transport unknown"
+	case CodeUnknownSID:
+		return "Session ID unknown"
+	case CodeBadHandshakeMethod:
+		return "Bad handshake method"
+	case CodeForbidden:
+		return "Forbidden"
+	case CodeUnsupportedVersion:
+		return "Unsupported protocol version"
+	default:
+		return "Bad request"
+	}
+}
+
+// RequestError is a request that was refused. The response has been written
+// when a caller sees it: it is there to be logged.
+type RequestError struct {
+	// Status is the HTTP status of the response.
+	Status int
+	// Code is the Engine.IO code in the body, or -1 when the refusal is not
+	// one of the protocol.
+	Code ErrorCode
+	// Reason says what was wrong, for the log.
+	Reason string
+	// retryAfter, when not zero, is sent as the Retry-After header.
+	retryAfter time.Duration
+}
+
+func (e *RequestError) Error() string {
+	return fmt.Sprintf("request refused with status %d: %s", e.Status, e.Reason)
+}
+
+// codeNone marks refusals that the protocol has no code for.
+const codeNone ErrorCode = -1
+
+func refuse(code ErrorCode, reason string) *RequestError {
+	status := http.StatusBadRequest
+	if code == CodeForbidden {
+		status = http.StatusForbidden
+	}
+	return &RequestError{Status: status, Code: code, Reason: reason}
+}
+
+func refuseStatus(status int, reason string) *RequestError {
+	return &RequestError{Status: status, Code: codeNone, Reason: reason}
+}
+
+// WriteError answers a request the way the Node.js implementation refuses
+// one: a JSON body of the code and its message.
+func WriteError(w http.ResponseWriter, status int, code ErrorCode) {
+	body, _ := json.Marshal(struct {
+		Code    ErrorCode `json:"code"`
+		Message string    `json:"message"`
+	}{code, code.Message()})
+	header := w.Header()
+	header.Set("Content-Type", "application/json")
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	header.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+}
+
+// write sends the refusal to the client.
+func (e *RequestError) write(w http.ResponseWriter) {
+	if e.retryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(e.retryAfter/time.Second)))
+	}
+	if e.Code != codeNone {
+		WriteError(w, e.Status, e.Code)
+		return
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(e.Status)
+}

@@ -1,0 +1,275 @@
+package engineio
+
+import (
+	"log/slog"
+	"net"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// flusher is the set of workers that write to WebSocket clients. A session is
+// in its list at most once, however much is pending for it, and a worker
+// writes all of that at once.
+//
+// There are as many workers as processors. A worker that waits for a slow
+// client is missing from them, so when sessions wait and none has been taken
+// for stuckAfter, as many workers again are added; those leave when the list
+// is empty.
+type flusher struct {
+	logger *slog.Logger
+	// clock is the server's.
+	clock func() int64
+
+	mu         sync.Mutex
+	work       sync.Cond
+	head, tail *Session
+	taken      uint64 // sessions taken from the list, ever
+	workers    int
+	idle       int
+	closed     bool
+
+	watching  bool
+	seenTaken uint64 // taken, when the watch last looked
+}
+
+// stuckAfter is how long sessions wait before workers are added.
+const stuckAfter = 2 * time.Millisecond
+
+// flushChunk is how many bytes a worker joins before it writes them; larger
+// messages are written as they are.
+const flushChunk = 64 << 10
+
+var flushBuffers = sync.Pool{New: func() any {
+	b := make([]byte, 0, flushChunk)
+	return &b
+}}
+
+func newFlusher(clock func() int64, logger *slog.Logger) *flusher {
+	f := &flusher{clock: clock, logger: logger}
+	f.work.L = &f.mu
+	return f
+}
+
+// push hands over a chain of n sessions, linked by nextReady.
+func (f *flusher) push(head, tail *Session, n int) {
+	tail.nextReady = nil
+	f.mu.Lock()
+	if f.head == nil {
+		f.head = head
+	} else {
+		f.tail.nextReady = head
+	}
+	f.tail = tail
+
+	wake := min(n, f.idle)
+	for range wake {
+		f.work.Signal()
+	}
+	for f.workers < runtime.GOMAXPROCS(0) && wake < n {
+		f.workers++
+		wake++
+		go f.run()
+	}
+	if wake < n && !f.watching {
+		f.watching, f.seenTaken = true, f.taken
+		time.AfterFunc(stuckAfter, f.watch)
+	}
+	f.mu.Unlock()
+}
+
+// watch adds workers when those there are make no progress.
+func (f *flusher) watch() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.head == nil {
+		f.watching = false
+		return
+	}
+	if f.taken == f.seenTaken {
+		for range max(f.workers, 1) {
+			f.workers++
+			go f.run()
+		}
+	}
+	f.seenTaken = f.taken
+	time.AfterFunc(stuckAfter, f.watch)
+}
+
+// run is a worker.
+func (f *flusher) run() {
+	buffer := flushBuffers.Get().(*[]byte)
+	defer flushBuffers.Put(buffer)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for {
+		for f.head == nil {
+			if f.closed || f.workers > runtime.GOMAXPROCS(0) {
+				f.workers--
+				return
+			}
+			f.idle++
+			f.work.Wait()
+			f.idle--
+		}
+		s := f.head
+		f.head = s.nextReady
+		if f.head == nil {
+			f.tail = nil
+		}
+		f.taken++
+		f.mu.Unlock()
+		again := f.flush(s, *buffer)
+		if again {
+			f.push(s, s, 1)
+		}
+		f.mu.Lock()
+	}
+}
+
+// flush writes what is pending for one session.
+func (f *flusher) flush(s *Session, buffer []byte) (again bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			f.logger.Error("panic while writing to a client", "panic", r, "stack", string(debug.Stack()))
+			s.abort(ReasonTransportError)
+			again = false
+		}
+	}()
+	return s.flush(buffer, f.clock())
+}
+
+// close makes the workers leave once the list is empty.
+func (f *flusher) close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed = true
+	f.work.Broadcast()
+}
+
+// flush writes what is pending to the WebSocket. It reports whether more has
+// come in the meantime; the session is then to be queued again.
+func (s *Session) flush(buffer []byte, now int64) (again bool) {
+	s.mu.Lock()
+	if s.state == stateClosed || s.pending.empty() {
+		s.flushing = false
+		s.mu.Unlock()
+		return false
+	}
+	list, bytes := s.pending.take()
+	s.inFlight = bytes
+	conn := s.conn
+	s.armWriteDeadlineLocked(now)
+	s.mu.Unlock()
+
+	err := writeMessages(conn, list.messages, buffer)
+	list.release()
+	if err != nil {
+		// flushing stays true: nobody is to write to this connection again.
+		s.abort(ReasonTransportError)
+		return false
+	}
+
+	s.mu.Lock()
+	s.inFlight = 0
+	again = !s.pending.empty()
+	s.flushing = again
+	closed, peerClosed := s.state == stateClosing && !again, s.peerClosed
+	if closed {
+		s.state = stateClosed
+	}
+	s.mu.Unlock()
+	if closed {
+		// The close frame is out. The reader goes on until the client has
+		// said its own, and closes the connection.
+		grace := closeGrace
+		if peerClosed {
+			grace = 0
+		}
+		_ = conn.SetReadDeadline(time.Now().Add(grace))
+	}
+	return again
+}
+
+// armWriteDeadlineLocked sets the write deadline when less than the write
+// timeout is left of it: once for many writes.
+func (s *Session) armWriteDeadlineLocked(now int64) {
+	timeout := int64(s.options.WriteTimeout)
+	if s.writeDeadline-now < timeout {
+		s.writeDeadline = now + timeout + timeout/2
+		_ = s.conn.SetWriteDeadline(s.server.started.Add(time.Duration(s.writeDeadline)))
+	}
+}
+
+// writeMessages writes the frames of the messages, joining small ones.
+func writeMessages(conn net.Conn, messages []*Message, buffer []byte) error {
+	if len(messages) == 1 {
+		_, err := conn.Write(messages[0].wire)
+		return err
+	}
+	buffer = buffer[:0]
+	for _, m := range messages {
+		if len(buffer)+len(m.wire) > cap(buffer) {
+			if len(buffer) > 0 {
+				if _, err := conn.Write(buffer); err != nil {
+					return err
+				}
+				buffer = buffer[:0]
+			}
+			if len(m.wire) > cap(buffer) {
+				if _, err := conn.Write(m.wire); err != nil {
+					return err
+				}
+				continue
+			}
+		}
+		buffer = append(buffer, m.wire...)
+	}
+	if len(buffer) == 0 {
+		return nil
+	}
+	_, err := conn.Write(buffer)
+	return err
+}
+
+// Burst sends to many sessions and hands those that became ready to the flush
+// workers in one go. Its zero value is ready to use by one goroutine; call
+// Flush at the end.
+type Burst struct {
+	server     *Server
+	head, tail *Session
+	n          int
+}
+
+// burstSize bounds how many sessions wait for the end of a burst.
+const burstSize = 128
+
+// Send queues a message like [Session.Send].
+func (b *Burst) Send(s *Session, m *Message) bool {
+	ready, ok := s.enqueue(m)
+	if ready {
+		if b.server != nil && b.server != s.server {
+			b.Flush()
+		}
+		b.server = s.server
+		if b.head == nil {
+			b.head = s
+		} else {
+			b.tail.nextReady = s
+		}
+		b.tail = s
+		if b.n++; b.n == burstSize {
+			b.Flush()
+		}
+	}
+	return ok
+}
+
+// Flush makes the flush workers begin with what was sent.
+func (b *Burst) Flush() {
+	if b.head != nil {
+		b.server.flusher.push(b.head, b.tail, b.n)
+	}
+	*b = Burst{}
+}

@@ -1,0 +1,259 @@
+package engineio
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/gobwas/ws"
+)
+
+// frameReader reads WebSocket messages from a client. See sections 5 and 7 of
+// RFC 6455. It holds a small buffer while the client is silent and borrows a
+// large one while there is more to read than fits.
+type frameReader struct {
+	conn  net.Conn
+	limit int64
+
+	buffer     []byte
+	begin, end int
+	small      [smallReadBuffer]byte
+	borrowed   *[]byte
+	// full is true when the last read filled the buffer.
+	full bool
+
+	// message is what has come of a fragmented message.
+	message   []byte
+	messageOp ws.OpCode
+}
+
+const (
+	smallReadBuffer = 512
+	largeReadBuffer = 16 << 10
+	// eagerAllocation bounds what is allocated on a client's word for the
+	// length of a frame.
+	eagerAllocation = 64 << 10
+)
+
+var readBuffers = sync.Pool{New: func() any {
+	b := make([]byte, largeReadBuffer)
+	return &b
+}}
+
+// frameError is a violation of the WebSocket protocol or of the size limit.
+type frameError struct {
+	code   ws.StatusCode
+	reason Reason
+	text   string
+}
+
+func (e *frameError) Error() string { return e.text }
+
+var (
+	errTooLarge    = &frameError{ws.StatusMessageTooBig, ReasonTooLarge, "message over the limit"}
+	errInvalidUTF8 = &frameError{ws.StatusInvalidFramePayloadData, ReasonParseError, "text that is not UTF-8"}
+)
+
+// errNegativeLength is a 64-bit length with its most significant bit set.
+var errNegativeLength = ws.ProtocolError("frame length out of range")
+
+// newFrameReader returns a reader that begins with the bytes that were read
+// from the connection before.
+func newFrameReader(conn net.Conn, limit int64, before []byte) *frameReader {
+	f := &frameReader{conn: conn, limit: limit}
+	f.buffer = f.small[:]
+	if len(before) > len(f.buffer) {
+		f.buffer = before
+		f.end = len(before)
+	} else {
+		f.end = copy(f.buffer, before)
+	}
+	return f
+}
+
+// next returns the next message or control frame. The caller owns data.
+// Fragments are put together; a control frame between them comes first.
+func (f *frameReader) next() (op ws.OpCode, data []byte, err error) {
+	for {
+		header, err := f.header()
+		if err != nil {
+			return 0, nil, err
+		}
+		if header.OpCode.IsControl() {
+			data, err := f.payload(nil, header)
+			return header.OpCode, data, err
+		}
+		if header.Length > f.limit-int64(len(f.message)) {
+			return 0, nil, errTooLarge
+		}
+		if header.OpCode != ws.OpContinuation {
+			f.messageOp = header.OpCode
+		}
+		f.message, err = f.payload(f.message, header)
+		if err != nil {
+			return 0, nil, err
+		}
+		if !header.Fin {
+			continue
+		}
+		data, f.message = f.message, nil
+		if f.messageOp == ws.OpText && !utf8.Valid(data) {
+			return 0, nil, errInvalidUTF8
+		}
+		return f.messageOp, data, nil
+	}
+}
+
+// header reads and checks the header of a frame.
+func (f *frameReader) header() (ws.Header, error) {
+	if err := f.require(2); err != nil {
+		return ws.Header{}, err
+	}
+	first, second := f.buffer[f.begin], f.buffer[f.begin+1]
+	h := ws.Header{
+		Fin:    first&0x80 != 0,
+		Rsv:    first >> 4 & 0x07,
+		OpCode: ws.OpCode(first & 0x0f),
+		Masked: second&0x80 != 0,
+		Length: int64(second & 0x7f),
+	}
+	extended := 0
+	switch h.Length {
+	case 126:
+		extended = 2
+	case 127:
+		extended = 8
+	}
+	size := 2 + extended
+	if h.Masked {
+		size += len(h.Mask)
+	}
+	if err := f.require(size); err != nil {
+		return ws.Header{}, err
+	}
+	raw := f.buffer[f.begin+2 : f.begin+size]
+	switch extended {
+	case 2:
+		h.Length = int64(binary.BigEndian.Uint16(raw))
+	case 8:
+		h.Length = int64(binary.BigEndian.Uint64(raw)) //nolint:gosec // a negative length is refused by check
+	}
+	if h.Masked {
+		copy(h.Mask[:], raw[extended:])
+	}
+	f.begin += size
+	return h, f.check(h)
+}
+
+func (f *frameReader) check(h ws.Header) error {
+	state := ws.StateServerSide
+	if f.message != nil {
+		state |= ws.StateFragmented
+	}
+	err := ws.CheckHeader(h, state)
+	if err == nil && h.Length < 0 {
+		err = errNegativeLength
+	}
+	if err != nil {
+		return &frameError{ws.StatusProtocolError, ReasonTransportError, err.Error()}
+	}
+	return nil
+}
+
+// payload appends the unmasked payload of a frame to dst.
+func (f *frameReader) payload(dst []byte, h ws.Header) ([]byte, error) {
+	start, length := len(dst), int(h.Length)
+	if dst == nil {
+		dst = make([]byte, 0, min(length, eagerAllocation))
+	}
+	for missing := length; missing > 0; {
+		if f.begin < f.end {
+			n := min(missing, f.end-f.begin)
+			dst = append(dst, f.buffer[f.begin:f.begin+n]...)
+			f.begin += n
+			missing -= n
+			continue
+		}
+		if missing <= largeReadBuffer/2 {
+			if err := f.fill(); err != nil {
+				return nil, unexpected(err)
+			}
+			continue
+		}
+		dst = slices.Grow(dst, min(missing, max(len(dst), eagerAllocation)))
+		n, err := f.conn.Read(dst[len(dst):min(cap(dst), len(dst)+missing)])
+		dst = dst[:len(dst)+n]
+		missing -= n
+		if err != nil && missing > 0 {
+			return nil, unexpected(err)
+		}
+	}
+	if h.Masked {
+		ws.Cipher(dst[start:], h.Mask, 0)
+	}
+	return dst, nil
+}
+
+func unexpected(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// require makes at least n bytes available in the buffer.
+func (f *frameReader) require(n int) error {
+	for f.end-f.begin < n {
+		if err := f.fill(); err != nil {
+			if f.end > f.begin {
+				return unexpected(err)
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// fill reads once. The buffer is the small one unless the last read filled
+// it, so that a silent connection costs little.
+func (f *frameReader) fill() error {
+	if f.full && f.borrowed == nil {
+		f.borrow()
+	} else if f.begin == f.end && !f.full {
+		f.giveBack()
+	}
+	if f.begin > 0 {
+		f.end = copy(f.buffer, f.buffer[f.begin:f.end])
+		f.begin = 0
+	}
+	n, err := f.conn.Read(f.buffer[f.end:])
+	f.end += n
+	f.full = f.end == len(f.buffer)
+	if n > 0 {
+		return nil
+	}
+	if err == nil {
+		err = io.ErrNoProgress
+	}
+	return err
+}
+
+func (f *frameReader) borrow() {
+	f.borrowed = readBuffers.Get().(*[]byte)
+	f.end = copy(*f.borrowed, f.buffer[f.begin:f.end])
+	f.begin = 0
+	f.buffer = *f.borrowed
+}
+
+func (f *frameReader) giveBack() {
+	if f.borrowed != nil {
+		readBuffers.Put(f.borrowed)
+		f.borrowed = nil
+	}
+	f.buffer = f.small[:]
+	f.begin, f.end = 0, 0
+}

@@ -1,0 +1,99 @@
+package engineio
+
+// heartbeat is the state of a session's heartbeat: the server sends a ping,
+// the client answers with a pong. See "Heartbeat" in the Engine.IO protocol.
+// Times are by the server's clock.
+type heartbeat struct {
+	// pingAt is when the last ping was due, or when the session began.
+	pingAt int64
+	// waiting is true once a ping was sent.
+	waiting bool
+}
+
+var pingPacket = newPacket(packetPing, "")
+
+// startHeartbeat schedules the first ping.
+func (s *Session) startHeartbeat(now int64) {
+	s.mu.Lock()
+	s.heartbeat.pingAt = now
+	s.mu.Unlock()
+	s.pongAt.Store(now)
+	s.server.wheel.schedule(s, now+int64(s.options.PingInterval))
+}
+
+// onDeadline is called by the wheel.
+func (s *Session) onDeadline(now int64) {
+	s.mu.Lock()
+	if s.state != stateOpen {
+		s.mu.Unlock()
+		// No poll came to be told of the end.
+		s.terminate(ReasonForcedClose, packetClose)
+		return
+	}
+	next, expired, ping := s.beatLocked(now)
+	s.mu.Unlock()
+
+	if expired {
+		s.abort(ReasonPingTimeout)
+		return
+	}
+	if ping {
+		s.Send(pingPacket)
+	}
+	s.server.wheel.schedule(s, next)
+	if !s.isOpen() {
+		// It ended in between, and forgot a deadline that was not there yet.
+		s.rescheduleEnd()
+	}
+}
+
+// rescheduleEnd puts right the deadline of a session that is no longer open.
+func (s *Session) rescheduleEnd() {
+	s.mu.Lock()
+	closing := s.state == stateClosing && s.conn == nil
+	s.mu.Unlock()
+	if closing {
+		s.server.wheel.schedule(s, s.server.clock()+int64(min(s.options.PingTimeout, maxPollGrace)))
+	} else {
+		s.server.wheel.stop(s)
+	}
+}
+
+// beatLocked decides what the heartbeat needs now: whether the client is lost,
+// whether a ping is due, and when to look again.
+func (s *Session) beatLocked(now int64) (next int64, expired, ping bool) {
+	interval, timeout := int64(s.options.PingInterval), int64(s.options.PingTimeout)
+	h := &s.heartbeat
+	if h.waiting && s.pongAt.Load() < h.pingAt {
+		deadline := h.pingAt + timeout
+		if now < deadline {
+			return min(deadline, now+interval), false, false
+		}
+		if s.stalled.Load() {
+			return now + timeout, false, false
+		}
+		return 0, true, false
+	}
+	due := s.pongAt.Load() + interval
+	if now < due {
+		return due, false, false
+	}
+	h.pingAt, h.waiting = due, true
+	return min(due+timeout, due+interval), false, true
+}
+
+// isLost reports whether the client has missed its heartbeat, though the
+// wheel has not come round to it yet.
+func (s *Session) isLost(now int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.heartbeat
+	pingAt := h.pingAt
+	if !h.waiting || s.pongAt.Load() >= h.pingAt {
+		pingAt = s.pongAt.Load() + int64(s.options.PingInterval)
+	}
+	return s.state == stateOpen && !s.stalled.Load() && now >= pingAt+int64(s.options.PingTimeout)
+}
+
+// onPong notes an answered ping.
+func (s *Session) onPong() { s.pongAt.Store(s.server.clock()) }

@@ -1,0 +1,81 @@
+package engineio
+
+import (
+	"net/http"
+	"slices"
+	"time"
+)
+
+// Transport is the name of a transport, as in the query of a request.
+type Transport string
+
+// The transports this server speaks.
+const (
+	Polling   Transport = "polling"
+	WebSocket Transport = "websocket"
+)
+
+// Options are the settings of a server. The zero value of each field means
+// its default. A session keeps the options that were in force when it began.
+type Options struct {
+	// Transports that a client may use. Default: both.
+	Transports []Transport
+	// DisableUpgrades keeps long-polling sessions on long-polling.
+	DisableUpgrades bool
+	// PingInterval is the time between the pong of one heartbeat and the
+	// ping of the next. Default: 25 s.
+	PingInterval time.Duration
+	// PingTimeout is how long a client may take to answer a ping.
+	// Default: 20 s.
+	PingTimeout time.Duration
+	// UpgradeTimeout is how long an upgrade may take from the request for
+	// the new transport to its end. Default: 10 s.
+	UpgradeTimeout time.Duration
+	// MaxPayload is the largest message, and the largest body of a POST,
+	// that is accepted, in bytes. Default: 1,000,000.
+	MaxPayload int64
+	// SendBuffer is how many bytes may wait for one client before it is cut
+	// off. Default: 4,000,000. A single message may be larger: it is
+	// accepted when nothing else waits.
+	SendBuffer int
+	// WriteTimeout is how long one write to a client may take. The deadline
+	// is armed once for several writes, so a stuck write ends after
+	// WriteTimeout to 1.5 times WriteTimeout. Default: 10 s.
+	WriteTimeout time.Duration
+	// MaxSessions bounds the number of open sessions; further handshakes are
+	// answered 503. Zero means no bound.
+	MaxSessions int
+	// Cookie, when not nil, makes a cookie that carries the session ID with
+	// the answer to a handshake. Default: none.
+	Cookie func(handshake *http.Request, sid string) *http.Cookie
+}
+
+func (o Options) withDefaults() *Options {
+	setDefault(&o.PingInterval, 25*time.Second)
+	setDefault(&o.PingTimeout, 20*time.Second)
+	setDefault(&o.UpgradeTimeout, 10*time.Second)
+	setDefault(&o.MaxPayload, 1_000_000)
+	setDefault(&o.SendBuffer, 4_000_000)
+	setDefault(&o.WriteTimeout, 10*time.Second)
+	if len(o.Transports) == 0 {
+		o.Transports = []Transport{Polling, WebSocket}
+	}
+	return &o
+}
+
+func setDefault[T int | int64 | time.Duration](field *T, value T) {
+	if *field == 0 {
+		*field = value
+	}
+}
+
+// allows reports whether clients may use the transport.
+func (o *Options) allows(t Transport) bool { return slices.Contains(o.Transports, t) }
+
+// upgrades lists what a session on the transport may upgrade to.
+func (o *Options) upgrades(from Transport) []Transport {
+	if from == Polling && !o.DisableUpgrades && o.allows(WebSocket) {
+		return []Transport{WebSocket}
+	}
+	return []Transport{}
+}

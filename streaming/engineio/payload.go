@@ -1,0 +1,87 @@
+package engineio
+
+import (
+	"bytes"
+	"encoding/base64"
+	"iter"
+	"unicode/utf8"
+)
+
+// separator stands between the packets of a long-polling payload. See
+// "HTTP long-polling" in the Engine.IO protocol.
+const separator = 0x1e
+
+// binaryPrefix marks a base64-encoded binary message in a payload.
+const binaryPrefix = 'b'
+
+// decodePayload yields the packets of a long-polling request body in order.
+// It stops after the first malformed packet, which it yields with ok false.
+// The packets alias body, except for binary ones, which are decoded.
+func decodePayload(body []byte) iter.Seq2[packet, bool] {
+	return func(yield func(packet, bool) bool) {
+		if !utf8.Valid(body) {
+			yield(packet{}, false)
+			return
+		}
+		for {
+			encoded, rest, more := bytes.Cut(body, []byte{separator})
+			p, ok := decodePayloadPacket(encoded)
+			if !yield(p, ok) || !ok || !more {
+				return
+			}
+			body = rest
+		}
+	}
+}
+
+func decodePayloadPacket(encoded []byte) (packet, bool) {
+	if len(encoded) == 0 || encoded[0] != binaryPrefix {
+		return decodeText(encoded)
+	}
+	data, ok := decodeBase64(encoded[1:])
+	return packet{kind: packetMessage, data: data, binary: true}, ok
+}
+
+// decodeBase64 accepts the standard alphabet with or without padding, as
+// clients send both.
+func decodeBase64(encoded []byte) ([]byte, bool) {
+	encoded = bytes.TrimRight(encoded, "=")
+	data := make([]byte, base64.RawStdEncoding.DecodedLen(len(encoded)))
+	n, err := base64.RawStdEncoding.Decode(data, encoded)
+	return data[:n], err == nil
+}
+
+// appendPayload appends the long-polling form of the messages to dst, with
+// separators between them and before them when dst is not empty.
+func appendPayload(dst []byte, messages []*Message) []byte {
+	for _, m := range messages {
+		for packet := range m.packets() {
+			if len(dst) > 0 {
+				dst = append(dst, separator)
+			}
+			if packet.binary {
+				dst = append(dst, binaryPrefix)
+				dst = base64.StdEncoding.AppendEncode(dst, packet.data)
+			} else {
+				dst = append(dst, packet.data...)
+			}
+		}
+	}
+	return dst
+}
+
+// payloadSize is the number of bytes appendPayload needs for the messages.
+func payloadSize(messages []*Message) int {
+	size := 0
+	for _, m := range messages {
+		for packet := range m.packets() {
+			size++
+			if packet.binary {
+				size += 1 + base64.StdEncoding.EncodedLen(len(packet.data))
+			} else {
+				size += len(packet.data)
+			}
+		}
+	}
+	return size
+}

@@ -1,0 +1,297 @@
+package engineio
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// pollState is the long-polling side of a session, guarded by its mutex. See
+// "HTTP long-polling" in the Engine.IO protocol.
+type pollState struct {
+	// active is true while a GET waits or is being answered.
+	active bool
+	// wake tells the waiting GET to look again.
+	wake chan struct{}
+	// end is the packet that answers a poll once the session is over.
+	end packetType
+	// posting is true while a POST is being handled.
+	posting bool
+	// stopBody makes reading the body of the current POST fail.
+	stopBody func()
+}
+
+// upgradePollInterval is how long a poll is held while an upgrade is under
+// way: the client needs its polls to end so that it can change over.
+const upgradePollInterval = 100 * time.Millisecond
+
+func (p *pollState) wakeUp() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (p *pollState) abortBody() {
+	if p.stopBody != nil {
+		p.stopBody()
+	}
+}
+
+// beginPoll registers a GET. A second one while one is pending is a protocol
+// error that ends both and the session.
+func (s *Session) beginPoll() *RequestError {
+	s.mu.Lock()
+	switch {
+	case s.state == stateClosed:
+		s.mu.Unlock()
+		return refuse(CodeUnknownSID, "the session is over")
+	case s.transport != Polling:
+		s.mu.Unlock()
+		return refuse(CodeBadRequest, "poll on a session that was upgraded")
+	case s.poll.active:
+		s.mu.Unlock()
+		s.abort(ReasonTransportError)
+		return refuse(CodeBadRequest, "a poll is pending already")
+	}
+	s.poll.active = true
+	if s.poll.wake == nil {
+		s.poll.wake = make(chan struct{}, 1)
+	}
+	select {
+	case <-s.poll.wake:
+	default:
+	}
+	s.mu.Unlock()
+	return nil
+}
+
+// errAbandoned is a poll or a POST whose client went away.
+var errAbandoned = errors.New("the client went away")
+
+// servePoll answers a registered GET as soon as there is something to say.
+func (s *Session) servePoll(w http.ResponseWriter, r *http.Request, maxHold time.Duration) error {
+	rc := http.NewResponseController(w)
+	// A poll is silent for as long as a ping interval, by design.
+	_ = rc.SetWriteDeadline(time.Time{})
+
+	noop, err := s.awaitPoll(r.Context(), maxHold)
+	if err != nil {
+		s.abort(ReasonTransportError)
+		s.endPoll(0)
+		return err
+	}
+
+	s.mu.Lock()
+	list, bytes := s.pending.take()
+	s.inFlight = bytes
+	var messages []*Message
+	if list != nil {
+		messages = list.messages
+	}
+	var last packetType
+	switch {
+	case s.transport != Polling:
+		// What is pending goes over the new transport.
+		s.pending, s.inFlight = queue{list: list, bytes: bytes}, 0
+		list, messages, last = nil, nil, packetNoop
+	case s.state != stateOpen && list == nil:
+		// Only a poll of its own tells of the end: a client that is told in
+		// one response would look at the end first, and lose the rest.
+		last = s.poll.end
+	case noop && list == nil:
+		last = packetNoop
+	}
+	timeout := s.options.WriteTimeout
+	s.mu.Unlock()
+
+	payload := appendPayload(make([]byte, 0, payloadSize(messages)+1), messages)
+	if last != 0 {
+		payload = append(payload, byte(last))
+	}
+	if len(messages) > 0 && !slices.ContainsFunc(messages, func(m *Message) bool { return !m.incompressible }) {
+		w.Header().Set("Cache-Control", "no-store, no-transform")
+	} else {
+		w.Header().Set("Cache-Control", "no-store")
+	}
+	if list != nil {
+		list.release()
+	}
+	err = writePoll(w, rc, payload, timeout)
+	if err != nil {
+		s.abort(ReasonTransportError)
+	}
+	s.endPoll(last)
+	return err
+}
+
+// awaitPoll waits until a poll can be answered. noop is true when the poll is
+// to end though there is nothing to send.
+func (s *Session) awaitPoll(ctx context.Context, maxHold time.Duration) (noop bool, err error) {
+	var hold <-chan time.Time
+	if maxHold > 0 {
+		timer := time.NewTimer(maxHold)
+		defer timer.Stop()
+		hold = timer.C
+	}
+	var upgrading <-chan time.Time
+	for {
+		s.mu.Lock()
+		done := s.state != stateOpen || s.transport != Polling || !s.pending.empty()
+		if !done && s.upgrade != nil && s.upgrade.probed {
+			if s.upgrade.freePoll {
+				s.upgrade.freePoll = false
+				done, noop = true, true
+			} else if upgrading == nil {
+				upgrading = time.After(upgradePollInterval)
+			}
+		}
+		wake := s.poll.wake
+		s.mu.Unlock()
+		if done {
+			return noop, nil
+		}
+		select {
+		case <-wake:
+		case <-hold:
+			return true, nil
+		case <-upgrading:
+			return true, nil
+		case <-ctx.Done():
+			return false, errAbandoned
+		}
+	}
+}
+
+// endPoll unregisters a GET. last is the packet it was ended with, if any.
+func (s *Session) endPoll(last packetType) {
+	s.mu.Lock()
+	s.poll.active = false
+	s.inFlight = 0
+	over := s.state == stateClosing && s.conn == nil && last != 0
+	ready := s.readyLocked()
+	s.mu.Unlock()
+	if over {
+		s.terminate(s.reason, last)
+	}
+	if ready {
+		s.server.flusher.push(s, s, 1)
+	}
+}
+
+// writePoll writes the response of a poll.
+func writePoll(w http.ResponseWriter, rc *http.ResponseController, payload []byte, timeout time.Duration) error {
+	header := w.Header()
+	header.Set("Content-Type", "text/plain; charset=UTF-8")
+	header.Set("Content-Length", strconv.Itoa(len(payload)))
+	_ = rc.SetWriteDeadline(time.Now().Add(timeout))
+	defer func() { _ = rc.SetWriteDeadline(time.Time{}) }()
+	if _, err := w.Write(payload); err != nil {
+		return err
+	}
+	if err := rc.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	return nil
+}
+
+// servePost handles the messages of a POST.
+func (s *Session) servePost(w http.ResponseWriter, r *http.Request) *RequestError {
+	rc := http.NewResponseController(w)
+	s.mu.Lock()
+	switch {
+	case s.state == stateClosed:
+		s.mu.Unlock()
+		return refuse(CodeUnknownSID, "the session is over")
+	case s.transport != Polling:
+		s.mu.Unlock()
+		return refuse(CodeBadRequest, "post on a session that was upgraded")
+	case s.poll.posting:
+		s.mu.Unlock()
+		s.abort(ReasonTransportError)
+		return refuse(CodeBadRequest, "a post is pending already")
+	}
+	s.poll.posting = true
+	s.poll.stopBody = func() { _ = rc.SetReadDeadline(time.Unix(1, 0)) }
+	s.mu.Unlock()
+
+	body, refusal := s.readBody(w, r)
+	s.mu.Lock()
+	s.poll.stopBody = nil
+	s.mu.Unlock()
+	if refusal == nil {
+		refusal = s.handlePayload(body)
+	}
+
+	s.mu.Lock()
+	s.poll.posting = false
+	s.mu.Unlock()
+	if refusal != nil {
+		return refusal
+	}
+	header := w.Header()
+	// text/html, as the reference has it: some user agents offer a
+	// text/plain answer for download.
+	header.Set("Content-Type", "text/html")
+	header.Set("Cache-Control", "no-store")
+	header.Set("Content-Length", "2")
+	_, _ = io.WriteString(w, "ok")
+	return nil
+}
+
+// readBody reads a POST's body, all of it or none.
+func (s *Session) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *RequestError) {
+	if r.Header.Get("Content-Type") == "application/octet-stream" {
+		s.abort(ReasonTransportError)
+		return nil, refuse(CodeBadRequest, "binary body, which revision 4 of the protocol has not")
+	}
+	limit := s.options.MaxPayload
+	if r.ContentLength > limit {
+		s.abort(ReasonTooLarge)
+		w.Header().Set("Connection", "close")
+		return nil, refuseStatus(http.StatusRequestEntityTooLarge, "body over the limit of "+strconv.FormatInt(limit, 10)+" bytes")
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		s.abort(ReasonTooLarge)
+		return nil, refuseStatus(http.StatusRequestEntityTooLarge, "body over the limit of "+strconv.FormatInt(limit, 10)+" bytes")
+	}
+	if err != nil {
+		s.abort(ReasonTransportError)
+		return nil, refuse(CodeBadRequest, "the body ended early: "+err.Error())
+	}
+	return body, nil
+}
+
+// handlePayload handles the packets of a POST in order.
+func (s *Session) handlePayload(body []byte) *RequestError {
+	for p, ok := range decodePayload(body) {
+		if !ok {
+			s.abort(ReasonParseError)
+			return refuse(CodeBadRequest, "malformed payload")
+		}
+		if p.kind != packetClose && !s.isOpen() {
+			continue
+		}
+		switch p.kind {
+		case packetMessage:
+			if err := s.receive(p.data, p.binary); err != nil {
+				s.Close(ReasonParseError)
+				return nil
+			}
+		case packetPong:
+			s.onPong()
+		case packetPing:
+			s.abort(ReasonTransportError)
+			return refuse(CodeBadRequest, "ping from the client")
+		case packetClose:
+			s.terminate(ReasonTransportClose, packetNoop)
+			return nil
+		}
+	}
+	return nil
+}

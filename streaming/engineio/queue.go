@@ -1,0 +1,69 @@
+package engineio
+
+import (
+	"slices"
+	"sync"
+)
+
+// queue is what waits for one client, in order. An empty queue holds no
+// memory: the list comes from a pool and goes back to it.
+type queue struct {
+	list  *messageList
+	bytes int
+}
+
+// messageList is a list of messages that is used again and again.
+type messageList struct{ messages []*Message }
+
+// maxPooledList is the largest list, in messages, that is kept for reuse.
+const maxPooledList = 1024
+
+var messageLists = sync.Pool{New: func() any { return &messageList{messages: make([]*Message, 0, 8)} }}
+
+func (q *queue) empty() bool { return q.list == nil }
+
+func (q *queue) push(m *Message) {
+	if q.list == nil {
+		q.list = messageLists.Get().(*messageList)
+	}
+	q.list.messages = append(q.list.messages, m)
+	q.bytes += len(m.wire)
+}
+
+// take empties the queue. The caller gives the list back with release.
+func (q *queue) take() (list *messageList, bytes int) {
+	list, bytes = q.list, q.bytes
+	q.list, q.bytes = nil, 0
+	return list, bytes
+}
+
+func (q *queue) clear() {
+	if list, _ := q.take(); list != nil {
+		list.release()
+	}
+}
+
+// dropVolatile removes the volatile messages.
+func (q *queue) dropVolatile() {
+	if q.list == nil {
+		return
+	}
+	q.list.messages = slices.DeleteFunc(q.list.messages, func(m *Message) bool {
+		if m.volatile {
+			q.bytes -= len(m.wire)
+		}
+		return m.volatile
+	})
+	if len(q.list.messages) == 0 {
+		q.clear()
+	}
+}
+
+// release gives the list back to the pool.
+func (l *messageList) release() {
+	clear(l.messages)
+	l.messages = l.messages[:0]
+	if cap(l.messages) <= maxPooledList {
+		messageLists.Put(l)
+	}
+}

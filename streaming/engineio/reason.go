@@ -1,0 +1,25 @@
+package engineio
+
+// Reason says why a session ended.
+type Reason string
+
+// The reasons of the Node.js implementation, which services match on, and two
+// that only this server has.
+const (
+	// ReasonPingTimeout is a client that did not answer a ping in time.
+	ReasonPingTimeout Reason = "ping timeout"
+	// ReasonParseError is a packet that could not be decoded.
+	ReasonParseError Reason = "parse error"
+	// ReasonTransportError is a failed read, write or request.
+	ReasonTransportError Reason = "transport error"
+	// ReasonTransportClose is a connection that the client closed.
+	ReasonTransportClose Reason = "transport close"
+	// ReasonForcedClose is a session that the server closed.
+	ReasonForcedClose Reason = "forced close"
+	// ReasonSlowClient is a client whose queue was full.
+	ReasonSlowClient Reason = "slow client"
+	// ReasonTooLarge is a message or a request over the limit.
+	ReasonTooLarge Reason = "message too large"
+	// ReasonShutdown is a server that is going down.
+	ReasonShutdown Reason = "server shutting down"
+)

@@ -1,0 +1,314 @@
+package engineio
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+)
+
+// Accept is called for each new session before anything is read from it. It
+// returns who listens, and does nothing with the session yet.
+type Accept func(*Session) Listener
+
+// Inbound is what the HTTP server in front knows of a request.
+type Inbound struct {
+	// RemoteAddr is the client's IP address without a port, by that server's
+	// rules for trusted proxies. Default: the address of the connection.
+	RemoteAddr string
+	// MaxHold, when positive, is how long a poll may be held: less than the
+	// write timeout of that server.
+	MaxHold time.Duration
+}
+
+// Server is an Engine.IO server. Use [New]; end it with Close.
+type Server struct {
+	options atomic.Pointer[Options]
+	accept  Accept
+	logger  *slog.Logger
+
+	started time.Time
+	table   *table
+	flusher *flusher
+	wheel   wheel
+	// open counts the sessions in stateOpen, alive also those whose client
+	// has still to be told of the end.
+	open     atomic.Int64
+	alive    atomic.Int64
+	stopping atomic.Bool
+}
+
+// New returns a server. logger may be nil.
+func New(options Options, accept Accept, logger *slog.Logger) *Server {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{accept: accept, logger: logger, started: time.Now(), table: newTable()}
+	s.SetOptions(options)
+	s.flusher = newFlusher(s.clock, logger)
+	s.wheel.clock = s.clock
+	s.wheel.fire = func(session *Session, now int64) {
+		defer s.recoverPanic("panic in a heartbeat", session)
+		session.onDeadline(now)
+	}
+	return s
+}
+
+// SetOptions changes the options for sessions that begin from now on.
+func (s *Server) SetOptions(options Options) { s.options.Store(options.withDefaults()) }
+
+// Sessions is the number of open sessions.
+func (s *Server) Sessions() int { return int(s.open.Load()) }
+
+// clock is the time since the server was made, in nanoseconds.
+func (s *Server) clock() int64 { return int64(time.Since(s.started)) }
+
+// Close refuses new sessions and closes those there are, each after its
+// queue. It does not wait for them.
+func (s *Server) Close(reason Reason) {
+	s.stopping.Store(true)
+	for session := range s.table.all() {
+		session.Close(reason)
+	}
+	s.flusher.close()
+}
+
+// Shutdown closes the server like Close and waits until all clients have been
+// told, or until ctx ends; its error is that of ctx.
+func (s *Server) Shutdown(ctx context.Context, reason Reason) error {
+	s.Close(reason)
+	const interval = 5 * time.Millisecond
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for s.alive.Load() > 0 {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// forget removes a session from what requests and the wheel can find.
+func (s *Server) forget(session *Session) {
+	s.table.remove(session)
+	s.wheel.stop(session)
+}
+
+// recoverPanic, deferred, keeps a panic from ending the process: it logs it
+// and ends the session it came from.
+func (s *Server) recoverPanic(message string, session *Session) {
+	if r := recover(); r != nil {
+		s.logger.Error(message, "panic", r, "stack", string(debug.Stack()))
+		session.abort(ReasonTransportError)
+	}
+}
+
+// ServeHTTP handles a request of the protocol and writes the response. The
+// error, if there is one, is for the log: a *[RequestError] when the request
+// was refused.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
+	if refusal := s.serve(w, r); refusal != nil {
+		if refusal.Status != http.StatusSwitchingProtocols {
+			refusal.write(w)
+		}
+		return refusal
+	}
+	return nil
+}
+
+// serve checks the request in the order of the Node.js implementation, so
+// that a request with several faults gets the same answer.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) *RequestError {
+	options := s.options.Load()
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return refuse(CodeBadRequest, "malformed query: "+err.Error())
+	}
+	transport := Transport(query.Get("transport"))
+	if !options.allows(transport) {
+		return refuse(CodeUnknownTransport, "transport "+boundedQuote(string(transport))+" is unknown or off")
+	}
+	upgrading := transport == WebSocket && isWebSocketRequest(r)
+	if sid := query.Get("sid"); sid != "" {
+		return s.serveSession(w, r, sid, transport, upgrading)
+	}
+	switch {
+	case r.Method != http.MethodGet:
+		return refuse(CodeBadHandshakeMethod, "handshake with method "+r.Method)
+	case transport == WebSocket && !upgrading:
+		return refuse(CodeBadRequest, "websocket transport without a websocket request")
+	case query.Get("EIO") != "4":
+		return refuse(CodeUnsupportedVersion, "protocol revision "+boundedQuote(query.Get("EIO")))
+	case s.stopping.Load():
+		refusal := refuseStatus(http.StatusServiceUnavailable, "the server is going down")
+		refusal.retryAfter = retryAfter
+		return refusal
+	}
+	if upgrading {
+		if refusal := checkWebSocketRequest(r); refusal != nil {
+			return refusal
+		}
+	}
+	if open := s.open.Add(1); options.MaxSessions > 0 && open > int64(options.MaxSessions) {
+		s.open.Add(-1)
+		refusal := refuseStatus(http.StatusServiceUnavailable, "the limit of connections is reached")
+		refusal.retryAfter = retryAfter
+		return refusal
+	}
+	return s.handshake(w, r, query, options, transport)
+}
+
+// retryAfter is what a client is told that comes while there is no room.
+const retryAfter = 5 * time.Second
+
+// boundedQuote makes a client's text fit for a log line.
+func boundedQuote(text string) string {
+	const most = 32
+	if len(text) > most {
+		text = text[:most] + "…"
+	}
+	quoted, _ := json.Marshal(text)
+	return string(quoted)
+}
+
+// serveSession handles a request that names a session.
+func (s *Server) serveSession(w http.ResponseWriter, r *http.Request, sid string, transport Transport, upgrading bool) *RequestError {
+	session := s.table.get(sid)
+	if session == nil {
+		return refuse(CodeUnknownSID, "no session of that ID")
+	}
+	if session.isLost(s.clock()) {
+		session.abort(ReasonPingTimeout)
+		return refuse(CodeUnknownSID, "the session has missed its heartbeat")
+	}
+	switch {
+	case upgrading:
+		if refusal := checkWebSocketRequest(r); refusal != nil {
+			return refusal
+		}
+		return session.serveUpgrade(w, r)
+	case transport != Polling:
+		return refuse(CodeBadRequest, "websocket transport without a websocket request")
+	}
+	switch r.Method {
+	case http.MethodGet:
+		if refusal := session.beginPoll(); refusal != nil {
+			return refusal
+		}
+		s.servePoll(session, w, r)
+		return nil
+	case http.MethodPost:
+		return session.servePost(w, r)
+	default:
+		return refuse(CodeBadRequest, "method "+r.Method+" on a session")
+	}
+}
+
+func (s *Server) servePoll(session *Session, w http.ResponseWriter, r *http.Request) {
+	if err := session.servePoll(w, r, inboundOf(r).MaxHold); err != nil {
+		s.logger.Debug("poll failed", "error", err, "remote", session.handshake.RemoteAddr)
+	}
+}
+
+// handshake makes a session. Its place in the number of open sessions is
+// taken already.
+func (s *Server) handshake(w http.ResponseWriter, r *http.Request, query url.Values, options *Options, transport Transport) *RequestError {
+	session := &Session{
+		id:        newSessionID(),
+		server:    s,
+		options:   options,
+		transport: transport,
+		handshake: &Handshake{
+			Header:     r.Header.Clone(),
+			Query:      query,
+			URL:        r.URL.RequestURI(),
+			RemoteAddr: inboundOf(r).RemoteAddr,
+			Secure:     r.TLS != nil,
+			Time:       time.Now(),
+		},
+	}
+	if options.Cookie != nil {
+		http.SetCookie(w, options.Cookie(r, session.id))
+	}
+	if transport == WebSocket {
+		conn, before, refusal := acceptWebSocket(w, r)
+		if refusal != nil {
+			s.open.Add(-1)
+			return refusal
+		}
+		reader := newFrameReader(conn, options.MaxPayload, before)
+		session.conn = conn
+		s.begin(session)
+		go session.readWebSocket(reader)
+		return nil
+	}
+	s.begin(session)
+	if refusal := session.beginPoll(); refusal != nil {
+		return refusal
+	}
+	s.servePoll(session, w, r)
+	return nil
+}
+
+// begin brings a session to life: the open packet is queued first, then
+// everything that listens is attached, and only then can anything be read or
+// written.
+func (s *Server) begin(session *Session) {
+	s.alive.Add(1)
+	session.pending.push(session.openPacket())
+	session.listener = s.accept(session)
+	s.table.put(session)
+	session.startHeartbeat(s.clock())
+
+	session.mu.Lock()
+	ready := session.readyLocked()
+	session.mu.Unlock()
+	if ready {
+		s.flusher.push(session, session, 1)
+	}
+	if s.stopping.Load() {
+		session.Close(ReasonShutdown)
+	}
+}
+
+// openPacket is the handshake. See "Handshake" in the Engine.IO protocol.
+func (s *Session) openPacket() *Message {
+	data, _ := json.Marshal(struct {
+		SID          string      `json:"sid"`
+		Upgrades     []Transport `json:"upgrades"`
+		PingInterval int64       `json:"pingInterval"`
+		PingTimeout  int64       `json:"pingTimeout"`
+		MaxPayload   int64       `json:"maxPayload"`
+	}{s.id, s.options.upgrades(s.transport), s.options.PingInterval.Milliseconds(), s.options.PingTimeout.Milliseconds(), s.options.MaxPayload})
+	return newPacket(packetOpen, string(data))
+}
+
+// sessionIDBytes is the entropy of a session ID: 144 bits.
+const sessionIDBytes = 18
+
+func newSessionID() string {
+	var b [sessionIDBytes]byte
+	_, _ = rand.Read(b[:])
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+func inboundOf(r *http.Request) Inbound {
+	in, _ := r.Context().Value(contextKey{}).(Inbound)
+	if in.RemoteAddr == "" {
+		if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+			in.RemoteAddr = host
+		} else {
+			in.RemoteAddr = r.RemoteAddr
+		}
+	}
+	return in
+}

@@ -1,0 +1,298 @@
+package engineio
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+// Listener hears what one session's client says. Message and Close are called
+// by the goroutine that reads from the client and must not wait for it.
+type Listener interface {
+	// Message is one message; the listener owns data. Calls never overlap.
+	// An error means that the message makes no sense: the session is closed
+	// with ReasonParseError.
+	Message(data []byte, binary bool) error
+	// Close says that the session is over. It is called exactly once.
+	Close(reason Reason)
+}
+
+// Handshake is what a session's first request told.
+type Handshake struct {
+	// Header holds the headers, names in canonical form.
+	Header http.Header
+	// Query holds the query parameters.
+	Query url.Values
+	// URL is the request target as it was sent.
+	URL string
+	// RemoteAddr is the client's IP address, without a port.
+	RemoteAddr string
+	// Secure is true when the request came over TLS.
+	Secure bool
+	// Time is when the request came.
+	Time time.Time
+}
+
+// state is how far a session is in its life.
+type state uint8
+
+const (
+	stateOpen state = iota
+	// stateClosing sessions accept nothing more; what is queued is still
+	// on its way out.
+	stateClosing
+	stateClosed
+)
+
+// closeGrace is how long a client may take to answer a WebSocket close frame
+// before its connection is closed all the same.
+const closeGrace = 5 * time.Second
+
+// maxPollGrace bounds how long a closed long-polling session waits for the
+// poll that would tell its client.
+const maxPollGrace = 30 * time.Second
+
+// Session is one client's Engine.IO connection. All methods may be called
+// from any goroutine.
+type Session struct {
+	id        string
+	server    *Server
+	options   *Options
+	handshake *Handshake
+	listener  Listener
+
+	// receiving serialises calls of listener.Message.
+	receiving sync.Mutex
+	// stalled is true while listener.Message waits: a client whose messages
+	// nobody takes is not to blame for a late pong.
+	stalled atomic.Bool
+	// pongAt is when the last pong came, by the server's clock.
+	pongAt atomic.Int64
+
+	mu        sync.Mutex
+	state     state
+	transport Transport
+	reason    Reason
+	pending   queue
+	// inFlight is how many bytes a writer has taken and not yet written.
+	inFlight int
+	// flushing is true from the moment a WebSocket session is handed to the
+	// flush workers until nothing is pending.
+	flushing bool
+	conn     net.Conn
+	// peerClosed is true once the client's close frame has come.
+	peerClosed bool
+	// writeDeadline is what conn's write deadline is set to, by the server's
+	// clock.
+	writeDeadline int64
+
+	poll    pollState
+	upgrade *upgrade
+
+	heartbeat heartbeat
+	timer     wheelTimer // guarded by the wheel
+	nextReady *Session   // guarded by the flusher
+}
+
+// ID is the session's ID. Whoever knows it can take the session over: it must
+// not be shown to others or written to a log.
+func (s *Session) ID() string { return s.id }
+
+// Handshake returns what the first request told. It must not be changed.
+func (s *Session) Handshake() *Handshake { return s.handshake }
+
+// Transport is what the session is on now.
+func (s *Session) Transport() Transport {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.transport
+}
+
+// QueuedBytes is how many bytes wait to be written to the client.
+func (s *Session) QueuedBytes() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pending.bytes + s.inFlight
+}
+
+// Send queues a message. It reports false when the message will not be sent:
+// the session is over, the message is volatile and the client does not keep
+// up, or the queue is full, which ends the session. Send never waits.
+func (s *Session) Send(m *Message) bool {
+	ready, ok := s.enqueue(m)
+	if ready {
+		s.server.flusher.push(s, s, 1)
+	}
+	return ok
+}
+
+// enqueue adds a message to the queue. ready is true when the caller must
+// hand the session to the flusher.
+func (s *Session) enqueue(m *Message) (ready, ok bool) {
+	s.mu.Lock()
+	if s.state != stateOpen || m.volatile && s.behindLocked() {
+		s.mu.Unlock()
+		return false, false
+	}
+	if waiting := s.pending.bytes + s.inFlight; waiting > 0 && waiting+len(m.wire) > s.options.SendBuffer {
+		s.pending.dropVolatile()
+		if waiting = s.pending.bytes + s.inFlight; waiting > 0 && waiting+len(m.wire) > s.options.SendBuffer {
+			s.mu.Unlock()
+			s.abort(ReasonSlowClient)
+			return false, false
+		}
+	}
+	s.pending.push(m)
+	ready = s.readyLocked()
+	s.mu.Unlock()
+	return ready, true
+}
+
+// volatileBacklog is how many bytes may wait for a client that is being
+// written to before volatile messages to it are dropped.
+const volatileBacklog = 16 << 10
+
+// behindLocked reports whether the client does not keep up.
+func (s *Session) behindLocked() bool {
+	return s.pending.bytes > volatileBacklog
+}
+
+// readyLocked makes pending messages go out: it wakes a waiting poll, or
+// reports that the session is to be handed to the flusher.
+func (s *Session) readyLocked() bool {
+	if s.poll.active {
+		s.poll.wakeUp()
+		return false
+	}
+	if s.conn == nil || s.flushing || s.pending.empty() {
+		return false
+	}
+	s.flushing = true
+	return true
+}
+
+// Close ends the session from the server's side. What is queued is still
+// written, within the write timeout; then a WebSocket is closed, or the
+// pending or next poll is answered with a close packet.
+func (s *Session) Close(reason Reason) {
+	s.shut(reason, ws.StatusNoStatusRcvd)
+}
+
+// shut closes the session after its queue, telling a WebSocket client code.
+func (s *Session) shut(reason Reason, code ws.StatusCode) {
+	s.mu.Lock()
+	if s.state != stateOpen {
+		s.mu.Unlock()
+		return
+	}
+	s.state = stateClosing
+	s.reason = reason
+	if s.conn != nil {
+		s.pending.push(newCloseFrame(code))
+	} else {
+		s.poll.end = packetClose
+	}
+	ready := s.readyLocked()
+	s.poll.abortBody()
+	upgrade, onWebSocket := s.upgradeLocked(), s.conn != nil
+	s.mu.Unlock()
+
+	if onWebSocket {
+		s.server.forget(s)
+	} else {
+		s.server.wheel.schedule(s, s.server.clock()+int64(min(s.options.PingTimeout, maxPollGrace)))
+	}
+	if ready {
+		s.server.flusher.push(s, s, 1)
+	}
+	if upgrade != nil {
+		upgrade.cancel()
+	}
+	s.tellClosed(reason)
+}
+
+// abort ends the session at once: what is queued is dropped, the connection
+// is closed without ceremony, a pending poll is answered with a close packet.
+func (s *Session) abort(reason Reason) { s.terminate(reason, packetClose) }
+
+// terminate is abort with a choice of the packet that ends a pending poll.
+func (s *Session) terminate(reason Reason, pollEnd packetType) {
+	s.mu.Lock()
+	was := s.state
+	if was == stateClosed {
+		s.mu.Unlock()
+		return
+	}
+	s.state = stateClosed
+	if was == stateOpen {
+		s.reason = reason
+		s.poll.end = pollEnd
+	}
+	s.pending.clear()
+	if s.poll.active {
+		s.poll.wakeUp()
+	}
+	s.poll.abortBody()
+	conn, upgrade := s.conn, s.upgradeLocked()
+	s.mu.Unlock()
+
+	s.server.forget(s)
+	if conn != nil {
+		closeAbruptly(conn)
+	} else {
+		s.server.alive.Add(-1)
+	}
+	if upgrade != nil {
+		upgrade.cancel()
+	}
+	if was == stateOpen {
+		s.tellClosed(reason)
+	}
+}
+
+// tellClosed is called by whoever moved the session out of stateOpen.
+func (s *Session) tellClosed(reason Reason) {
+	s.server.open.Add(-1)
+	s.listener.Close(reason)
+}
+
+// receive hands a message to the listener.
+func (s *Session) receive(data []byte, binary bool) error {
+	s.receiving.Lock()
+	defer s.receiving.Unlock()
+	s.stalled.Store(true)
+	defer s.stalled.Store(false)
+	return s.listener.Message(data, binary)
+}
+
+// isOpen reports whether the session still takes messages.
+func (s *Session) isOpen() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state == stateOpen
+}
+
+// closeAbruptly closes a connection without waiting for its peer. A TLS
+// connection would try to send an alert first, which can block.
+func closeAbruptly(conn net.Conn) {
+	if secured, ok := conn.(*tls.Conn); ok {
+		conn = secured.NetConn()
+	}
+	_ = conn.Close()
+}
+
+// contextKey is the type of this package's context keys.
+type contextKey struct{}
+
+// WithInbound returns a context that tells [Server.ServeHTTP] what the HTTP
+// server in front knows of the request.
+func WithInbound(ctx context.Context, in Inbound) context.Context {
+	return context.WithValue(ctx, contextKey{}, in)
+}

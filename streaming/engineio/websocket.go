@@ -1,0 +1,211 @@
+package engineio
+
+import (
+	"crypto/sha1" //nolint:gosec // RFC 6455 asks for it
+	"encoding/base64"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+// acceptGUID is the constant of section 1.3 of RFC 6455.
+const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+// isWebSocketRequest reports whether the request asks to become a WebSocket.
+func isWebSocketRequest(r *http.Request) bool {
+	return r.ProtoMajor == 1 && hasToken(r.Header, "Connection", "upgrade") && hasToken(r.Header, "Upgrade", "websocket")
+}
+
+// hasToken reports whether a header that is a list of tokens holds one.
+func hasToken(header http.Header, name, token string) bool {
+	for _, value := range header[name] {
+		for item := range strings.SplitSeq(value, ",") {
+			if strings.EqualFold(strings.TrimSpace(item), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// checkWebSocketRequest checks what section 4.2.1 of RFC 6455 asks of an
+// opening handshake.
+func checkWebSocketRequest(r *http.Request) *RequestError {
+	if r.Method != http.MethodGet {
+		return refuse(CodeBadHandshakeMethod, "websocket handshake with method "+r.Method)
+	}
+	key, err := base64.StdEncoding.DecodeString(r.Header.Get("Sec-WebSocket-Key"))
+	if err != nil || len(key) != 16 {
+		return refuse(CodeBadRequest, "missing or invalid Sec-WebSocket-Key")
+	}
+	if r.Header.Get("Sec-WebSocket-Version") != "13" {
+		return refuse(CodeBadRequest, "unsupported Sec-WebSocket-Version")
+	}
+	return nil
+}
+
+// acceptWebSocket answers 101 and takes the connection over from the HTTP
+// server. before holds what the client has sent already.
+//
+// The status is written through w, so that the handlers in front see it; the
+// connection is taken from the innermost writer, because wrappers go on
+// using theirs after the handler has returned.
+func acceptWebSocket(w http.ResponseWriter, r *http.Request) (conn net.Conn, before []byte, refusal *RequestError) {
+	header := w.Header()
+	header.Set("Upgrade", "websocket")
+	header.Set("Connection", "Upgrade")
+	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + acceptGUID)) //nolint:gosec // RFC 6455 asks for it
+	header.Set("Sec-WebSocket-Accept", base64.StdEncoding.EncodeToString(sum[:]))
+	if protocols := r.Header.Get("Sec-WebSocket-Protocol"); protocols != "" {
+		// A browser that offers protocols gives up when none is chosen.
+		first, _, _ := strings.Cut(protocols, ",")
+		header.Set("Sec-WebSocket-Protocol", strings.TrimSpace(first))
+	}
+
+	inner := w
+	for {
+		wrapper, ok := inner.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			break
+		}
+		inner = wrapper.Unwrap()
+	}
+	w.WriteHeader(http.StatusSwitchingProtocols)
+	conn, buffered, err := http.NewResponseController(inner).Hijack()
+	if err != nil {
+		return nil, nil, &RequestError{Status: http.StatusSwitchingProtocols, Code: codeNone, Reason: "the connection cannot be taken over: " + err.Error()}
+	}
+	if n := buffered.Reader.Buffered(); n > 0 {
+		before = make([]byte, n)
+		_, _ = io.ReadFull(buffered.Reader, before)
+	}
+	// The HTTP server's deadlines are not ours.
+	_ = conn.SetDeadline(time.Time{})
+	return conn, before, nil
+}
+
+// maxDiscard bounds what is read from a client after it broke the protocol,
+// in bytes.
+const maxDiscard = 16 << 20
+
+// newCloseFrame builds a close frame. See section 5.5.1 of RFC 6455.
+func newCloseFrame(code ws.StatusCode) *Message {
+	if code == ws.StatusNoStatusRcvd {
+		return newControl(ws.OpClose, nil)
+	}
+	return newControl(ws.OpClose, ws.NewCloseFrameBody(code, ""))
+}
+
+// readWebSocket reads from the client until the connection ends. It is the
+// one goroutine of a WebSocket session.
+func (s *Session) readWebSocket(f *frameReader) {
+	defer func() {
+		f.giveBack()
+		_ = f.conn.Close()
+		s.server.alive.Add(-1)
+	}()
+	defer s.server.recoverPanic("panic while reading from a client", s)
+	for {
+		op, data, err := f.next()
+		if err != nil {
+			s.onReadError(f, err)
+			return
+		}
+		switch op {
+		case ws.OpPing:
+			s.Send(newControl(ws.OpPong, data))
+		case ws.OpPong:
+		case ws.OpClose:
+			s.onCloseFrame(f, data)
+			return
+		default:
+			s.onWebSocketMessage(op, data)
+		}
+	}
+}
+
+// onWebSocketMessage handles one message. What comes after the end of the
+// session is ignored: the loop goes on only for the sake of the close frame.
+func (s *Session) onWebSocketMessage(op ws.OpCode, data []byte) {
+	if !s.isOpen() {
+		return
+	}
+	p, ok := packet{kind: packetMessage, data: data, binary: true}, true
+	if op == ws.OpText {
+		p, ok = decodeText(data)
+	}
+	switch {
+	case !ok:
+		s.Close(ReasonParseError)
+	case p.kind == packetMessage:
+		if s.receive(p.data, p.binary) != nil {
+			s.Close(ReasonParseError)
+		}
+	case p.kind == packetPong:
+		s.onPong()
+	case p.kind == packetPing:
+		// The server pings, not the client.
+		s.Close(ReasonTransportError)
+	case p.kind == packetClose:
+		s.Close(ReasonTransportClose)
+	}
+}
+
+// onReadError ends the session after a failed read.
+func (s *Session) onReadError(f *frameReader, err error) {
+	var violation *frameError
+	if !errors.As(err, &violation) {
+		s.abort(ReasonTransportClose)
+		return
+	}
+	s.server.logger.Debug("websocket protocol violation", "error", violation.text, "remote", s.handshake.RemoteAddr)
+	s.shut(violation.reason, violation.code)
+	// What the client sends now cannot be understood, but must be taken from
+	// the connection, or closing it would discard the close frame too.
+	_ = f.conn.SetReadDeadline(time.Now().Add(closeGrace))
+	_, _ = io.Copy(io.Discard, io.LimitReader(onlyReader{f.conn}, maxDiscard))
+	s.abort(violation.reason)
+}
+
+// onlyReader hides everything but Read, so that nothing is read beyond the
+// limit.
+type onlyReader struct{ io.Reader }
+
+// onCloseFrame answers the client's close frame, unless it is an answer.
+func (s *Session) onCloseFrame(f *frameReader, data []byte) {
+	code := ws.StatusNoStatusRcvd
+	if len(data) > 0 {
+		if len(data) < 2 {
+			code = ws.StatusProtocolError
+		} else if received, text := ws.ParseCloseFrameData(data); ws.CheckCloseFrameData(received, text) == nil {
+			code = received
+		} else {
+			code = ws.StatusProtocolError
+		}
+	}
+	s.mu.Lock()
+	s.peerClosed = true
+	s.mu.Unlock()
+	s.shut(ReasonTransportClose, code)
+	s.awaitFlushed(f)
+	s.abort(ReasonTransportClose)
+}
+
+// awaitFlushed waits until the close frame of a session that is closing has
+// been written: the flusher then makes reading fail.
+func (s *Session) awaitFlushed(f *frameReader) {
+	s.mu.Lock()
+	closing := s.state == stateClosing
+	if closing {
+		_ = f.conn.SetReadDeadline(time.Now().Add(2 * s.options.WriteTimeout))
+	}
+	s.mu.Unlock()
+	if closing {
+		_, _ = io.Copy(io.Discard, io.LimitReader(onlyReader{f.conn}, maxDiscard))
+	}
+}
