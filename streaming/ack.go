@@ -1,0 +1,180 @@
+package streaming
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Ack answers an event whose sender asked for an answer. See "Acknowledgement"
+// in the Socket.IO protocol. A nil Ack ignores what it is told.
+type Ack struct {
+	socket *Socket
+	id     uint64
+	sent   atomic.Bool
+}
+
+// Reply sends the answer. Only the first one counts. It may be called at any
+// time, also after the handler has returned.
+func (a *Ack) Reply(args Args) {
+	if a == nil || a.sent.Swap(true) {
+		return
+	}
+	p := outPacket{kind: packetAck, namespace: a.socket.namespace.name, id: a.id, hasID: true, args: args}
+	a.socket.send(&p)
+}
+
+// Wanted reports whether the client still waits for an answer.
+func (a *Ack) Wanted() bool { return a != nil && !a.sent.Load() }
+
+// ErrDisconnected is the answer of a socket that went away before it answered.
+var ErrDisconnected = errors.New("the socket has disconnected")
+
+// pendingAck is an answer that a socket owes. It is called once, without
+// locks; it must not wait.
+type pendingAck func(args Args, err error)
+
+// expect registers for the answer with the given ID.
+func (s *Socket) expect(id uint64, answer pendingAck) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != socketConnected {
+		return false
+	}
+	if s.acks == nil {
+		s.acks = make(map[uint64]pendingAck)
+	}
+	s.acks[id] = answer
+	return true
+}
+
+// resolve delivers an answer, if it is still waited for.
+func (s *Socket) resolve(id uint64, args Args, err error) {
+	s.mu.Lock()
+	answer, ok := s.acks[id]
+	delete(s.acks, id)
+	s.mu.Unlock()
+	if ok {
+		answer(args, err)
+	}
+}
+
+// Call sends an event and waits for the client's answer. An error is that of
+// ctx, ErrDisconnected, or one of [Socket.Emit]. A handler may call its own
+// socket.
+func (s *Socket) Call(ctx context.Context, event string, args Args) (Args, error) {
+	type result struct {
+		args Args
+		err  error
+	}
+	answered := make(chan result, 1)
+	id := s.namespace.nextAckID()
+	p := outPacket{kind: packetEvent, namespace: s.namespace.name, id: id, hasID: true, event: event, args: args}
+	if err := checkEventName(event); err != nil {
+		return Args{}, err
+	}
+	if !s.expect(id, func(args Args, err error) { answered <- result{args, err} }) || !s.send(&p) {
+		s.resolve(id, Args{}, ErrDisconnected)
+		return Args{}, ErrDisconnected
+	}
+	select {
+	case r := <-answered:
+		return r.args, r.err
+	case <-ctx.Done():
+		s.resolve(id, Args{}, ctx.Err())
+		r := <-answered
+		return r.args, r.err
+	}
+}
+
+// EmitWithAck sends an event and calls answer with the client's answer, or
+// with an error: context.DeadlineExceeded after timeout, ErrDisconnected when
+// the socket has gone. answer runs like a handler of this socket: in order
+// with the others. An error is one of [Socket.Emit]; answer is then not
+// called.
+func (s *Socket) EmitWithAck(event string, args Args, timeout time.Duration, answer func(Args, error)) error {
+	if err := checkEventName(event); err != nil {
+		return err
+	}
+	id := s.namespace.nextAckID()
+	timer := time.AfterFunc(timeout, func() { s.resolve(id, Args{}, context.DeadlineExceeded) })
+	registered := s.expect(id, func(args Args, err error) {
+		timer.Stop()
+		s.run(task{answer: func() { answer(args, err) }})
+	})
+	p := outPacket{kind: packetEvent, namespace: s.namespace.name, id: id, hasID: true, event: event, args: args}
+	if !registered {
+		timer.Stop()
+		return ErrDisconnected
+	}
+	if !s.send(&p) {
+		s.resolve(id, Args{}, ErrDisconnected)
+	}
+	return nil
+}
+
+// Reply is one socket's answer to a call to many.
+type Reply struct {
+	// SocketID says who answered.
+	SocketID string
+	// Args is the answer; Err says why there is none.
+	Args Args
+	Err  error
+}
+
+// Call sends an event to all receivers and waits until each has answered or
+// has gone, or until ctx ends. Its error is that of ctx, or one of
+// [Socket.Emit]; the replies that came are returned in any case.
+func (b Broadcast) Call(ctx context.Context, event string, args Args) ([]Reply, error) {
+	if err := checkEventName(event); err != nil {
+		return nil, err
+	}
+	id := b.namespace.nextAckID()
+	p := outPacket{kind: packetEvent, namespace: b.namespace.name, id: id, hasID: true, event: event, args: args, flags: b.flags}
+
+	var (
+		mu      sync.Mutex
+		replies []Reply
+		waiting = 1
+		done    = make(chan struct{})
+	)
+	settle := func(reply *Reply) {
+		mu.Lock()
+		defer mu.Unlock()
+		if reply != nil {
+			replies = append(replies, *reply)
+		}
+		if waiting--; waiting == 0 {
+			close(done)
+		}
+	}
+	targets := b.namespace.adapter.Sockets(b.target())
+	message := p.encode()
+	for _, s := range targets {
+		mu.Lock()
+		waiting++
+		mu.Unlock()
+		registered := s.expect(id, func(args Args, err error) {
+			settle(&Reply{SocketID: s.id, Args: args, Err: err})
+		})
+		if !registered {
+			settle(nil)
+		} else if !s.client.session.Send(message) {
+			s.resolve(id, Args{}, ErrDisconnected)
+		}
+	}
+	settle(nil)
+
+	select {
+	case <-done:
+		return replies, nil
+	case <-ctx.Done():
+		for _, s := range targets {
+			s.resolve(id, Args{}, ctx.Err())
+		}
+		<-done
+		return replies, ctx.Err()
+	}
+}

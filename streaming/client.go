@@ -1,0 +1,195 @@
+package streaming
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+)
+
+// client is one connection and the sockets that share it, one for each
+// namespace.
+type client struct {
+	server  *Server
+	session *engineio.Session
+
+	// partial is a packet whose attachments have not all come. Only the
+	// goroutine that reads touches it.
+	partial *inPacket
+
+	mu      sync.Mutex
+	sockets []*Socket
+	closed  bool
+	// patience ends a client that does not connect to any namespace.
+	patience *time.Timer
+}
+
+// maxNamespaces bounds how many namespaces one client may be connected to.
+const maxNamespaces = 64
+
+// Message implements engineio.Listener.
+func (c *client) Message(data []byte, binary bool) error {
+	err := c.receive(data, binary)
+	if err != nil {
+		c.server.logger.Debug("malformed packet", "error", err, "remote", c.session.Handshake().RemoteAddr)
+	}
+	return err
+}
+
+// receive decodes text and gathers attachments until a packet is complete.
+func (c *client) receive(data []byte, binary bool) error {
+	p := c.partial
+	switch {
+	case binary && p == nil:
+		return errUnexpectedBin
+	case binary:
+		p.attachments = append(p.attachments, data)
+	case p != nil:
+		return errExpectedBin
+	default:
+		var err error
+		if p, err = decodePacket(data); err != nil {
+			return err
+		}
+	}
+	if !p.complete() {
+		c.partial = p
+		return nil
+	}
+	c.partial = nil
+	return c.handle(p)
+}
+
+var errState = errors.New("packet that makes no sense at this point")
+
+// handle handles a complete packet.
+func (c *client) handle(p *inPacket) error {
+	if p.kind == packetConnect {
+		return c.connect(p)
+	}
+	s := c.socket(p.namespace)
+	if s == nil || !s.Connected() {
+		return errState
+	}
+	switch p.kind {
+	case packetEvent, packetBinaryEvent:
+		return c.handleEvent(s, p)
+	case packetAck, packetBinaryAck:
+		s.resolve(p.id, p.args(), nil)
+	case packetDisconnect:
+		c.remove(s)
+		s.close(ReasonClientDisconnect)
+	default:
+		return errState
+	}
+	return nil
+}
+
+func (c *client) handleEvent(s *Socket, p *inPacket) error {
+	e := &Event{Socket: s}
+	if p.hasID {
+		e.Ack = &Ack{socket: s, id: p.id}
+	}
+	var err error
+	e.Name, e.Args, err = p.event()
+	switch {
+	case errors.Is(err, errReservedEvent):
+		e.Refuse("reserved_event", "the event name is reserved")
+		return nil
+	case err != nil:
+		e.Refuse("invalid_payload", err.Error())
+		return err
+	}
+	s.deliver(e)
+	return nil
+}
+
+// connect begins to connect the client to a namespace. See "Connection to a
+// namespace" in the Socket.IO protocol.
+func (c *client) connect(p *inPacket) error {
+	n := c.server.namespace(p.namespace)
+	if n == nil {
+		c.sendConnectError(p.namespace, &ConnectError{Message: "Invalid namespace"})
+		return nil
+	}
+	s := &Socket{id: newSocketID(), namespace: n, client: c, auth: json.RawMessage(p.payload)}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil
+	}
+	if len(c.sockets) == maxNamespaces || slices.ContainsFunc(c.sockets, func(s *Socket) bool { return s.namespace == n }) {
+		return errState
+	}
+	c.sockets = append(c.sockets, s)
+	s.run(task{connect: true})
+	return nil
+}
+
+func (c *client) sendConnectError(namespace string, refusal *ConnectError) {
+	data, _ := json.Marshal(struct {
+		Message string          `json:"message"`
+		Data    json.RawMessage `json:"data,omitempty"`
+	}{refusal.Message, refusal.Data})
+	p := outPacket{kind: packetConnectError, namespace: namespace, object: data}
+	c.session.Send(p.encode())
+}
+
+// socket returns the client's socket in a namespace, or nil.
+func (c *client) socket(namespace string) *Socket {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.sockets {
+		if s.namespace.name == namespace {
+			return s
+		}
+	}
+	return nil
+}
+
+// connected says that the client has connected to a namespace.
+func (c *client) connected() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.patience.Stop()
+}
+
+func (c *client) remove(s *Socket) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if i := slices.Index(c.sockets, s); i >= 0 {
+		c.sockets = slices.Delete(c.sockets, i, i+1)
+	}
+}
+
+// take removes all sockets, and lets no more in when the client is closed.
+func (c *client) take(closed bool) []*Socket {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	sockets := c.sockets
+	c.sockets = nil
+	if closed {
+		c.closed = true
+		c.patience.Stop()
+	}
+	return sockets
+}
+
+// disconnect tells the client that it is disconnected from all namespaces,
+// then closes its connection.
+func (c *client) disconnect() {
+	for _, s := range c.take(false) {
+		s.disconnectByServer()
+	}
+	c.session.Close(engineio.ReasonForcedClose)
+}
+
+// Close implements engineio.Listener.
+func (c *client) Close(reason Reason) {
+	for _, s := range c.take(true) {
+		s.close(reason)
+	}
+}

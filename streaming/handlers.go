@@ -1,0 +1,81 @@
+package streaming
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+)
+
+// Event is one event from a client.
+type Event struct {
+	// Socket is who sent it.
+	Socket *Socket
+	// Name is the event's name.
+	Name string
+	// Args are its arguments.
+	Args Args
+	// Ack answers the client; nil when it did not ask for an answer.
+	Ack *Ack
+}
+
+// ConnectError refuses a client that wants to connect to a namespace. It is
+// sent as the CONNECT_ERROR packet, and shows as "connect_error" there.
+type ConnectError struct {
+	// Message is the error's message.
+	Message string
+	// Data, when not nil, is the error's data: any JSON value.
+	Data json.RawMessage
+}
+
+func (e *ConnectError) Error() string { return e.Message }
+
+// Handlers are what happens in a namespace. The zero value lets everyone in
+// and ignores all events. All handlers of one socket run one at a time, in
+// order: Authorize, Connect, those of its events, Disconnect.
+type Handlers struct {
+	authorize  []func(context.Context, *Socket) error
+	connect    []func(*Socket)
+	events     map[string]func(*Event)
+	disconnect []func(*Socket, Reason)
+}
+
+// EventSet is a group of handlers that belong together: what a service does
+// with its events.
+type EventSet interface {
+	// Register adds the handlers of the set. It is called once for each
+	// namespace that uses the set.
+	Register(n *Namespace, h *Handlers) error
+}
+
+// OnAuthorize adds a check that a client must pass before it is connected. The
+// first error refuses it: a *[ConnectError] is sent as it is, any other shows
+// to the client as "not authorized". ctx ends when the client goes away.
+func (h *Handlers) OnAuthorize(check func(ctx context.Context, s *Socket) error) {
+	h.authorize = append(h.authorize, check)
+}
+
+// OnConnect adds a handler for sockets that have connected.
+func (h *Handlers) OnConnect(handler func(*Socket)) { h.connect = append(h.connect, handler) }
+
+// OnDisconnect adds a handler for sockets that are gone. It runs exactly once
+// for each socket that the OnConnect handlers have seen. [Socket.Rooms] still
+// tells the rooms that the socket was in.
+func (h *Handlers) OnDisconnect(handler func(*Socket, Reason)) {
+	h.disconnect = append(h.disconnect, handler)
+}
+
+// On sets the handler of an event. An error means that the name is reserved,
+// or that the event has a handler already.
+func (h *Handlers) On(event string, handler func(*Event)) error {
+	if event == "" || IsReservedEvent(event) {
+		return fmt.Errorf("the event name %q is reserved by the Socket.IO protocol", event)
+	}
+	if h.events == nil {
+		h.events = make(map[string]func(*Event))
+	}
+	if _, taken := h.events[event]; taken {
+		return fmt.Errorf("the event %q is handled by two event sets of one namespace", event)
+	}
+	h.events[event] = handler
+	return nil
+}

@@ -1,0 +1,67 @@
+package streaming
+
+import (
+	"reflect"
+	"sync"
+	"sync/atomic"
+)
+
+// Namespace is a channel of its own that clients connect to over the same
+// connection. See "Introduction" in the Socket.IO protocol.
+type Namespace struct {
+	name     string
+	server   *Server
+	adapter  Adapter
+	handlers atomic.Pointer[Handlers]
+	ackID    atomic.Uint64
+
+	stateMu sync.Mutex
+	state   map[reflect.Type]any
+}
+
+// State returns what event sets of one kind keep for a namespace, and makes it
+// at the first call. It outlives the sets: those that replace them find it.
+func State[T any](n *Namespace, create func(*Namespace) *T) *T {
+	n.stateMu.Lock()
+	defer n.stateMu.Unlock()
+	key := reflect.TypeFor[T]()
+	if n.state == nil {
+		n.state = make(map[reflect.Type]any)
+	}
+	if n.state[key] == nil {
+		n.state[key] = create(n)
+	}
+	return n.state[key].(*T)
+}
+
+// Name begins with a slash.
+func (n *Namespace) Name() string { return n.name }
+
+// Use replaces the handlers of the namespace by those of the event sets. What
+// is running goes on with the old ones. An error is that of a set, or means
+// that two sets handle one event; nothing is changed then.
+func (n *Namespace) Use(sets ...EventSet) error {
+	var h Handlers
+	for _, set := range sets {
+		if err := set.Register(n, &h); err != nil {
+			return err
+		}
+	}
+	n.handlers.Store(&h)
+	return nil
+}
+
+// Everyone is a broadcast to all sockets of the namespace.
+func (n *Namespace) Everyone() Broadcast { return Broadcast{namespace: n} }
+
+// To is a broadcast to the members of rooms.
+func (n *Namespace) To(rooms ...string) Broadcast { return n.Everyone().To(rooms...) }
+
+// Emit sends an event to everyone.
+func (n *Namespace) Emit(event string, args Args) error { return n.Everyone().Emit(event, args) }
+
+// Count is the number of sockets in a room.
+func (n *Namespace) Count(room string) int { return n.adapter.Count(room) }
+
+// nextAckID counts per namespace, so that one ID serves for a call to many.
+func (n *Namespace) nextAckID() uint64 { return n.ackID.Add(1) - 1 }

@@ -1,0 +1,144 @@
+package streaming
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+)
+
+// Options are the settings of a server. Zero values mean defaults.
+type Options struct {
+	// Engine holds the settings of the layer below.
+	Engine engineio.Options
+	// ConnectTimeout is how long a client may be connected without having
+	// connected to a namespace. Default: 45 s.
+	ConnectTimeout time.Duration
+}
+
+const defaultConnectTimeout = 45 * time.Second
+
+// Server is a Socket.IO server. Use [New]; end it with Close.
+type Server struct {
+	engine         *engineio.Server
+	logger         *slog.Logger
+	connectTimeout atomic.Int64
+
+	mu         sync.RWMutex
+	namespaces map[string]*Namespace
+}
+
+// New returns a server without namespaces. logger may be nil.
+func New(options Options, logger *slog.Logger) *Server {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{logger: logger, namespaces: make(map[string]*Namespace)}
+	s.engine = engineio.New(options.Engine, s.accept, logger)
+	s.SetOptions(options)
+	return s
+}
+
+// SetOptions changes the options for clients that come from now on.
+func (s *Server) SetOptions(options Options) {
+	if options.ConnectTimeout == 0 {
+		options.ConnectTimeout = defaultConnectTimeout
+	}
+	s.connectTimeout.Store(int64(options.ConnectTimeout))
+	s.engine.SetOptions(options.Engine)
+}
+
+// Of returns the namespace of that name, which must begin with a slash, and
+// makes it if it is not there.
+func (s *Server) Of(name string) *Namespace {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.namespaces[name]
+	if n == nil {
+		n = &Namespace{name: name, server: s, adapter: newMemoryAdapter()}
+		n.handlers.Store(&Handlers{})
+		s.namespaces[name] = n
+	}
+	return n
+}
+
+// Namespaces lists the namespaces.
+func (s *Server) Namespaces() []*Namespace {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	list := make([]*Namespace, 0, len(s.namespaces))
+	for _, n := range s.namespaces {
+		list = append(list, n)
+	}
+	return list
+}
+
+// Remove closes a namespace: its sockets are disconnected, and nobody can
+// connect to it any more.
+func (s *Server) Remove(name string) {
+	s.mu.Lock()
+	n := s.namespaces[name]
+	delete(s.namespaces, name)
+	s.mu.Unlock()
+	if n != nil {
+		n.Everyone().Disconnect(false)
+	}
+}
+
+func (s *Server) namespace(name string) *Namespace {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.namespaces[name]
+}
+
+// Connections is the number of clients that are connected.
+func (s *Server) Connections() int { return s.engine.Sessions() }
+
+// ServeHTTP handles a request of the protocol, see [engineio.Server.ServeHTTP].
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
+	return s.engine.ServeHTTP(w, r)
+}
+
+// Close refuses new clients and closes the connections of those there are,
+// each after what is queued for it. It does not wait for them.
+func (s *Server) Close() { s.engine.Close(engineio.ReasonShutdown) }
+
+// Shutdown closes the server like Close and waits until all clients have been
+// told, or until ctx ends; its error is that of ctx.
+func (s *Server) Shutdown(ctx context.Context) error {
+	return s.engine.Shutdown(ctx, engineio.ReasonShutdown)
+}
+
+// accept attaches a client to a new session.
+func (s *Server) accept(session *engineio.Session) engineio.Listener {
+	c := &client{server: s, session: session}
+	c.patience = time.AfterFunc(time.Duration(s.connectTimeout.Load()), func() {
+		session.Close(engineio.ReasonForcedClose)
+	})
+	return c
+}
+
+// socketIDBytes is the entropy of a socket's ID: 120 bits, as in the Node.js
+// implementation.
+const socketIDBytes = 15
+
+func newSocketID() string {
+	var b [socketIDBytes]byte
+	_, _ = rand.Read(b[:])
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// CheckNamespace reports what is wrong with the name of a namespace.
+func CheckNamespace(name string) error {
+	if name == "" || name[0] != '/' {
+		return fmt.Errorf("the namespace %q must begin with a slash", name)
+	}
+	return nil
+}

@@ -1,0 +1,252 @@
+package streaming
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+)
+
+// Reason says why a socket has disconnected: one of package engineio, or one
+// of these.
+type Reason = engineio.Reason
+
+const (
+	// ReasonClientDisconnect is a client that left the namespace.
+	ReasonClientDisconnect Reason = "client namespace disconnect"
+	// ReasonServerDisconnect is a socket that the server disconnected.
+	ReasonServerDisconnect Reason = "server namespace disconnect"
+)
+
+type socketState uint8
+
+const (
+	socketConnecting socketState = iota
+	socketConnected
+	socketClosed
+)
+
+// Socket is a client in a namespace. All methods may be called from any
+// goroutine.
+type Socket struct {
+	id        string
+	namespace *Namespace
+	client    *client
+	auth      json.RawMessage
+
+	// rooms belongs to the adapter.
+	rooms socketRooms
+
+	mu    sync.Mutex
+	state socketState
+	// cancel ends the context of the authorization under way.
+	cancel context.CancelFunc
+	acks   map[uint64]pendingAck
+	// left holds the rooms of a socket that has disconnected.
+	left  []string
+	inbox inbox
+}
+
+// ID is the socket's public name, different from the session's ID.
+func (s *Socket) ID() string { return s.id }
+
+// Namespace is where the socket is connected.
+func (s *Socket) Namespace() *Namespace { return s.namespace }
+
+// Auth is the payload with which the client connected: a JSON object, or nil.
+func (s *Socket) Auth() json.RawMessage { return s.auth }
+
+// AuthObject is Auth, ready to be looked into.
+func (s *Socket) AuthObject() Object {
+	if s.auth == nil {
+		return Object{raw: json.RawMessage("{}")}
+	}
+	return Object{raw: s.auth}
+}
+
+// Handshake is the first request of the client's connection. It must not be
+// changed.
+func (s *Socket) Handshake() *engineio.Handshake { return s.client.session.Handshake() }
+
+// Transport is what the client is on now.
+func (s *Socket) Transport() engineio.Transport { return s.client.session.Transport() }
+
+// Connected reports whether the socket is connected to its namespace.
+func (s *Socket) Connected() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state == socketConnected
+}
+
+// ErrReservedEvent refuses to send an event with a reserved name.
+var ErrReservedEvent = errors.New("reserved event name")
+
+// Emit sends an event to this socket. It does not wait for the client. The
+// error is ErrDisconnected, or says that the name is reserved.
+func (s *Socket) Emit(event string, args Args, flags ...Flags) error {
+	if err := checkEventName(event); err != nil {
+		return err
+	}
+	p := outPacket{kind: packetEvent, namespace: s.namespace.name, event: event, args: args}
+	for _, flag := range flags {
+		p.flags |= flag
+	}
+	if !s.send(&p) && p.flags&Volatile == 0 {
+		return ErrDisconnected
+	}
+	return nil
+}
+
+// EmitError tells the client that something it asked for was refused: an
+// "error" event of {message, code}.
+func (s *Socket) EmitError(code, message string) {
+	args, err := NewArgs(struct {
+		Message string `json:"message"`
+		Code    string `json:"code"`
+	}{message, code})
+	if err == nil {
+		_ = s.Emit("error", args)
+	}
+}
+
+// send queues a packet if the socket is connected.
+func (s *Socket) send(p *outPacket) bool {
+	return s.Connected() && s.client.session.Send(p.encode())
+}
+
+// Broadcast is a broadcast to everyone else in the namespace.
+func (s *Socket) Broadcast() Broadcast { return Broadcast{namespace: s.namespace, sender: s} }
+
+// To is a broadcast to the other members of rooms.
+func (s *Socket) To(rooms ...string) Broadcast { return s.Broadcast().To(rooms...) }
+
+// Join puts the socket into rooms.
+func (s *Socket) Join(rooms ...string) { s.namespace.adapter.Join(s, rooms...) }
+
+// Leave takes the socket out of rooms.
+func (s *Socket) Leave(rooms ...string) { s.namespace.adapter.Leave(s, rooms...) }
+
+// Rooms lists the rooms the socket is in, or was in when it disconnected. Its
+// own ID, which is a room too, is not in the list.
+func (s *Socket) Rooms() []string {
+	s.mu.Lock()
+	closed, left := s.state == socketClosed, s.left
+	s.mu.Unlock()
+	if closed {
+		return left
+	}
+	return s.namespace.adapter.Rooms(s)
+}
+
+// Disconnect takes the socket out of its namespace. With closeConnection, all
+// of the client's sockets are disconnected and its connection is closed after
+// it has been told. Events of the client that have not been handled are
+// dropped.
+func (s *Socket) Disconnect(closeConnection bool) {
+	if closeConnection {
+		s.client.disconnect()
+		return
+	}
+	s.client.remove(s)
+	s.disconnectByServer()
+}
+
+func (s *Socket) disconnectByServer() {
+	p := outPacket{kind: packetDisconnect, namespace: s.namespace.name}
+	s.send(&p)
+	s.close(ReasonServerDisconnect)
+}
+
+// close ends the socket. Only the first call does anything.
+func (s *Socket) close(reason Reason) {
+	s.mu.Lock()
+	was := s.state
+	s.state = socketClosed
+	acks := s.acks
+	s.acks = nil
+	if s.cancel != nil {
+		s.cancel()
+	}
+	s.mu.Unlock()
+	if was == socketClosed {
+		return
+	}
+	left := s.namespace.adapter.Remove(s)
+	s.mu.Lock()
+	s.left = left
+	s.mu.Unlock()
+	for _, answer := range acks {
+		answer(Args{}, ErrDisconnected)
+	}
+	if was == socketConnected {
+		s.finish(task{disconnect: true, reason: reason}, reason == ReasonServerDisconnect)
+	} else {
+		s.finish(task{}, true)
+	}
+}
+
+// connect runs the authorization and, if it lets the client in, makes the
+// socket a member of its namespace. It is the socket's first task.
+func (s *Socket) connect() {
+	if err := s.authorize(); err != nil {
+		s.refuse(err)
+		return
+	}
+	data, _ := json.Marshal(struct {
+		SID string `json:"sid"`
+	}{s.id})
+	p := outPacket{kind: packetConnect, namespace: s.namespace.name, object: data}
+
+	s.mu.Lock()
+	if s.state != socketConnecting {
+		s.mu.Unlock()
+		return
+	}
+	// From here on the client's events are welcome, but it sends none before
+	// it has the answer, and nobody else knows of the socket until it is added.
+	s.state = socketConnected
+	s.mu.Unlock()
+	s.client.session.Send(p.encode())
+	s.client.connected()
+	s.namespace.adapter.Add(s)
+
+	for _, handler := range s.namespace.handlers.Load().connect {
+		handler(s)
+	}
+}
+
+// authorize asks the handlers.
+func (s *Socket) authorize() error {
+	checks := s.namespace.handlers.Load().authorize
+	if len(checks) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	s.mu.Lock()
+	closed := s.state == socketClosed
+	s.cancel = cancel
+	s.mu.Unlock()
+	if closed {
+		return ErrDisconnected
+	}
+	for _, check := range checks {
+		if err := check(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refuse answers CONNECT_ERROR.
+func (s *Socket) refuse(err error) {
+	refusal := &ConnectError{Message: "not authorized"}
+	if !errors.As(err, &refusal) {
+		s.namespace.server.logger.Warn("connection to a namespace refused", "namespace", s.namespace.name, "error", err, "remote", s.Handshake().RemoteAddr)
+	}
+	s.client.remove(s)
+	s.close(ReasonServerDisconnect)
+	s.client.sendConnectError(s.namespace.name, refusal)
+}
