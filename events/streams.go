@@ -1,0 +1,260 @@
+package events
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/caddy-socketio/socketio-stream/streaming"
+)
+
+// streams are the streams of one namespace.
+type streams struct {
+	namespace *streaming.Namespace
+
+	mu     sync.Mutex
+	byID   map[string]*stream
+	owners map[*streaming.Socket][]*stream
+	// replayBytes is the size of all that is kept for late joiners.
+	replayBytes int
+}
+
+// maxReplayBytes bounds what is kept for the late joiners of a namespace.
+const maxReplayBytes = 64 << 20
+
+// viewersInterval is how long changes of a stream's audience are gathered
+// before they are told.
+const viewersInterval = 250 * time.Millisecond
+
+// stream is a stream that was started.
+type stream struct {
+	id    string
+	table *streams
+	owner *streaming.Socket
+
+	// mu keeps what a late joiner gets in order: the replay first, then what
+	// is sent from then on. What is sent while it is held is only queued.
+	mu     sync.Mutex
+	replay *streaming.Args
+
+	// counting is true while a count of viewers is due to be told. Guarded by
+	// the table.
+	counting bool
+	// replayed is the size of replay. Guarded by the table.
+	replayed int
+}
+
+func newStreams(n *streaming.Namespace) *streams {
+	return &streams{
+		namespace: n,
+		byID:      make(map[string]*stream),
+		owners:    make(map[*streaming.Socket][]*stream),
+	}
+}
+
+const roomPrefix = "stream:"
+
+// room is the room of those who have joined a stream.
+func room(id string) string { return roomPrefix + id }
+
+func idOfRoom(name string) (id string, ok bool) { return strings.CutPrefix(name, roomPrefix) }
+
+// claim makes socket the owner of a stream, or returns the code of a refusal.
+// An owner that starts its stream again begins anew.
+func (t *streams) claim(id string, socket *streaming.Socket, header *streaming.Args, most int) (*stream, string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.byID[id]
+	switch {
+	case s != nil && s.owner != socket:
+		return nil, CodeStreamTaken
+	case s == nil && len(t.byID) >= most:
+		return nil, CodeTooManyStreams
+	}
+	size := 0
+	if header != nil {
+		size = header.Size()
+	}
+	before := 0
+	if s != nil {
+		before = s.replayed
+	}
+	if t.replayBytes-before+size > maxReplayBytes {
+		return nil, CodeReplayFull
+	}
+	if s == nil {
+		s = &stream{id: id, table: t, owner: socket}
+		t.byID[id] = s
+		t.owners[socket] = append(t.owners[socket], s)
+	}
+	t.replayBytes += size - before
+	s.replayed = size
+	return s, ""
+}
+
+// named returns the stream that the data of an event names, or nil.
+func (t *streams) named(e *streaming.Event) *stream {
+	object, ok := e.Args.Object(0)
+	if !ok {
+		return nil
+	}
+	id, ok := object.Text("streamId")
+	if !ok {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.byID[id]
+}
+
+// release ends a stream. It reports false when the stream is another socket's.
+func (t *streams) release(id string, socket *streaming.Socket) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.byID[id]
+	if s == nil {
+		return true
+	}
+	if s.owner != socket {
+		return false
+	}
+	t.remove(s)
+	return true
+}
+
+// releaseAll ends all streams of a socket and returns their IDs.
+func (t *streams) releaseAll(socket *streaming.Socket) []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var ids []string
+	for len(t.owners[socket]) > 0 {
+		s := t.owners[socket][0]
+		ids = append(ids, s.id)
+		t.remove(s)
+	}
+	return ids
+}
+
+func (t *streams) remove(s *stream) {
+	delete(t.byID, s.id)
+	t.replayBytes -= s.replayed
+	owned := t.owners[s.owner]
+	for i := range owned {
+		if owned[i] == s {
+			owned[i] = owned[len(owned)-1]
+			owned[len(owned)-1] = nil
+			owned = owned[:len(owned)-1]
+			break
+		}
+	}
+	if len(owned) == 0 {
+		delete(t.owners, s.owner)
+	} else {
+		t.owners[s.owner] = owned
+	}
+}
+
+// get returns a started stream, or nil.
+func (t *streams) get(id string) *stream {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.byID[id]
+}
+
+// join makes a socket receive what is for those who have joined. A stream that
+// was not started yet may be waited for.
+func (t *streams) join(id string, socket *streaming.Socket) {
+	if s := t.get(id); s != nil {
+		s.mu.Lock()
+		if s.replay != nil {
+			_ = socket.Emit("stream:data", *s.replay)
+		}
+		socket.Join(room(id))
+		s.mu.Unlock()
+	} else {
+		socket.Join(room(id))
+		if s = t.get(id); s != nil {
+			// It was started in between: its beginning may have been missed.
+			s.catchUp(socket)
+		}
+	}
+	t.countViewers(id)
+}
+
+// catchUp sends the replay to a socket that joined while the stream began.
+func (s *stream) catchUp(socket *streaming.Socket) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.replay != nil {
+		_ = socket.Emit("stream:data", *s.replay)
+	}
+}
+
+// info tells about a stream.
+func (t *streams) info(id string) *streamInfo {
+	return &streamInfo{StreamID: id, Live: t.get(id) != nil, Viewers: t.namespace.Count(room(id))}
+}
+
+// countViewers sees to it that the owner and the viewers of a stream hear, a
+// little later, how many they are.
+func (t *streams) countViewers(id string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.byID[id]
+	if s == nil || s.counting {
+		return
+	}
+	s.counting = true
+	time.AfterFunc(viewersInterval, s.tellViewers)
+}
+
+func (s *stream) tellViewers() {
+	s.table.mu.Lock()
+	s.counting = false
+	s.table.mu.Unlock()
+	n := s.table.namespace
+	count := struct {
+		StreamID string `json:"streamId"`
+		Viewers  int    `json:"viewers"`
+	}{s.id, n.Count(room(s.id))}
+	_ = n.To(room(s.id), s.owner.ID()).Emit("stream:viewers", encode(count))
+}
+
+// begin tells those who wait for a stream that it has started.
+func (s *stream) begin(header *streaming.Args) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.replay = header
+	viewers := s.owner.To(room(s.id))
+	_ = viewers.Emit("stream:started", encode(streamStatus{Status: "ok", StreamID: s.id}))
+	if header != nil {
+		_ = viewers.Emit("stream:data", *header)
+	}
+	s.table.countViewers(s.id)
+}
+
+// send sends data to an audience, and keeps the first of it where that is
+// wanted.
+func (s *stream) send(audience streaming.Broadcast, args streaming.Args, replay Replay) {
+	s.mu.Lock()
+	if s.replay != nil || replay != ReplayFirst || !s.table.keep(s, args.Size()) {
+		s.mu.Unlock()
+		_ = audience.Emit("stream:data", args)
+		return
+	}
+	s.replay = &args
+	_ = audience.Emit("stream:data", args)
+	s.mu.Unlock()
+}
+
+// keep takes room for a replay.
+func (t *streams) keep(s *stream, size int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.replayBytes+size > maxReplayBytes || t.byID[s.id] != s {
+		return false
+	}
+	t.replayBytes += size
+	s.replayed = size
+	return true
+}
