@@ -3,9 +3,12 @@ package streaming
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
 
 // Ack answers an event whose sender asked for an answer. See "Acknowledgement"
@@ -99,7 +102,8 @@ func (s *Socket) EmitWithAck(event string, args Args, timeout time.Duration, ans
 		return err
 	}
 	id := s.namespace.nextAckID()
-	timer := time.AfterFunc(timeout, func() { s.resolve(id, Args{}, context.DeadlineExceeded) })
+	// It is started once there is an answer that it can end.
+	timer := time.AfterFunc(math.MaxInt64, func() { s.resolve(id, Args{}, context.DeadlineExceeded) })
 	registered := s.expect(id, func(args Args, err error) {
 		timer.Stop()
 		s.run(task{answer: func() { answer(args, err) }})
@@ -109,6 +113,7 @@ func (s *Socket) EmitWithAck(event string, args Args, timeout time.Duration, ans
 		timer.Stop()
 		return ErrDisconnected
 	}
+	timer.Reset(timeout)
 	if !s.send(&p) {
 		s.resolve(id, Args{}, ErrDisconnected)
 	}
@@ -152,6 +157,7 @@ func (b Broadcast) Call(ctx context.Context, event string, args Args) ([]Reply, 
 	}
 	targets := b.namespace.adapter.Sockets(b.target())
 	message := p.encode()
+	var burst engineio.Burst
 	for _, s := range targets {
 		mu.Lock()
 		waiting++
@@ -161,10 +167,14 @@ func (b Broadcast) Call(ctx context.Context, event string, args Args) ([]Reply, 
 		})
 		if !registered {
 			settle(nil)
-		} else if !s.client.session.Send(message) {
+			continue
+		}
+		s.greet(&burst)
+		if !burst.Send(s.client.session, message) {
 			s.resolve(id, Args{}, ErrDisconnected)
 		}
 	}
+	burst.Flush()
 	settle(nil)
 
 	select {

@@ -140,9 +140,12 @@ func quote(text string) []byte {
 	return quoted
 }
 
-// placeholder is what stands in the JSON of a packet for one of its
-// attachments. See "Sending and receiving data" in the Socket.IO protocol.
-const placeholderName = "_placeholder"
+// A placeholder is what stands in the JSON of a packet for one of its
+// attachments: an object of these members. See "Sending and receiving data" in the Socket.IO protocol.
+const (
+	placeholderName = "_placeholder"
+	numberName      = "num"
+)
 
 // placeholderNumber returns the number of the attachment that a value stands
 // for. isPlaceholder is false when it is an ordinary value; the number is -1
@@ -156,42 +159,78 @@ func placeholderNumber(value []byte) (number int, isPlaceholder bool) {
 		switch name {
 		case placeholderName:
 			isPlaceholder = string(member) == "true"
-		case "num":
-			number = -1
-			if n, err := strconv.Atoi(string(member)); err == nil && n >= 0 {
-				number = n
-			}
+		case numberName:
+			number = attachmentNumber(member)
 		}
 	}
 	return number, isPlaceholder
 }
 
 // countPlaceholders counts the placeholders in a valid JSON value. ok is false
-// when one does not stand for one of the attachments.
+// when one does not stand for one of the attachments. What is within a
+// placeholder does not count.
 func countPlaceholders(value []byte, attachments int) (count int, ok bool) {
 	i := skipSpace(value, 0)
-	switch {
-	case i == len(value):
+	if i == len(value) {
 		return 0, true
-	case value[i] == '[':
-		for element := range elements(value[i+1 : valueEnd(value, i)-1]) {
-			n, ok := countPlaceholders(element, attachments)
-			if !ok {
-				return 0, false
-			}
-			count += n
+	}
+	_, count, ok = placeholdersIn(value, i, attachments)
+	return count, ok
+}
+
+// placeholdersIn counts the placeholders in the value that begins at data[i],
+// and returns the index after it. It looks at each byte once, however deep the
+// value is: a client must not be able to make this slow.
+func placeholdersIn(data []byte, i, attachments int) (end, count int, ok bool) {
+	ok = true
+	inObject := data[i] == '{'
+	if !inObject && data[i] != '[' {
+		return valueEnd(data, i), 0, true
+	}
+	isPlaceholder, number := false, -1
+	for i = skipSpace(data, i+1); data[i] != ']' && data[i] != '}'; {
+		var name []byte
+		if inObject {
+			name = data[i:stringEnd(data, i)]
+			i = skipSpace(data, skipSpace(data, i+len(name))+1)
 		}
-	case value[i] == '{':
-		if number, is := placeholderNumber(value[i:]); is {
-			return 1, number >= 0 && number < attachments
+		begin := i
+		var n int
+		var valid bool
+		i, n, valid = placeholdersIn(data, begin, attachments)
+		count, ok = count+n, ok && valid
+		switch {
+		case isName(name, placeholderName):
+			isPlaceholder = string(data[begin:i]) == "true"
+		case isName(name, numberName):
+			number = attachmentNumber(data[begin:i])
 		}
-		for _, member := range members(value[i:]) {
-			n, ok := countPlaceholders(member, attachments)
-			if !ok {
-				return 0, false
-			}
-			count += n
+		if i = skipSpace(data, i); data[i] == ',' {
+			i = skipSpace(data, i+1)
 		}
 	}
-	return count, true
+	if isPlaceholder {
+		return i + 1, 1, number >= 0 && number < attachments
+	}
+	return i + 1, count, ok
+}
+
+// isName reports whether a JSON string means a name. It is false for nil.
+func isName(quoted []byte, name string) bool {
+	if len(quoted) == len(name)+2 {
+		return string(quoted[1:len(quoted)-1]) == name
+	}
+	if len(quoted) < len(name)+2 || len(quoted) > len(`\u0000`)*len(name)+2 || bytes.IndexByte(quoted, '\\') < 0 {
+		return false
+	}
+	text, ok := unquote(quoted)
+	return ok && text == name
+}
+
+// attachmentNumber returns the number of an attachment, or -1 when it is none.
+func attachmentNumber(value []byte) int {
+	if n, err := strconv.Atoi(string(value)); err == nil && n >= 0 {
+		return n
+	}
+	return -1
 }

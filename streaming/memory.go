@@ -163,15 +163,18 @@ func (a *memoryAdapter) Count(name string) int {
 	return len(a.members(name))
 }
 
-// members returns the members of a room, or the socket of that ID.
+// members returns the members of a room and the socket of that ID. The socket
+// is not itself in the room of its ID, see Join.
 func (a *memoryAdapter) members(name string) []*Socket {
+	var members []*Socket
 	if r := a.rooms[name]; r != nil {
-		return r.snapshot()
+		members = r.snapshot()
 	}
 	if s := a.sockets[name]; s != nil {
-		return []*Socket{s}
+		// A snapshot has no room for more: this makes a copy.
+		members = append(members, s)
 	}
-	return nil
+	return members
 }
 
 func (a *memoryAdapter) Sockets(t Target) []*Socket {
@@ -187,6 +190,7 @@ func (a *memoryAdapter) Broadcast(p *Packet, t Target) {
 	var burst engineio.Burst
 	for _, s := range receivers {
 		if s != t.Sender {
+			s.greet(&burst)
 			burst.Send(s.client.session, message)
 		}
 	}

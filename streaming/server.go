@@ -88,6 +88,7 @@ func (s *Server) Remove(name string) {
 	delete(s.namespaces, name)
 	s.mu.Unlock()
 	if n != nil {
+		n.removed.Store(true)
 		n.Everyone().Disconnect(false)
 	}
 }
@@ -111,7 +112,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) Close() { s.engine.Close(engineio.ReasonShutdown) }
 
 // Shutdown closes the server like Close and waits until all clients have been
-// told, or until ctx ends; its error is that of ctx.
+// told, or until ctx ends; its error is that of ctx. It is for the time when no
+// further requests come.
 func (s *Server) Shutdown(ctx context.Context) error {
 	return s.engine.Shutdown(ctx, engineio.ReasonShutdown)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
@@ -36,6 +37,9 @@ type Socket struct {
 	client    *client
 	auth      json.RawMessage
 
+	// greeted is true once the answer to CONNECT is queued, see greet.
+	greeted  atomic.Bool
+	greeting sync.Mutex
 	// rooms belongs to the adapter.
 	rooms socketRooms
 
@@ -113,7 +117,13 @@ func (s *Socket) EmitError(code, message string) {
 
 // send queues a packet if the socket is connected.
 func (s *Socket) send(p *outPacket) bool {
-	return s.Connected() && s.client.session.Send(p.encode())
+	if !s.Connected() {
+		return false
+	}
+	var burst engineio.Burst
+	defer burst.Flush()
+	s.greet(&burst)
+	return burst.Send(s.client.session, p.encode())
 }
 
 // Broadcast is a broadcast to everyone else in the namespace.
@@ -194,27 +204,52 @@ func (s *Socket) connect() {
 		s.refuse(err)
 		return
 	}
-	data, _ := json.Marshal(struct {
-		SID string `json:"sid"`
-	}{s.id})
-	p := outPacket{kind: packetConnect, namespace: s.namespace.name, object: data}
-
 	s.mu.Lock()
 	if s.state != socketConnecting {
 		s.mu.Unlock()
 		return
 	}
 	// From here on the client's events are welcome, but it sends none before
-	// it has the answer, and nobody else knows of the socket until it is added.
+	// it has the answer. It is a member before that, so that it misses nothing
+	// of what others send once it knows that it is connected.
 	s.state = socketConnected
 	s.mu.Unlock()
-	s.client.session.Send(p.encode())
 	s.client.connected()
 	s.namespace.adapter.Add(s)
+	var burst engineio.Burst
+	s.greet(&burst)
+	burst.FlushHere()
+	if s.namespace.removed.Load() {
+		// It may have come too late for Remove to see it.
+		s.Disconnect(false)
+	}
 
 	for _, handler := range s.namespace.handlers.Load().connect {
 		handler(s)
 	}
+}
+
+// greet queues the answer to CONNECT, unless that has been done. Whoever finds
+// the socket in its namespace greets it before sending it anything else: the
+// answer is always the first thing that a client gets.
+func (s *Socket) greet(burst *engineio.Burst) {
+	if !s.greeted.Load() {
+		s.greetFirst(burst)
+	}
+}
+
+func (s *Socket) greetFirst(burst *engineio.Burst) {
+	s.greeting.Lock()
+	defer s.greeting.Unlock()
+	if s.greeted.Load() {
+		return
+	}
+	data, _ := json.Marshal(struct {
+		SID string `json:"sid"`
+	}{s.id})
+	p := outPacket{kind: packetConnect, namespace: s.namespace.name, object: data}
+	burst.Send(s.client.session, p.encode())
+	s.greeted.Store(true)
 }
 
 // authorize asks the handlers.
@@ -240,8 +275,14 @@ func (s *Socket) authorize() error {
 	return nil
 }
 
-// refuse answers CONNECT_ERROR.
+// refuse answers CONNECT_ERROR, unless the client is gone already.
 func (s *Socket) refuse(err error) {
+	s.mu.Lock()
+	gone := s.state == socketClosed
+	s.mu.Unlock()
+	if gone {
+		return
+	}
 	refusal := &ConnectError{Message: "not authorized"}
 	if !errors.As(err, &refusal) {
 		s.namespace.server.logger.Warn("connection to a namespace refused", "namespace", s.namespace.name, "error", err, "remote", s.Handshake().RemoteAddr)

@@ -67,6 +67,7 @@ func (f *flusher) push(head, tail *Session, n int) {
 	for range wake {
 		f.work.Signal()
 	}
+	f.idle -= wake
 	for f.workers < runtime.GOMAXPROCS(0) && wake < n {
 		f.workers++
 		wake++
@@ -110,8 +111,9 @@ func (f *flusher) run() {
 				return
 			}
 			f.idle++
+			// Who wakes it counts it off: until it runs, it must not be
+			// relied on for anything else.
 			f.work.Wait()
-			f.idle--
 		}
 		s := f.head
 		f.head = s.nextReady
@@ -145,6 +147,7 @@ func (f *flusher) close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.closed = true
+	f.idle = 0
 	f.work.Broadcast()
 }
 
@@ -272,4 +275,24 @@ func (b *Burst) Flush() {
 		b.server.flusher.push(b.head, b.tail, b.n)
 	}
 	*b = Burst{}
+}
+
+// FlushHere is Flush, but writes in the calling goroutine. It waits for the
+// clients, each for the write timeout at most.
+func (b *Burst) FlushHere() {
+	if b.head == nil {
+		return
+	}
+	server, s := b.server, b.head
+	b.tail.nextReady = nil
+	*b = Burst{}
+	buffer := flushBuffers.Get().(*[]byte)
+	defer flushBuffers.Put(buffer)
+	for s != nil {
+		next := s.nextReady
+		if server.flusher.flush(s, *buffer) {
+			server.flusher.push(s, s, 1)
+		}
+		s = next
+	}
 }

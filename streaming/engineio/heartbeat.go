@@ -59,6 +59,11 @@ func (s *Session) rescheduleEnd() {
 	}
 }
 
+// tolerance is how late the wheel may be before a deadline is counted from
+// when it really acted. Up to it, clients can rely on the times they were told;
+// beyond, this process was held up, and they are not to blame.
+const tolerance = int64(2 * wheelTick)
+
 // beatLocked decides what the heartbeat needs now: whether the client is lost,
 // whether a ping is due, and when to look again.
 func (s *Session) beatLocked(now int64) (next int64, expired, ping bool) {
@@ -66,10 +71,12 @@ func (s *Session) beatLocked(now int64) (next int64, expired, ping bool) {
 	h := &s.heartbeat
 	if h.waiting && s.pongAt.Load() < h.pingAt {
 		deadline := h.pingAt + timeout
-		if now < deadline {
+		switch {
+		case now < deadline:
 			return min(deadline, now+interval), false, false
-		}
-		if s.stalled.Load() {
+		case s.stalled.Load(), now > deadline+tolerance:
+			// The answer may be there, and has not been looked at yet.
+			h.pingAt = now
 			return now + timeout, false, false
 		}
 		return 0, true, false
@@ -78,12 +85,16 @@ func (s *Session) beatLocked(now int64) (next int64, expired, ping bool) {
 	if now < due {
 		return due, false, false
 	}
+	if now > due+tolerance {
+		due = now
+	}
 	h.pingAt, h.waiting = due, true
 	return min(due+timeout, due+interval), false, true
 }
 
 // isLost reports whether the client has missed its heartbeat, though the
-// wheel has not come round to it yet.
+// wheel has not come round to it yet. When the wheel is later than it should
+// be, it is the wheel's to decide.
 func (s *Session) isLost(now int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -92,7 +103,8 @@ func (s *Session) isLost(now int64) bool {
 	if !h.waiting || s.pongAt.Load() >= h.pingAt {
 		pingAt = s.pongAt.Load() + int64(s.options.PingInterval)
 	}
-	return s.state == stateOpen && !s.stalled.Load() && now >= pingAt+int64(s.options.PingTimeout)
+	deadline := pingAt + int64(s.options.PingTimeout)
+	return s.state == stateOpen && !s.stalled.Load() && now >= deadline && now <= deadline+tolerance
 }
 
 // onPong notes an answered ping.

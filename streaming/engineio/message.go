@@ -39,21 +39,25 @@ func NoCompress() MessageOption {
 }
 
 // NewMessage builds a message of one text packet, whose content is the
-// concatenation of text, followed by one binary packet per attachment. All
-// bytes are copied.
+// concatenation of text, followed by one binary packet per attachment. With
+// text nil there are only the binary packets. All bytes are copied.
 func NewMessage(text, attachments [][]byte, options ...MessageOption) *Message {
-	size := 1
+	size, total := 1, 0
 	for _, part := range text {
 		size += len(part)
 	}
-	total := frameHeaderSize(size) + size
+	if text != nil {
+		total = frameHeaderSize(size) + size
+	}
 	for _, attachment := range attachments {
 		total += frameHeaderSize(len(attachment)) + len(attachment)
 	}
 
 	wire := make([]byte, 0, total)
-	wire = appendFrameHeader(wire, ws.OpText, size)
-	wire = append(wire, byte(packetMessage))
+	if text != nil {
+		wire = appendFrameHeader(wire, ws.OpText, size)
+		wire = append(wire, byte(packetMessage))
+	}
 	for _, part := range text {
 		wire = append(wire, part...)
 	}

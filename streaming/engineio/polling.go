@@ -15,19 +15,32 @@ import (
 type pollState struct {
 	// active is true while a GET waits or is being answered.
 	active bool
+	// answering is true once that GET is given its answer. The client may have
+	// it, and send the next GET, before this one is through.
+	answering bool
+	// through, when not nil, is closed when that GET is through: the next one
+	// waits for it.
+	through chan struct{}
 	// wake tells the waiting GET to look again.
 	wake chan struct{}
 	// end is the packet that answers a poll once the session is over.
 	end packetType
 	// posting is true while a POST is being handled.
 	posting bool
+	// ended, when not nil, is closed with the session.
+	ended chan struct{}
 	// stopBody makes reading the body of the current POST fail.
 	stopBody func()
 }
 
-// upgradePollInterval is how long a poll is held while an upgrade is under
-// way: the client needs its polls to end so that it can change over.
-const upgradePollInterval = 100 * time.Millisecond
+// upgradePollInterval is how long a poll is held once a new transport has been
+// probed: the client needs its polls to end so that it can change over. Not
+// less, since one that does not wait for its poll may change over any moment.
+const upgradePollInterval = 25 * time.Millisecond
+
+// farewellGrace is how long the POST that closes a session waits for a poll
+// that the client has sent at the same time.
+const farewellGrace = 20 * time.Millisecond
 
 func (p *pollState) wakeUp() {
 	select {
@@ -43,9 +56,22 @@ func (p *pollState) abortBody() {
 }
 
 // beginPoll registers a GET. A second one while one is pending is a protocol
-// error that ends both and the session.
-func (s *Session) beginPoll() *RequestError {
+// error that ends both and the session; one that comes while the first is
+// being answered has its turn next.
+func (s *Session) beginPoll(ctx context.Context) *RequestError {
 	s.mu.Lock()
+	if s.poll.answering && s.poll.through == nil && s.state != stateClosed && s.transport == Polling {
+		through := make(chan struct{})
+		s.poll.through = through
+		s.mu.Unlock()
+		select {
+		case <-through:
+		case <-ctx.Done():
+			s.abort(ReasonTransportError)
+			return refuse(CodeBadRequest, errAbandoned.Error())
+		}
+		s.mu.Lock()
+	}
 	switch {
 	case s.state == stateClosed:
 		s.mu.Unlock()
@@ -70,6 +96,30 @@ func (s *Session) beginPoll() *RequestError {
 	return nil
 }
 
+// closedByClient ends a session whose client has sent a close packet. Its poll
+// is answered with a noop, also one that has not quite come yet: the two were
+// sent over different connections.
+func (s *Session) closedByClient() {
+	s.mu.Lock()
+	waits := s.state == stateOpen && (!s.poll.active || s.poll.answering)
+	if waits {
+		s.state = stateClosing
+		s.reason = ReasonTransportClose
+		s.poll.end = packetNoop
+		s.poll.ended = make(chan struct{})
+		s.pending.clear()
+	}
+	s.mu.Unlock()
+	if waits {
+		s.tellClosed(ReasonTransportClose)
+		select {
+		case <-s.poll.ended:
+		case <-time.After(farewellGrace):
+		}
+	}
+	s.terminate(ReasonTransportClose, packetNoop)
+}
+
 // errAbandoned is a poll or a POST whose client went away.
 var errAbandoned = errors.New("the client went away")
 
@@ -87,6 +137,13 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request, maxHold time
 	}
 
 	s.mu.Lock()
+	if s.transport != Polling {
+		s.mu.Unlock()
+		s.endPoll(0)
+		refusal := refuse(CodeBadRequest, "the session was upgraded while its poll was pending")
+		refusal.write(w)
+		return refusal
+	}
 	list, bytes := s.pending.take()
 	s.inFlight = bytes
 	var messages []*Message
@@ -95,10 +152,6 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request, maxHold time
 	}
 	var last packetType
 	switch {
-	case s.transport != Polling:
-		// What is pending goes over the new transport.
-		s.pending, s.inFlight = queue{list: list, bytes: bytes}, 0
-		list, messages, last = nil, nil, packetNoop
 	case s.state != stateOpen && list == nil:
 		// Only a poll of its own tells of the end: a client that is told in
 		// one response would look at the end first, and lose the rest.
@@ -107,6 +160,7 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request, maxHold time
 		last = packetNoop
 	}
 	timeout := s.options.WriteTimeout
+	s.poll.answering = true
 	s.mu.Unlock()
 
 	payload := appendPayload(make([]byte, 0, payloadSize(messages)+1), messages)
@@ -142,18 +196,13 @@ func (s *Session) awaitPoll(ctx context.Context, maxHold time.Duration) (noop bo
 	for {
 		s.mu.Lock()
 		done := s.state != stateOpen || s.transport != Polling || !s.pending.empty()
-		if !done && s.upgrade != nil && s.upgrade.probed {
-			if s.upgrade.freePoll {
-				s.upgrade.freePoll = false
-				done, noop = true, true
-			} else if upgrading == nil {
-				upgrading = time.After(upgradePollInterval)
-			}
+		if upgrading == nil && s.upgrade != nil && s.upgrade.probed {
+			upgrading = time.After(upgradePollInterval)
 		}
 		wake := s.poll.wake
 		s.mu.Unlock()
 		if done {
-			return noop, nil
+			return false, nil
 		}
 		select {
 		case <-wake:
@@ -167,10 +216,21 @@ func (s *Session) awaitPoll(ctx context.Context, maxHold time.Duration) (noop bo
 	}
 }
 
+// pollPending reports whether a GET waits or is being answered.
+func (s *Session) pollPending() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.poll.active
+}
+
 // endPoll unregisters a GET. last is the packet it was ended with, if any.
 func (s *Session) endPoll(last packetType) {
 	s.mu.Lock()
-	s.poll.active = false
+	s.poll.active, s.poll.answering = false, false
+	if s.poll.through != nil {
+		close(s.poll.through)
+		s.poll.through = nil
+	}
 	s.inFlight = 0
 	over := s.state == stateClosing && s.conn == nil && last != 0
 	ready := s.readyLocked()
@@ -268,7 +328,10 @@ func (s *Session) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *Req
 }
 
 // handlePayload handles the packets of a POST in order.
-func (s *Session) handlePayload(body []byte) *RequestError {
+func (s *Session) handlePayload(body []byte) (refusal *RequestError) {
+	// What a panic leaves.
+	refusal = refuseStatus(http.StatusInternalServerError, "panic while handling a payload")
+	defer s.server.recoverPanic("panic while handling a payload", s)
 	for p, ok := range decodePayload(body) {
 		if !ok {
 			s.abort(ReasonParseError)
@@ -289,7 +352,7 @@ func (s *Session) handlePayload(body []byte) *RequestError {
 			s.abort(ReasonTransportError)
 			return refuse(CodeBadRequest, "ping from the client")
 		case packetClose:
-			s.terminate(ReasonTransportClose, packetNoop)
+			s.closedByClient()
 			return nil
 		}
 	}

@@ -81,20 +81,29 @@ func (s *Server) Close(reason Reason) {
 }
 
 // Shutdown closes the server like Close and waits until all clients have been
-// told, or until ctx ends; its error is that of ctx.
+// told, or until ctx ends; its error is that of ctx. It is for the time when no
+// further requests come: sessions that would be told by their next poll are
+// just ended.
 func (s *Server) Shutdown(ctx context.Context, reason Reason) error {
 	s.Close(reason)
 	const interval = 5 * time.Millisecond
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
-	for s.alive.Load() > 0 {
+	for {
+		for session := range s.table.all() {
+			if !session.pollPending() {
+				session.terminate(reason, packetClose)
+			}
+		}
+		if s.alive.Load() == 0 {
+			return nil
+		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
-	return nil
 }
 
 // forget removes a session from what requests and the wheel can find.
@@ -201,7 +210,7 @@ func (s *Server) serveSession(w http.ResponseWriter, r *http.Request, sid string
 	}
 	switch r.Method {
 	case http.MethodGet:
-		if refusal := session.beginPoll(); refusal != nil {
+		if refusal := session.beginPoll(r.Context()); refusal != nil {
 			return refusal
 		}
 		s.servePoll(session, w, r)
@@ -252,7 +261,7 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, query url.Val
 		return nil
 	}
 	s.begin(session)
-	if refusal := session.beginPoll(); refusal != nil {
+	if refusal := session.beginPoll(r.Context()); refusal != nil {
 		return refusal
 	}
 	s.servePoll(session, w, r)

@@ -240,6 +240,9 @@ func (s *Session) terminate(reason Reason, pollEnd packetType) {
 		s.poll.wakeUp()
 	}
 	s.poll.abortBody()
+	if s.poll.ended != nil {
+		close(s.poll.ended)
+	}
 	conn, upgrade := s.conn, s.upgradeLocked()
 	s.mu.Unlock()
 
@@ -260,6 +263,10 @@ func (s *Session) terminate(reason Reason, pollEnd packetType) {
 // tellClosed is called by whoever moved the session out of stateOpen.
 func (s *Session) tellClosed(reason Reason) {
 	s.server.open.Add(-1)
+	switch reason {
+	case ReasonSlowClient, ReasonTooLarge, ReasonParseError:
+		s.server.logger.Warn("client disconnected", "reason", string(reason), "remote", s.handshake.RemoteAddr)
+	}
 	s.listener.Close(reason)
 }
 

@@ -15,10 +15,8 @@ type upgrade struct {
 	conn  net.Conn
 	timer *time.Timer
 	// probed is true once the probe was answered: from then on polls are
-	// held only briefly. Guarded by the session's mutex, as is freePoll.
+	// held only briefly. Guarded by the session's mutex.
 	probed bool
-	// freePoll is true until a poll has been ended because of the upgrade.
-	freePoll bool
 }
 
 var probeAnswer = newPacket(packetPong, probe)
@@ -66,8 +64,9 @@ func (s *Session) endUpgrade() {
 
 // serveUpgrade answers a WebSocket request for an existing session.
 func (s *Session) serveUpgrade(w http.ResponseWriter, r *http.Request) *RequestError {
-	u := &upgrade{freePoll: true}
+	u := new(upgrade)
 	if refusal := s.beginUpgrade(u); refusal != nil {
+		refuseUpgrade(w, r, refusal)
 		return refusal
 	}
 	conn, before, refusal := acceptWebSocket(w, r)
@@ -87,6 +86,24 @@ func (s *Session) serveUpgrade(w http.ResponseWriter, r *http.Request) *RequestE
 	return nil
 }
 
+// refuseUpgrade closes the WebSocket it has accepted: that is how the Node.js
+// implementation refuses an upgrade that comes too late.
+func refuseUpgrade(w http.ResponseWriter, r *http.Request, refusal *RequestError) {
+	conn, _, failure := acceptWebSocket(w, r)
+	refusal.Status = http.StatusSwitchingProtocols
+	if failure != nil {
+		return
+	}
+	closeUnused(conn)
+}
+
+// closeUnused closes a WebSocket that has no session, with a close frame.
+func closeUnused(conn net.Conn) {
+	_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
+	_, _ = conn.Write(newCloseFrame(ws.StatusNoStatusRcvd).wire)
+	_ = conn.Close()
+}
+
 // probe serves the new connection until the client confirms the upgrade, and
 // from then on reads from it for the session.
 func (s *Session) probe(u *upgrade, f *frameReader) {
@@ -97,10 +114,8 @@ func (s *Session) probe(u *upgrade, f *frameReader) {
 	}
 	u.timer.Stop()
 	s.endUpgrade()
-	_ = f.conn.SetWriteDeadline(time.Now().Add(time.Second))
-	_, _ = f.conn.Write(newCloseFrame(ws.StatusNoStatusRcvd).wire)
 	f.giveBack()
-	_ = f.conn.Close()
+	closeUnused(f.conn)
 }
 
 // negotiate reports whether the session was moved to the new connection.
@@ -132,7 +147,7 @@ func (s *Session) negotiate(u *upgrade, f *frameReader) (moved bool) {
 	}
 }
 
-// answerProbe answers the probe and frees the pending poll.
+// answerProbe answers the probe and lets the pending poll end soon.
 func (s *Session) answerProbe(u *upgrade, f *frameReader) bool {
 	_ = f.conn.SetWriteDeadline(time.Now().Add(s.options.WriteTimeout))
 	if _, err := f.conn.Write(probeAnswer.wire); err != nil {

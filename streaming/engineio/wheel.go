@@ -31,12 +31,18 @@ type wheelTimer struct {
 	slot       int
 	due        int64
 	scheduled  bool
+	// stopped timers are not scheduled again.
+	stopped bool
 }
 
-// schedule sets the session's deadline, in place of any earlier one.
+// schedule sets the session's deadline, in place of any earlier one. It does
+// nothing once the session's timer was stopped.
 func (w *wheel) schedule(s *Session, due int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if s.timer.stopped {
+		return
+	}
 	if s.timer.scheduled {
 		w.unlink(s)
 	}
@@ -50,13 +56,15 @@ func (w *wheel) schedule(s *Session, due int64) {
 	}
 }
 
-// stop removes the session's deadline.
+// stop removes the session's deadline for good: whoever is about to set one
+// may not have seen yet that the session is over.
 func (w *wheel) stop(s *Session) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if s.timer.scheduled {
 		w.unlink(s)
 	}
+	s.timer.stopped = true
 }
 
 func (w *wheel) link(s *Session, due int64) {
