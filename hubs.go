@@ -1,0 +1,299 @@
+package socketiostream
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-socketio/socketio-stream/streaming"
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+)
+
+// hubs holds the hubs by name. A hub outlives a config as long as the next one names it too.
+var hubs = caddy.NewUsagePool()
+
+// shutdownTimeout is how long a hub that is destructed waits for its clients to be told.
+const shutdownTimeout = 2 * time.Second
+
+// hub is a Socket.IO server and what the handlers that name it have asked for.
+type hub struct {
+	name   string
+	server *streaming.Server
+	logger *switchedLogger
+
+	mu     sync.Mutex
+	claims []hubClaim
+}
+
+// hubClaim is one provisioned handler's claim on a hub.
+type hubClaim struct {
+	handler *Handler
+	// generation is the same for all handlers of one config, and for no others.
+	generation any
+}
+
+// hubOption is one of the options that handlers sharing a hub must agree on.
+type hubOption struct {
+	name  string
+	value string
+}
+
+// hubOptions lists the options that belong to the hub, in a form that can be compared.
+func (h *Handler) hubOptions() []hubOption {
+	s := &h.settings
+	cookie := "off"
+	if s.cookie != nil {
+		cookie = fmt.Sprintf("%s path=%s domain=%s same_site=%s http_only=%t max_age=%s secure=%s", s.cookie.name, s.cookie.path,
+			s.cookie.domain, s.cookie.sameSite, s.cookie.httpOnly, s.cookie.maxAge, optional(s.cookie.secure))
+	}
+	options := []hubOption{
+		{"transports", fmt.Sprint(slices.Sorted(slices.Values(s.transports)))},
+		{"allow_upgrades", fmt.Sprint(s.allowUpgrades)},
+		{"ping_interval", s.pingInterval.String()},
+		{"ping_timeout", s.pingTimeout.String()},
+		{"connect_timeout", s.connectTimeout.String()},
+		{"upgrade_timeout", s.upgradeTimeout.String()},
+		{"max_http_buffer_size", fmt.Sprint(s.maxHTTPBufferSize)},
+		{"cookie", cookie},
+		{"send_buffer", fmt.Sprint(s.sendBuffer)},
+		{"write_timeout", s.writeTimeout.String()},
+		{"max_connections", fmt.Sprint(s.maxConnections)},
+	}
+	for _, ns := range s.namespaces {
+		sets := make([]string, 0, len(ns.sets))
+		for _, set := range ns.sets {
+			config, _ := json.Marshal(set)
+			sets = append(sets, set.CaddyModule().ID.Name()+string(config))
+		}
+		options = append(options, hubOption{"namespace " + ns.name, fmt.Sprint(sets)})
+	}
+	return options
+}
+
+func optional(value *bool) string {
+	if value == nil {
+		return "default"
+	}
+	return fmt.Sprint(*value)
+}
+
+// disagreement says in which option two handlers of one hub differ, or returns nil.
+func disagreement(a, b *Handler) error {
+	ours, theirs := a.hubOptions(), b.hubOptions()
+	find := func(options []hubOption, name string) string {
+		for _, option := range options {
+			if option.name == name {
+				return option.value
+			}
+		}
+		return "absent"
+	}
+	for _, option := range slices.Concat(ours, theirs) {
+		x, y := find(ours, option.name), find(theirs, option.name)
+		if x != y {
+			return fmt.Errorf("hub %q is declared with different options: %s is %s at %s and %s at %s; make them equal, or give one of them a hub of its own",
+				a.settings.hub, option.name, x, a.place(), y, b.place())
+		}
+	}
+	return nil
+}
+
+// place names where the handler was declared.
+func (h *Handler) place() string {
+	if h.DeclaredAt != "" {
+		return h.DeclaredAt
+	}
+	return "the handler with path " + h.settings.firstPath
+}
+
+// joinHub makes the handler one of its hub's, which it makes if need be. A hub that is there already is not changed before
+// the new config has started, since it may still fail.
+func (h *Handler) joinHub(ctx caddy.Context) error {
+	app, err := ctx.App("events")
+	if err != nil {
+		return fmt.Errorf("getting the events app: %w", err)
+	}
+	events := app.(*caddyevents.App)
+
+	value, loaded, err := hubs.LoadOrNew(h.settings.hub, func() (caddy.Destructor, error) { return newHub(ctx, h) })
+	if err != nil {
+		return err
+	}
+	hub := value.(*hub)
+	if err := hub.claim(h, events); err != nil {
+		_, _ = hubs.Delete(h.settings.hub)
+		return err
+	}
+	h.hub = hub
+	h.engine = hub
+	h.stats = hub.server
+
+	if loaded {
+		logger := ctx.Slogger()
+		if err := events.On("started", eventHandler(func() { hub.apply(h, logger) })); err != nil {
+			return err
+		}
+	}
+	return events.On("stopping", eventHandler(func() {
+		if caddy.Exiting() {
+			// Requests are waited for before the hub is destructed: a pending poll must not hold the exit up.
+			hub.server.Close()
+		}
+	}))
+}
+
+// leaveHub gives up what joinHub has claimed. Requests of this handler that are under way still need its fields.
+func (h *Handler) leaveHub() error {
+	if h.hub == nil {
+		return nil
+	}
+	h.hub.release(h)
+	_, err := hubs.Delete(h.settings.hub)
+	return err
+}
+
+// eventHandler makes a function a subscriber of Caddy's events.
+type eventHandler func()
+
+// Handle implements caddyevents.Handler.
+func (f eventHandler) Handle(context.Context, caddy.Event) error {
+	f()
+	return nil
+}
+
+func newHub(ctx caddy.Context, h *Handler) (*hub, error) {
+	logger := newSwitchedLogger(ctx.Slogger())
+	hub := &hub{name: h.settings.hub, logger: logger, server: streaming.New(h.streamingOptions(), slog.New(logger))}
+	if err := hub.useEvents(h); err != nil {
+		hub.server.Close()
+		return nil, err
+	}
+	return hub, nil
+}
+
+// claim registers a handler, unless another of the same config wants something else of the hub.
+func (hub *hub) claim(h *Handler, generation any) error {
+	hub.mu.Lock()
+	defer hub.mu.Unlock()
+	for _, other := range hub.claims {
+		if other.generation == generation {
+			if err := disagreement(other.handler, h); err != nil {
+				return err
+			}
+		}
+	}
+	hub.claims = append(hub.claims, hubClaim{handler: h, generation: generation})
+	return nil
+}
+
+func (hub *hub) release(h *Handler) {
+	hub.mu.Lock()
+	defer hub.mu.Unlock()
+	hub.claims = slices.DeleteFunc(hub.claims, func(c hubClaim) bool { return c.handler == h })
+}
+
+// apply brings a config that has started to a hub that was there before it.
+func (hub *hub) apply(h *Handler, logger *slog.Logger) {
+	hub.logger.use(logger)
+	hub.server.SetOptions(h.streamingOptions())
+	if err := hub.useEvents(h); err != nil {
+		// checkEventSets has accepted these sets: only a guest module that changes its mind comes here.
+		logger.Error("event sets were not changed", "hub", hub.name, "error", err)
+		return
+	}
+	for _, ns := range hub.server.Namespaces() {
+		if !slices.ContainsFunc(h.settings.namespaces, func(wanted namespaceSettings) bool { return wanted.name == ns.Name() }) {
+			hub.server.Remove(ns.Name())
+		}
+	}
+}
+
+// useEvents gives the hub's namespaces their event sets.
+func (hub *hub) useEvents(h *Handler) error {
+	for _, ns := range h.settings.namespaces {
+		sets := make([]streaming.EventSet, 0, len(ns.sets))
+		for _, set := range ns.sets {
+			sets = append(sets, set)
+		}
+		if err := hub.server.Of(ns.name).Use(sets...); err != nil {
+			return fmt.Errorf("namespace %q: %w", ns.name, err)
+		}
+	}
+	return nil
+}
+
+// ServeHTTP implements engineHandler.
+func (hub *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
+	var in engineio.Inbound
+	in.RemoteAddr, _ = caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	if server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && server.WriteTimeout > 0 {
+		// The server's write timeout counts from the request. A poll has to end before it.
+		in.MaxHold = time.Duration(server.WriteTimeout) * 3 / 4
+	}
+	return hub.server.ServeHTTP(w, r.WithContext(engineio.WithInbound(r.Context(), in)))
+}
+
+// Destruct ends the hub: nobody names it any more. It waits for a bounded time until its clients have been told.
+func (hub *hub) Destruct() error {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+	defer cancel()
+	if err := hub.server.Shutdown(ctx); err != nil {
+		hub.logger.current().Warn("not all clients have heard of the end in time", "hub", hub.name, "waited", shutdownTimeout.String())
+	}
+	return nil
+}
+
+// streamingOptions translates the settings.
+func (h *Handler) streamingOptions() streaming.Options {
+	s := &h.settings
+	options := streaming.Options{
+		ConnectTimeout: s.connectTimeout,
+		Engine: engineio.Options{
+			DisableUpgrades: !s.allowUpgrades,
+			PingInterval:    s.pingInterval,
+			PingTimeout:     s.pingTimeout,
+			UpgradeTimeout:  s.upgradeTimeout,
+			MaxPayload:      s.maxHTTPBufferSize,
+			SendBuffer:      int(s.sendBuffer),
+			WriteTimeout:    s.writeTimeout,
+			MaxSessions:     s.maxConnections,
+		},
+	}
+	for _, transport := range s.transports {
+		options.Engine.Transports = append(options.Engine.Transports, engineio.Transport(transport))
+	}
+	if s.cookie != nil {
+		options.Engine.Cookie = s.cookie.make
+	}
+	return options
+}
+
+// make makes the cookie of a session.
+func (c *cookieSettings) make(r *http.Request, sid string) *http.Cookie {
+	cookie := &http.Cookie{
+		Name: c.name, Value: sid, Path: c.path, Domain: c.domain, HttpOnly: c.httpOnly, MaxAge: int(c.maxAge / time.Second),
+		SameSite: map[string]http.SameSite{"lax": http.SameSiteLaxMode, "strict": http.SameSiteStrictMode, "none": http.SameSiteNoneMode}[c.sameSite],
+	}
+	if c.secure != nil {
+		cookie.Secure = *c.secure
+	} else {
+		cookie.Secure = r.TLS != nil || c.sameSite == "none"
+	}
+	return cookie
+}
+
+// Interface guards.
+var (
+	_ caddy.Destructor    = (*hub)(nil)
+	_ engineHandler       = (*hub)(nil)
+	_ caddyevents.Handler = (eventHandler)(nil)
+)

@@ -1,0 +1,296 @@
+// Package socketiostream makes Caddy itself a Socket.IO server: the HTTP handler
+// http.handlers.socketio_stream answers Engine.IO and Socket.IO requests in Caddy's own process and passes everything
+// else on.
+package socketiostream
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+)
+
+func init() {
+	caddy.RegisterModule(new(Handler))
+}
+
+// Handler is a middleware that is a Socket.IO server. Requests below its paths, and requests for its health and status
+// paths, are answered here; every other request goes to the next handler.
+//
+// The connections belong to a hub, which has a name and outlives a config reload. Handlers that name the same hub share
+// its connections, and must agree on its options.
+//
+// Placeholders that are known when the config is loaded, such as {env.NAME}, are replaced in every text field.
+type Handler struct {
+	// Hub is the name of the hub that holds the connections: up to 64 letters, digits, dots, dashes and underscores.
+	// Default: "default".
+	Hub string `json:"hub,omitempty"`
+
+	// Paths are the URL path prefixes of the Socket.IO endpoint. Each begins with a slash; a missing slash at the end is
+	// added. All of them lead to the same hub. Default: ["/socket.io/"].
+	Paths []string `json:"paths,omitempty"`
+
+	// Transports are the transports a client may use: "polling", "websocket" or both. Default: both.
+	Transports []string `json:"transports,omitempty"`
+
+	// AllowUpgrades tells whether a client may move from polling to WebSocket. Default: true.
+	AllowUpgrades *bool `json:"allow_upgrades,omitempty"`
+
+	// PingInterval is the time between two heartbeats the server sends. Zero means the default. Default: 25s.
+	PingInterval caddy.Duration `json:"ping_interval,omitempty"`
+
+	// PingTimeout is how long a client may take to answer a heartbeat before it is disconnected. Zero means the default.
+	// Default: 20s.
+	PingTimeout caddy.Duration `json:"ping_timeout,omitempty"`
+
+	// ConnectTimeout is how long a client may stay without having joined a namespace. Zero means the default.
+	// Default: 45s.
+	ConnectTimeout caddy.Duration `json:"connect_timeout,omitempty"`
+
+	// UpgradeTimeout is how long a move from polling to WebSocket may take. Zero means the default. Default: 10s.
+	UpgradeTimeout caddy.Duration `json:"upgrade_timeout,omitempty"`
+
+	// MaxHTTPBufferSize is the greatest size, in bytes, of one message or one POST body, whichever the transport. A client
+	// that sends more is disconnected. Zero means the default. Default: 1000000.
+	MaxHTTPBufferSize int64 `json:"max_http_buffer_size,omitempty"`
+
+	// CORS says which other origins may connect. Without it only pages of the same origin, and clients that send no
+	// Origin header at all, are let in.
+	CORS *CORS `json:"cors,omitempty"`
+
+	// Cookie is the cookie that carries the session's id, for load balancers that need one. Without it no cookie is set.
+	Cookie *Cookie `json:"cookie,omitempty"`
+
+	// SendBuffer is how many bytes may wait for one client before it is cut off as too slow. At least 64000. Zero means
+	// the default. Default: 4000000.
+	SendBuffer int64 `json:"send_buffer,omitempty"`
+
+	// WriteTimeout is how long one write to one client may take before it is cut off. Zero means the default.
+	// Default: 10s.
+	WriteTimeout caddy.Duration `json:"write_timeout,omitempty"`
+
+	// MaxConnections is how many clients the hub takes at a time. Zero means no limit. Default: 0.
+	MaxConnections int `json:"max_connections,omitempty"`
+
+	// ServeClient says what is answered for the browser client's files, such as /socket.io/socket.io.js: "cdn" redirects
+	// to the official CDN at a pinned version, "off" serves none, and anything else is the folder that holds them.
+	// Default: "cdn".
+	ServeClient string `json:"serve_client,omitempty"`
+
+	// Health are the paths that answer whether the service is up. Default: none.
+	Health []string `json:"health,omitempty"`
+
+	// Status are the paths that answer with uptime, memory and the number of connections. Default: none.
+	Status *Status `json:"status,omitempty"`
+
+	// Namespaces are the Socket.IO namespaces and the event sets they speak. Default: "/" with the event set "streaming".
+	Namespaces []*Namespace `json:"namespaces,omitempty"`
+
+	// DeclaredAt is where the Caddyfile declared this handler, as file:line, so that messages can name the place. The
+	// Caddyfile adapter fills it in.
+	DeclaredAt string `json:"declared_at,omitempty"`
+
+	logger   *zap.Logger
+	hub      *hub
+	settings settings
+	engine   engineHandler
+	stats    hubStats
+}
+
+// CORS says which other origins may connect, and is held against every transport, WebSocket included.
+type CORS struct {
+	// Origins are the origins let in besides the page's own: exact ("https://example.com"), every subdomain
+	// ("https://*.example.com", or "*.example.com" for http and https; with a port where it is not the default one), "null",
+	// or "*" for all. One entry may hold several, separated by commas or spaces.
+	Origins []string `json:"origins,omitempty"`
+
+	// Credentials lets those origins send cookies and HTTP authentication. Default: false.
+	Credentials bool `json:"credentials,omitempty"`
+}
+
+// Cookie describes the cookie that carries the session's id.
+type Cookie struct {
+	// Name is the cookie's name. Default: "io".
+	Name string `json:"name,omitempty"`
+
+	// Path is the path the cookie is sent for. Default: "/".
+	Path string `json:"path,omitempty"`
+
+	// Domain is the domain the cookie is sent for. Default: none, which means the host that set it.
+	Domain string `json:"domain,omitempty"`
+
+	// SameSite is "lax", "strict" or "none"; "none" needs a secure cookie. Default: "lax".
+	SameSite string `json:"same_site,omitempty"`
+
+	// Secure keeps the cookie off plain HTTP. Default: true for requests that came over TLS, and with same_site "none".
+	Secure *bool `json:"secure,omitempty"`
+
+	// HTTPOnly hides the cookie from scripts. Default: true.
+	HTTPOnly *bool `json:"http_only,omitempty"`
+
+	// MaxAge is how long the browser keeps the cookie, in whole seconds. Zero means until the browser is closed.
+	// Default: 0.
+	MaxAge caddy.Duration `json:"max_age,omitempty"`
+}
+
+// Status describes the status endpoint. It tells the process' memory, so it has an allow-list of its own.
+type Status struct {
+	// Paths are the paths that answer with the status. Default: none.
+	Paths []string `json:"paths,omitempty"`
+
+	// Allow are the client addresses that may read it, as CIDR or single address. The client's address follows the
+	// server's trusted_proxies. Default: loopback and private ranges.
+	Allow []string `json:"allow,omitempty"`
+}
+
+// Namespace is one Socket.IO namespace.
+type Namespace struct {
+	// Name begins with a slash; "/" is the namespace of clients that name none.
+	Name string `json:"name,omitempty"`
+
+	// EventsRaw are the event sets the namespace speaks, each a module of the namespace
+	// http.handlers.socketio_stream.events named by its key "set".
+	EventsRaw []json.RawMessage `json:"events,omitempty" caddy:"namespace=http.handlers.socketio_stream.events inline_key=set"`
+}
+
+// engineHandler answers the requests that are Engine.IO's. The CORS headers are set, and the origin has been checked,
+// before it is called. It writes the response; an error it returns is for the log.
+type engineHandler interface {
+	ServeHTTP(w http.ResponseWriter, r *http.Request) error
+}
+
+// hubStats is what the health and status endpoints tell of a hub.
+type hubStats interface {
+	// Connections returns the number of clients connected right now.
+	Connections() int
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.socketio_stream",
+		New: func() caddy.Module { return new(Handler) },
+	}
+}
+
+// Provision replaces placeholders, fills in defaults and checks the result.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	h.logger = ctx.Logger()
+	resolved, err := h.resolve(ctx)
+	if err != nil {
+		return h.declared(err)
+	}
+	h.settings = resolved
+	// A hub must never be made from options that Validate, which Caddy calls after Provision, would refuse.
+	if err := h.Validate(); err != nil {
+		return err
+	}
+	h.warn()
+	// The hub comes last: a config that fails after this point is cleaned up, and only then gives it up again.
+	return h.declared(h.joinHub(ctx))
+}
+
+// Cleanup gives up the hub, which ends with the last handler that names it.
+func (h *Handler) Cleanup() error {
+	return h.leaveHub()
+}
+
+// Validate checks the options against each other.
+func (h *Handler) Validate() error {
+	return h.declared(h.settings.check())
+}
+
+// declared adds the place of the handler's declaration to err.
+func (h *Handler) declared(err error) error {
+	if err == nil || h.DeclaredAt == "" {
+		return err
+	}
+	return fmt.Errorf("socketio_stream at %s: %w", h.DeclaredAt, err)
+}
+
+// warn logs what is allowed but rarely meant.
+func (h *Handler) warn() {
+	if h.settings.origins.any && h.settings.origins.credentials {
+		h.logger.Warn("every origin may connect with credentials, so any page can act in its visitor's name",
+			zap.String("declared_at", h.DeclaredAt))
+	}
+	if h.settings.sendBuffer < h.settings.maxHTTPBufferSize {
+		h.logger.Warn("send_buffer is smaller than max_http_buffer_size, so one large message can cut off every receiver that has others waiting",
+			zap.Int64("send_buffer", h.settings.sendBuffer),
+			zap.Int64("max_http_buffer_size", h.settings.maxHTTPBufferSize),
+			zap.String("declared_at", h.DeclaredAt))
+	}
+}
+
+// ServeHTTP answers what is the handler's own and passes everything else to next.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	urlPath := r.URL.Path
+	if prefix, ok := h.settings.health[urlPath]; ok {
+		return h.serveHealth(w, r, prefix)
+	}
+	if h.settings.status[urlPath] {
+		return h.serveStatus(w, r)
+	}
+	for _, socketPath := range h.settings.paths {
+		if file, ok := strings.CutPrefix(urlPath, socketPath); ok {
+			return h.serveSocketPath(w, r, file)
+		}
+	}
+	return next.ServeHTTP(w, r)
+}
+
+// serveSocketPath answers a request below a socket path: file is what follows the path.
+func (h *Handler) serveSocketPath(w http.ResponseWriter, r *http.Request, file string) error {
+	allowed := h.settings.origins.decide(r)
+	h.settings.origins.setHeaders(w.Header(), r, allowed)
+	if h.settings.serveClient != serveClientOff && clientFiles[file] {
+		// The client's files are public, so a foreign origin is not refused here; it only gets no CORS headers.
+		return h.serveClientFile(w, r, file)
+	}
+	if !allowed.ok() {
+		h.refuseOrigin(w, r, allowed)
+		return nil
+	}
+	if isPreflight(r) {
+		answerPreflight(w, r)
+		return nil
+	}
+	if err := h.engine.ServeHTTP(w, r); err != nil {
+		h.logRefusal(r, err)
+	}
+	return nil
+}
+
+// logRefusal logs why the engine refused a request. The response has been written by then, so the error is not one for
+// Caddy to answer. What any client can bring about at no cost is logged at debug level only.
+func (h *Handler) logRefusal(r *http.Request, err error) {
+	level := zapcore.DebugLevel
+	var refusal *engineio.RequestError
+	if errors.As(err, &refusal) && refusal.Status > http.StatusBadRequest {
+		level = zapcore.WarnLevel
+	}
+	if entry := h.logger.Check(level, "request refused"); entry != nil {
+		clientIP, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+		entry.Write(zap.Error(err), zap.String("method", r.Method), zap.String("path", r.URL.Path),
+			zap.String("client_ip", clientIP))
+	}
+}
+
+// Interface guards.
+var (
+	_ caddy.Module                = (*Handler)(nil)
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddy.Validator             = (*Handler)(nil)
+	_ caddy.CleanerUpper          = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+	_ caddyfile.Unmarshaler       = (*Handler)(nil)
+)

@@ -1,0 +1,303 @@
+package socketiostream
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+)
+
+// recordingEngine stands in for the Engine.IO server and counts what reaches it.
+type recordingEngine struct{ requests int }
+
+func (e *recordingEngine) ServeHTTP(w http.ResponseWriter, _ *http.Request) error {
+	e.requests++
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// fixedStats stands in for a hub.
+type fixedStats int
+
+func (s fixedStats) Connections() int { return int(s) }
+
+// resolveOnly does what Provision does before it takes a hub.
+func resolveOnly(t *testing.T, h *Handler) error {
+	t.Helper()
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
+	t.Cleanup(cancel)
+	resolved, err := h.resolve(ctx)
+	if err != nil {
+		return h.declared(err)
+	}
+	h.settings = resolved
+	return h.Validate()
+}
+
+// newTestHandler resolves h, and gives it an engine that records, a hub of three clients and a logger that observes.
+func newTestHandler(t *testing.T, h *Handler) (*Handler, *recordingEngine, *observer.ObservedLogs) {
+	t.Helper()
+	if err := resolveOnly(t, h); err != nil {
+		t.Fatalf("resolving: %v", err)
+	}
+	core, logs := observer.New(zapcore.DebugLevel)
+	engine := new(recordingEngine)
+	h.logger, h.engine, h.stats = zap.New(core), engine, fixedStats(3)
+	return h, engine, logs
+}
+
+// serve sends r through h as Caddy would, with clientIP as the client's address. A HandlerError becomes its status.
+func serve(t *testing.T, h *Handler, r *http.Request, clientIP string) (recorder *httptest.ResponseRecorder, passedOn bool) {
+	t.Helper()
+	vars := map[string]any{caddyhttp.ClientIPVarKey: clientIP}
+	r = r.WithContext(context.WithValue(r.Context(), caddyhttp.VarsCtxKey, vars))
+	recorder = httptest.NewRecorder()
+	err := h.ServeHTTP(recorder, r, caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error {
+		passedOn = true
+		return nil
+	}))
+	if err != nil {
+		refusal, ok := err.(caddyhttp.HandlerError)
+		if !ok {
+			t.Fatalf("ServeHTTP: %v", err)
+		}
+		recorder.WriteHeader(refusal.StatusCode)
+	}
+	return recorder, passedOn
+}
+
+func TestBadInputIsRefused(t *testing.T) {
+	folder := t.TempDir()
+	file := filepath.Join(folder, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TEST_EMPTY", "")
+	off := false
+	relay := func(events ...string) json.RawMessage {
+		raw, err := json.Marshal(map[string]any{"set": "relay", "events": events})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return raw
+	}
+	namespace := func(name string, events ...json.RawMessage) []*Namespace {
+		return []*Namespace{{Name: name, EventsRaw: events}}
+	}
+	streaming := json.RawMessage(`{"set":"streaming"}`)
+
+	for _, test := range []struct {
+		name    string
+		handler Handler
+		want    string
+	}{
+		{"hub name", Handler{Hub: "a/b"}, `hub "a/b"`},
+		{"hub placeholder unknown", Handler{Hub: "{nope}"}, "unrecognized placeholder"},
+		{"hub placeholder empty", Handler{Hub: "{env.TEST_EMPTY}"}, "is empty"},
+		{"path relative", Handler{Paths: []string{"socket.io"}}, "begins with a slash"},
+		{"path empty", Handler{Paths: []string{"/a//b/"}}, "empty segment"},
+		{"path twice after normalising", Handler{Paths: []string{"/a", "/a/"}}, "twice"},
+		{"transport unknown", Handler{Transports: []string{"webtransport"}}, "unknown transport"},
+		{"transport twice", Handler{Transports: []string{"polling", "polling"}}, "twice"},
+		{"transport of blanks", Handler{Transports: []string{" "}}, "transports is empty"},
+		{"ping_interval", Handler{PingInterval: -1}, "ping_interval must be"},
+		{"ping_timeout", Handler{PingTimeout: caddy.Duration(-time.Second)}, "ping_timeout must be"},
+		{"ping_timeout below what the handshake can tell", Handler{PingTimeout: 20}, "ping_timeout must be"},
+		{"connect_timeout", Handler{ConnectTimeout: -1}, "connect_timeout must be"},
+		{"upgrade_timeout", Handler{UpgradeTimeout: -1}, "upgrade_timeout must be"},
+		{"write_timeout", Handler{WriteTimeout: -1}, "write_timeout must be"},
+		{"max_http_buffer_size", Handler{MaxHTTPBufferSize: -1}, "max_http_buffer_size must be"},
+		{"send_buffer", Handler{SendBuffer: 63_999}, "send_buffer must be at least 64 kB"},
+		{"max_connections", Handler{MaxConnections: -1}, "max_connections must not be negative"},
+		{"origin with a path", Handler{CORS: &CORS{Origins: []string{"https://example.com/"}}}, "not even a slash"},
+		{"credentials without origins", Handler{CORS: &CORS{Credentials: true}}, "no effect without cors origins"},
+		{"cookie name", Handler{Cookie: &Cookie{Name: "a b"}}, "cookie"},
+		{"cookie path", Handler{Cookie: &Cookie{Path: "a"}}, "cookie path"},
+		{"cookie path injection", Handler{Cookie: &Cookie{Path: "/; Domain=x"}}, "cookie"},
+		{"cookie domain", Handler{Cookie: &Cookie{Domain: "exa mple"}}, "cookie"},
+		{"cookie same_site", Handler{Cookie: &Cookie{SameSite: "no"}}, "same_site"},
+		{"cookie none and not secure", Handler{Cookie: &Cookie{SameSite: "none", Secure: &off}}, "needs secure"},
+		{"cookie max_age", Handler{Cookie: &Cookie{MaxAge: 1}}, "whole seconds"},
+		{"serve_client missing", Handler{ServeClient: filepath.Join(folder, "gone")}, "neither cdn nor off"},
+		{"serve_client a file", Handler{ServeClient: file}, "neither cdn nor off, nor a folder"},
+		{"serve_client the wrong folder", Handler{ServeClient: folder}, "holds no socket.io.js"},
+		{"health relative", Handler{Health: []string{"health"}}, "begins with a slash"},
+		{"health twice", Handler{Health: []string{"/health", "/health"}}, "twice"},
+		{"health is a socket path", Handler{Health: []string{"/socket.io"}}, "is a socket path too"},
+		{"status is a socket path", Handler{Status: &Status{Paths: []string{"/socket.io/"}}}, "is a socket path too"},
+		{"status without paths", Handler{Status: &Status{}}, "status has no paths"},
+		{"status twice", Handler{Status: &Status{Paths: []string{"/s", "/s"}}}, "twice"},
+		{"status is a health path", Handler{Health: []string{"/h"}, Status: &Status{Paths: []string{"/h"}}}, "both"},
+		{"status allow", Handler{Status: &Status{Paths: []string{"/s"}, Allow: []string{"10.0.0.0/99"}}}, "status allow"},
+		{"namespace without a slash", Handler{Namespaces: namespace("chat", streaming)}, "write /chat"},
+		{"namespace with a comma", Handler{Namespaces: namespace("/a,b", streaming)}, "comma"},
+		{"namespace null", Handler{Namespaces: []*Namespace{nil}}, "null"},
+		{"namespace without events", Handler{Namespaces: namespace("/")}, "it has no events"},
+		{"namespace twice", Handler{Namespaces: append(namespace("/", streaming), namespace("/", streaming)...)}, "twice"},
+		{"event set unknown", Handler{Namespaces: namespace("/", json.RawMessage(`{"set":"nope"}`))}, "unknown module"},
+		{"event set unnamed", Handler{Namespaces: namespace("/", json.RawMessage(`{}`))}, "module name not specified"},
+		{"event set field unknown", Handler{Namespaces: namespace("/", json.RawMessage(`{"set":"streaming","viewers":1}`))}, "unknown field"},
+		{"streaming audience", Handler{Namespaces: namespace("/", json.RawMessage(`{"set":"streaming","audience":"some"}`))}, "unknown audience"},
+		{"streaming replay", Handler{Namespaces: namespace("/", json.RawMessage(`{"set":"streaming","replay":"last"}`))}, "unknown replay"},
+		{"streaming max_streams", Handler{Namespaces: namespace("/", json.RawMessage(`{"set":"streaming","max_streams":-1}`))}, "max_streams"},
+		{"relay nothing", Handler{Namespaces: namespace("/", relay())}, "names no event"},
+		{"relay unnamed", Handler{Namespaces: namespace("/", relay(""))}, "without a name"},
+		{"relay reserved", Handler{Namespaces: namespace("/", relay("disconnecting"))}, "reserved"},
+		{"relay twice", Handler{Namespaces: namespace("/", relay("a", "a"))}, "twice"},
+		{"two sets for one event", Handler{Namespaces: namespace("/", streaming, relay("message"))}, "handled by two event sets"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.handler.DeclaredAt = "Caddyfile:7"
+			err := resolveOnly(t, &test.handler)
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Fatalf("got %v, want an error with %q", err, test.want)
+			}
+			if !strings.Contains(err.Error(), "Caddyfile:7") {
+				t.Errorf("%v does not name the place of the declaration", err)
+			}
+		})
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	h := new(Handler)
+	if err := resolveOnly(t, h); err != nil {
+		t.Fatal(err)
+	}
+	s := h.settings
+	for _, test := range []struct {
+		name      string
+		got, want any
+	}{
+		{"hub", s.hub, "default"},
+		{"paths", strings.Join(s.paths, " "), "/socket.io/"},
+		{"transports", strings.Join(s.transports, " "), "polling websocket"},
+		{"allow_upgrades", s.allowUpgrades, true},
+		{"ping_interval", s.pingInterval, 25 * time.Second},
+		{"ping_timeout", s.pingTimeout, 20 * time.Second},
+		{"connect_timeout", s.connectTimeout, 45 * time.Second},
+		{"upgrade_timeout", s.upgradeTimeout, 10 * time.Second},
+		{"max_http_buffer_size", s.maxHTTPBufferSize, int64(1_000_000)},
+		{"send_buffer", s.sendBuffer, int64(4_000_000)},
+		{"write_timeout", s.writeTimeout, 10 * time.Second},
+		{"max_connections", s.maxConnections, 0},
+		{"serve_client", s.serveClient, "cdn"},
+		{"cookie", s.cookie == nil, true},
+		{"namespaces", len(s.namespaces), 1},
+		{"namespace", s.namespaces[0].name, "/"},
+	} {
+		if test.got != test.want {
+			t.Errorf("%s is %v, want %v", test.name, test.got, test.want)
+		}
+	}
+	set, ok := s.namespaces[0].sets[0].(*StreamingEvents)
+	if !ok || set.Audience != "all" || set.Replay != "none" || set.MaxStreams != 10_000 {
+		t.Errorf("the default event set is %+v", s.namespaces[0].sets[0])
+	}
+}
+
+func TestPlaceholders(t *testing.T) {
+	t.Setenv("TEST_HUB", "live")
+	t.Setenv("TEST_PATHS", "/a /b/")
+	t.Setenv("TEST_ORIGINS", "https://a.example.com, https://b.example.com")
+	t.Setenv("TEST_ALLOW", "10.1.0.0/16,192.0.2.1")
+	h := &Handler{
+		Hub:    "{env.TEST_HUB}",
+		Paths:  []string{"{env.TEST_PATHS}"},
+		CORS:   &CORS{Origins: []string{"{env.TEST_ORIGINS}"}},
+		Status: &Status{Paths: []string{"/status"}, Allow: []string{"{env.TEST_ALLOW}"}},
+	}
+	if err := resolveOnly(t, h); err != nil {
+		t.Fatal(err)
+	}
+	if h.settings.hub != "live" || strings.Join(h.settings.paths, " ") != "/a/ /b/" {
+		t.Errorf("hub %q, paths %q", h.settings.hub, h.settings.paths)
+	}
+	if len(h.settings.origins.exact) != 2 {
+		t.Errorf("origins %v", h.settings.origins.exact)
+	}
+	if len(h.settings.statusAllow) != 2 {
+		t.Errorf("status allow %v", h.settings.statusAllow)
+	}
+}
+
+func TestRouting(t *testing.T) {
+	for _, test := range []struct {
+		path     string
+		passedOn bool
+		engine   int
+	}{
+		{"/socket.io/?EIO=4&transport=polling", false, 1},
+		{"/streaming/socket.io/?EIO=4&transport=polling", false, 1},
+		{"/socket.io/anything", false, 1},
+		{"/socket.io", true, 0},
+		{"/socket.iox/", true, 0},
+		{"/", true, 0},
+		{"/health", false, 0},
+		{"/health/", true, 0},
+		{"/status", false, 0},
+		{"/socket.io/health", false, 0},
+		{"/other/socket.io/", true, 0},
+	} {
+		t.Run(test.path, func(t *testing.T) {
+			h, engine, _ := newTestHandler(t, &Handler{
+				Paths:  []string{"/socket.io/", "/streaming/socket.io"},
+				Health: []string{"/health", "/socket.io/health"},
+				Status: &Status{Paths: []string{"/status"}},
+			})
+			_, passedOn := serve(t, h, httptest.NewRequest("GET", "http://example.com"+test.path, nil), "127.0.0.1")
+			if passedOn != test.passedOn || engine.requests != test.engine {
+				t.Errorf("passed on %t, engine %d, want %t and %d", passedOn, engine.requests, test.passedOn, test.engine)
+			}
+		})
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	h, _, logs := newTestHandler(t, &Handler{
+		CORS:              &CORS{Origins: []string{"*"}, Credentials: true},
+		SendBuffer:        100_000,
+		MaxHTTPBufferSize: 200_000,
+	})
+	h.warn()
+	if got := logs.FilterLevelExact(zapcore.WarnLevel).Len(); got != 2 {
+		t.Errorf("%d warnings, want 2: %v", got, logs.All())
+	}
+}
+
+// TestReadmeJSON holds that the JSON of the README is taken, whole and without unknown fields.
+func TestReadmeJSON(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(readme), "\n```json\n")
+	if !ok {
+		t.Fatal("the README has no JSON")
+	}
+	text, _, _ := strings.Cut(rest, "\n```")
+	var config struct {
+		Module string `json:"handler"`
+		Handler
+	}
+	if err := caddy.StrictUnmarshalJSON([]byte(text), &config); err != nil {
+		t.Fatal(err)
+	}
+	if err := resolveOnly(t, &config.Handler); err != nil {
+		t.Fatal(err)
+	}
+	if config.Module != "socketio_stream" {
+		t.Errorf("the handler is %q", config.Module)
+	}
+}

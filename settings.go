@@ -1,0 +1,235 @@
+package socketiostream
+
+import (
+	"fmt"
+	"net/netip"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// The defaults are Socket.IO's own wherever Socket.IO has the option.
+const (
+	defaultHub               = "default"
+	defaultPath              = "/socket.io/"
+	defaultPingInterval      = 25 * time.Second
+	defaultPingTimeout       = 20 * time.Second
+	defaultConnectTimeout    = 45 * time.Second
+	defaultUpgradeTimeout    = 10 * time.Second
+	defaultWriteTimeout      = 10 * time.Second
+	defaultMaxHTTPBufferSize = 1_000_000
+	defaultSendBuffer        = 4_000_000
+	defaultCookieName        = "io"
+)
+
+// minSendBuffer is the smallest send_buffer, in bytes: below it a client is cut off by an ordinary burst.
+const minSendBuffer = 64_000
+
+const (
+	transportPolling   = "polling"
+	transportWebSocket = "websocket"
+)
+
+// privateRanges are the client addresses that may read the status unless the config says otherwise.
+var privateRanges = []string{
+	"127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7",
+}
+
+// settings are a Handler's options with placeholders replaced and defaults filled in.
+type settings struct {
+	hub               string
+	paths             []string // normalised, longest first, so that the most specific one wins
+	firstPath         string   // the one the config names first
+	transports        []string
+	allowUpgrades     bool
+	pingInterval      time.Duration
+	pingTimeout       time.Duration
+	connectTimeout    time.Duration
+	upgradeTimeout    time.Duration
+	maxHTTPBufferSize int64
+	origins           originPolicy
+	cookie            *cookieSettings
+	sendBuffer        int64
+	writeTimeout      time.Duration
+	maxConnections    int
+	serveClient       string
+	health            map[string]string // path to the prefix it stands below, "" at the root
+	status            map[string]bool
+	statusAllow       []netip.Prefix
+	namespaces        []namespaceSettings
+}
+
+// cookieSettings are a Cookie's options with defaults filled in.
+type cookieSettings struct {
+	name     string
+	path     string
+	domain   string
+	sameSite string
+	secure   *bool
+	httpOnly bool
+	maxAge   time.Duration
+}
+
+// namespaceSettings are a Namespace's options with its event sets loaded.
+type namespaceSettings struct {
+	name string
+	sets []EventSet
+}
+
+// resolve replaces placeholders and fills in defaults.
+func (h *Handler) resolve(ctx caddy.Context) (settings, error) {
+	t := texts{replacer: caddy.NewReplacer()}
+	s := settings{
+		hub:               orDefault(t.one("hub", h.Hub), defaultHub),
+		allowUpgrades:     h.AllowUpgrades == nil || *h.AllowUpgrades,
+		pingInterval:      orDefault(time.Duration(h.PingInterval), defaultPingInterval),
+		pingTimeout:       orDefault(time.Duration(h.PingTimeout), defaultPingTimeout),
+		connectTimeout:    orDefault(time.Duration(h.ConnectTimeout), defaultConnectTimeout),
+		upgradeTimeout:    orDefault(time.Duration(h.UpgradeTimeout), defaultUpgradeTimeout),
+		maxHTTPBufferSize: orDefault(h.MaxHTTPBufferSize, defaultMaxHTTPBufferSize),
+		sendBuffer:        orDefault(h.SendBuffer, defaultSendBuffer),
+		writeTimeout:      orDefault(time.Duration(h.WriteTimeout), defaultWriteTimeout),
+		maxConnections:    h.MaxConnections,
+		serveClient:       orDefault(t.one("serve_client", h.ServeClient), serveClientCDN),
+	}
+	for _, transport := range t.all("transports", h.Transports) {
+		s.transports = append(s.transports, strings.ToLower(transport))
+	}
+	if len(h.Transports) == 0 {
+		s.transports = []string{transportPolling, transportWebSocket}
+	}
+	for _, p := range t.all("path", h.Paths) {
+		s.paths = append(s.paths, strings.TrimSuffix(p, "/")+"/")
+	}
+	if len(s.paths) == 0 {
+		s.paths = []string{defaultPath}
+	}
+	s.firstPath = s.paths[0]
+	slices.SortStableFunc(s.paths, func(a, b string) int { return len(b) - len(a) })
+
+	s.health = make(map[string]string, len(h.Health))
+	for _, p := range t.all("health", h.Health) {
+		if _, ok := s.health[p]; ok {
+			return settings{}, fmt.Errorf("health path %q is given twice", p)
+		}
+		s.health[p] = strings.TrimSuffix(path.Dir(strings.TrimSuffix(p, "/")), "/")
+	}
+	if h.Cookie != nil {
+		s.cookie = h.Cookie.resolve(&t)
+	}
+	if h.CORS != nil {
+		policy, err := newOriginPolicy(t.all("cors origins", h.CORS.Origins), h.CORS.Credentials)
+		if err != nil {
+			return settings{}, err
+		}
+		s.origins = policy
+	}
+	if h.Status != nil {
+		if err := s.resolveStatus(h.Status, &t); err != nil {
+			return settings{}, err
+		}
+	}
+	if t.err != nil {
+		return settings{}, t.err
+	}
+	return s, s.resolveNamespaces(ctx, h.Namespaces, &t)
+}
+
+func (c *Cookie) resolve(t *texts) *cookieSettings {
+	return &cookieSettings{
+		name:     orDefault(t.one("cookie", c.Name), defaultCookieName),
+		path:     orDefault(t.one("cookie path", c.Path), "/"),
+		domain:   t.one("cookie domain", c.Domain),
+		sameSite: orDefault(strings.ToLower(t.one("cookie same_site", c.SameSite)), "lax"),
+		secure:   c.Secure,
+		httpOnly: c.HTTPOnly == nil || *c.HTTPOnly,
+		maxAge:   time.Duration(c.MaxAge),
+	}
+}
+
+func (s *settings) resolveStatus(status *Status, t *texts) error {
+	s.status = make(map[string]bool, len(status.Paths))
+	for _, p := range t.all("status", status.Paths) {
+		if s.status[p] {
+			return fmt.Errorf("status path %q is given twice", p)
+		}
+		s.status[p] = true
+	}
+	allow := t.all("status allow", status.Allow)
+	if len(status.Allow) == 0 {
+		allow = privateRanges
+	}
+	for _, expression := range allow {
+		prefix, err := caddyhttp.CIDRExpressionToPrefix(expression)
+		if err != nil {
+			return fmt.Errorf("status allow: %w", err)
+		}
+		s.statusAllow = append(s.statusAllow, prefix.Masked())
+	}
+	return nil
+}
+
+func (s *settings) resolveNamespaces(ctx caddy.Context, namespaces []*Namespace, t *texts) error {
+	if len(namespaces) == 0 {
+		namespaces = []*Namespace{{Name: "/", EventsRaw: defaultEvents()}}
+	}
+	for _, ns := range namespaces {
+		if ns == nil {
+			return fmt.Errorf("a namespace is null")
+		}
+		name := t.one("namespace", ns.Name)
+		if t.err != nil {
+			return t.err
+		}
+		sets, err := loadEventSets(ctx, ns)
+		if err != nil {
+			return fmt.Errorf("namespace %q: %w", name, err)
+		}
+		s.namespaces = append(s.namespaces, namespaceSettings{name: name, sets: sets})
+	}
+	return nil
+}
+
+// texts replaces placeholders and keeps the first error, so that a list of options reads as a list.
+type texts struct {
+	replacer *caddy.Replacer
+	err      error
+}
+
+// one returns value with its placeholders replaced.
+func (t *texts) one(option, value string) string {
+	replaced, err := t.replacer.ReplaceOrErr(value, true, true)
+	if err != nil && t.err == nil {
+		t.err = fmt.Errorf("%s: %w", option, err)
+	}
+	return replaced
+}
+
+// all returns values with their placeholders replaced; one placeholder may stand for several values.
+func (t *texts) all(option string, values []string) []string {
+	var replaced []string
+	for _, value := range values {
+		replaced = append(replaced, splitList(t.one(option, value))...)
+	}
+	return replaced
+}
+
+// splitList splits a list at commas and white space, which is how such lists come in environment variables.
+func splitList(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool {
+		return r == ',' || r == ' ' || r == '\t' || r == '\n' || r == '\r'
+	})
+}
+
+// orDefault returns value, or fallback where value is the zero value.
+func orDefault[T comparable](value, fallback T) T {
+	var zero T
+	if value == zero {
+		return fallback
+	}
+	return value
+}

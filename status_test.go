@@ -1,0 +1,70 @@
+package socketiostream
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func TestStatusAccess(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		allow   []string
+		address string
+		code    int
+	}{
+		{"loopback", nil, "127.0.0.1", 200},
+		{"loopback IPv6", nil, "::1", 200},
+		{"loopback, IPv4 in IPv6", nil, "::ffff:127.0.0.1", 200},
+		{"private", nil, "10.20.30.40", 200},
+		{"private 172", nil, "172.31.0.1", 200},
+		{"private IPv6", nil, "fd12::1", 200},
+		{"public", nil, "192.0.2.1", 403},
+		{"public 172", nil, "172.32.0.1", 403},
+		{"public IPv6", nil, "2001:db8::1", 403},
+		{"no address", nil, "", 403},
+		{"no address but a name", nil, "@", 403},
+		{"listed", []string{"192.0.2.0/24"}, "192.0.2.9", 200},
+		{"listed, host bits set", []string{"192.0.2.77/24"}, "192.0.2.9", 200},
+		{"listed address", []string{"192.0.2.9"}, "192.0.2.9", 200},
+		{"listed, zone", []string{"fe80::/10"}, "fe80::1%eth0", 200},
+		{"a list replaces the default", []string{"192.0.2.0/24"}, "127.0.0.1", 403},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h, _, _ := newTestHandler(t, &Handler{Status: &Status{Paths: []string{"/status"}, Allow: test.allow}})
+			w, _ := serve(t, h, onPort("GET", "/status"), test.address)
+			if w.Code != test.code {
+				t.Errorf("status %d, want %d", w.Code, test.code)
+			}
+			if test.code != http.StatusOK && w.Body.Len() != 0 {
+				t.Errorf("a refusal tells %q", w.Body)
+			}
+		})
+	}
+}
+
+func TestStatusBody(t *testing.T) {
+	h, _, _ := newTestHandler(t, &Handler{
+		Paths:  []string{"/socket.io/", "/streaming/socket.io/"},
+		Status: &Status{Paths: []string{"/status"}},
+	})
+	w, _ := serve(t, h, onPort("GET", "/status"), "127.0.0.1")
+	var got serviceStatus
+	decoder := json.NewDecoder(strings.NewReader(w.Body.String()))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Service != "socket-io-streaming" || got.Status != "running" || got.Port != "8443" ||
+		got.SocketIO.Connected != 3 || got.SocketIO.Path != "/socket.io/" || got.Uptime <= 0 {
+		t.Errorf("got %s", w.Body)
+	}
+	m := got.Memory
+	if m.RSS == 0 || m.HeapUsed == 0 || m.HeapTotal < m.HeapUsed || m.External == 0 || m.External > m.RSS*8 {
+		t.Errorf("memory %+v", m)
+	}
+	if w, _ := serve(t, h, onPort("DELETE", "/status"), "127.0.0.1"); w.Code != http.StatusMethodNotAllowed {
+		t.Errorf("DELETE: %d", w.Code)
+	}
+}
