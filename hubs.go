@@ -220,11 +220,7 @@ func (hub *hub) apply(h *Handler, logger *slog.Logger) {
 // useEvents gives the hub's namespaces their event sets.
 func (hub *hub) useEvents(h *Handler) error {
 	for _, ns := range h.settings.namespaces {
-		sets := make([]streaming.EventSet, 0, len(ns.sets))
-		for _, set := range ns.sets {
-			sets = append(sets, set)
-		}
-		if err := hub.server.Of(ns.name).Use(sets...); err != nil {
+		if err := hub.server.Of(ns.name).Use(registered(ns.sets)...); err != nil {
 			return fmt.Errorf("namespace %q: %w", ns.name, err)
 		}
 	}

@@ -280,3 +280,20 @@ func (c *socket) wait(prefix string) string {
 		}
 	}
 }
+
+// waitClosed reads until the server closes the WebSocket.
+func (c *socket) waitClosed() {
+	c.s.t.Helper()
+	if err := c.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		c.s.t.Fatal(err)
+	}
+	for {
+		frame, err := ws.ReadFrame(c.rest)
+		if err != nil {
+			c.s.t.Fatalf("waiting for the close frame: %v", err)
+		}
+		if frame.Header.OpCode == ws.OpClose {
+			return
+		}
+	}
+}

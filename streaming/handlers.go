@@ -42,8 +42,8 @@ type Handlers struct {
 // EventSet is a group of handlers that belong together: what a service does
 // with its events.
 type EventSet interface {
-	// Register adds the handlers of the set. It is called once for each
-	// namespace that uses the set.
+	// Register adds the handlers of the set. It is called whenever a namespace
+	// is given the set; what is to outlive that belongs into [State].
 	Register(n *Namespace, h *Handlers) error
 }
 
