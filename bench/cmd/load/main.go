@@ -1,0 +1,77 @@
+// Command load puts one scenario of load on a Socket.IO server on this machine and prints what it measured as JSON.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"os/signal"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/caddy-socketio/socketio-stream/bench/load"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "load:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	var options load.Options
+	names := slices.Sorted(maps.Keys(load.Scenarios))
+	scenario := flag.String("scenario", "fanout", "one of "+strings.Join(names, ", "))
+	url := flag.String("url", "", "the server, such as https://127.0.0.1:8443/socket.io/; loopback only")
+	limit := flag.Duration("limit", 3*time.Minute, "the longest the whole run may take")
+	pids := flag.String("pids", "", "the server's process ids, with commas between; their children count too")
+	flag.IntVar(&options.Receivers, "n", 1000, "clients that listen (fanout), ask (ack) or sit there (idle)")
+	flag.IntVar(&options.Stalled, "stalled", 0, "clients that connect and never read (fanout)")
+	flag.IntVar(&options.Payload, "payload", 200, "bytes of a message's argument (fanout)")
+	flag.IntVar(&options.Window, "window", 12, "messages under way at most (fanout); 0 with -rate")
+	flag.IntVar(&options.Rate, "rate", 0, "messages a second (fanout); 0 sends as fast as the window lets")
+	flag.IntVar(&options.Count, "count", 3000, "connections in all (connect, vanish)")
+	flag.IntVar(&options.Parallel, "parallel", 64, "connections at a time (connect, vanish)")
+	flag.DurationVar(&options.Warmup, "warmup", time.Second, "time before the measurement (fanout, ack)")
+	flag.DurationVar(&options.Duration, "duration", 4*time.Second, "time of the measurement (fanout, ack, idle)")
+	flag.DurationVar(&options.Settle, "settle", 5*time.Second, "time to come to rest (idle), the longest such time (vanish)")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", flag.Arg(0))
+	}
+	if options.Rate > 0 {
+		options.Window = 0
+	}
+	for text := range strings.SplitSeq(*pids, ",") {
+		if text == "" {
+			continue
+		}
+		pid, err := strconv.Atoi(text)
+		if err != nil {
+			return fmt.Errorf("pids: %w", err)
+		}
+		options.PIDs = append(options.PIDs, pid)
+	}
+	target, err := load.ParseTarget(*url)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, *limit)
+	defer cancel()
+	result, err := load.Run(ctx, *scenario, target, options)
+	if err != nil {
+		return err
+	}
+	encoder := json.NewEncoder(os.Stdout)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(result)
+}

@@ -1,0 +1,163 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/caddy-socketio/socketio-stream/bench/proc"
+)
+
+// Options says what a scenario does. A field that a scenario has no use for is ignored by it.
+type Options struct {
+	// PIDs are the server's processes, descendants included by themselves. Without any, the server's cost is not measured.
+	PIDs []int
+	// Receivers is how many clients listen (fanout), ask (ack) or sit there (idle).
+	Receivers int
+	// Stalled is how many further clients join and never read (fanout).
+	Stalled int
+	// Payload is the size of a message's argument in bytes.
+	Payload int
+	// Window is how many messages a sender may have under way; it is measured by deliveries. 0 with a Rate.
+	Window int
+	// Rate is how many messages a second are sent, whatever the deliveries; 0 sends as fast as the window lets.
+	Rate int
+	// Count is how many connections are made in all (connect, vanish).
+	Count int
+	// Parallel is how many of them are made at the same time.
+	Parallel int
+	// Warmup is left out of the measurement, Duration is measured.
+	Warmup, Duration time.Duration
+	// Settle is how long is waited for the server to come to rest (idle: always; vanish: at most).
+	Settle time.Duration
+}
+
+// Bounds of what may be asked for, so that a slip of the finger does not take the machine down.
+const (
+	maxReceivers = 10_000
+	maxCount     = 200_000
+	maxParallel  = 1_024
+	maxDuration  = 2 * time.Minute
+	maxPayload   = 1 << 20
+)
+
+func (o *Options) validate() error {
+	inRange := func(name string, value, from, to int) error {
+		if value < from || value > to {
+			return fmt.Errorf("%s is %d: it must lie between %d and %d", name, value, from, to)
+		}
+		return nil
+	}
+	return errors.Join(
+		inRange("receivers", o.Receivers, 0, maxReceivers),
+		inRange("stalled", o.Stalled, 0, maxReceivers),
+		inRange("payload", o.Payload, stampSize, maxPayload),
+		inRange("window", o.Window, 0, 1<<16),
+		inRange("rate", o.Rate, 0, 100_000),
+		inRange("count", o.Count, 0, maxCount),
+		inRange("parallel", o.Parallel, 1, maxParallel),
+		inRange("warmup in ms", int(o.Warmup.Milliseconds()), 0, int(maxDuration.Milliseconds())),
+		inRange("duration in ms", int(o.Duration.Milliseconds()), 1, int(maxDuration.Milliseconds())),
+		inRange("settle in ms", int(o.Settle.Milliseconds()), 0, int(maxDuration.Milliseconds())),
+	)
+}
+
+// Result is what a scenario measured: names and figures, the unit at the end of the name.
+type Result struct {
+	Scenario string             `json:"scenario"`
+	Values   map[string]float64 `json:"values"`
+	// Notes tell in words what figures cannot, such as the reasons of failures.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// Scenario is one way to load a server.
+type Scenario func(ctx context.Context, target *Target, options Options) (*Result, error)
+
+// Scenarios are all there are, by name.
+var Scenarios = map[string]Scenario{
+	"fanout":  Fanout,
+	"ack":     Ack,
+	"connect": Connect,
+	"idle":    Idle,
+	"vanish":  Vanish,
+}
+
+// Run checks the options and runs the named scenario.
+func Run(ctx context.Context, name string, target *Target, options Options) (*Result, error) {
+	scenario, known := Scenarios[name]
+	if !known {
+		return nil, fmt.Errorf("there is no scenario %q", name)
+	}
+	if err := options.validate(); err != nil {
+		return nil, err
+	}
+	result, err := scenario(ctx, target, options)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	result.Scenario = name
+	return result, nil
+}
+
+// mark is a moment of a measurement.
+type mark struct {
+	at     time.Duration
+	server time.Duration
+	own    time.Duration
+}
+
+func (o *Options) mark() (mark, error) {
+	server, err := proc.CPU(o.PIDs)
+	if err != nil {
+		return mark{}, err
+	}
+	own, err := ownCPU()
+	return mark{at: now(), server: server, own: own}, err
+}
+
+// cost adds to the result what lies between two marks, over so many units of work.
+func (r *Result) cost(from, to mark, units float64, unit string) {
+	elapsed := (to.at - from.at).Seconds()
+	r.set(unit+"_per_s", units/elapsed)
+	r.set("server_cores", (to.server-from.server).Seconds()/elapsed)
+	r.set("load_cores", (to.own-from.own).Seconds()/elapsed)
+	if units > 0 {
+		r.set("cpu_us_per_"+unit, float64((to.server-from.server).Microseconds())/units)
+		r.set("load_cpu_us_per_"+unit, float64((to.own-from.own).Microseconds())/units)
+	}
+}
+
+func (r *Result) latency(h *histogram) {
+	r.set("p50_ms", h.quantile(0.50))
+	r.set("p99_ms", h.quantile(0.99))
+}
+
+func (r *Result) set(name string, value float64) {
+	if r.Values == nil {
+		r.Values = make(map[string]float64)
+	}
+	r.Values[name] = value
+}
+
+// ownCPU is the CPU time of this process, the price of being measured.
+func ownCPU() (time.Duration, error) {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return 0, err
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()), nil
+}
+
+// sleep waits, or ends early with the context's error.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,96 @@
+package load
+
+import (
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/caddy-socketio/socketio-stream/bench/floor"
+)
+
+// serveFloor runs the smallest server there is, on a port of its own.
+func serveFloor(t *testing.T, server *floor.Server) *Target {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(listener) }()
+	t.Cleanup(func() {
+		listener.Close()
+		<-done
+	})
+	target, err := ParseTarget("http://" + listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return target
+}
+
+func TestScenarios(t *testing.T) {
+	options := Options{
+		PIDs:      []int{os.Getpid()},
+		Receivers: 20,
+		Payload:   200,
+		Window:    8,
+		Count:     60,
+		Parallel:  8,
+		Warmup:    10 * time.Millisecond,
+		Duration:  100 * time.Millisecond,
+		Settle:    10 * time.Second,
+	}
+	servers := map[string]func() *floor.Server{
+		"one":    floor.NewOne,
+		"joined": func() *floor.Server { return floor.NewJoined(2) },
+	}
+	for _, test := range []struct {
+		scenario         string
+		change           func(*Options)
+		positive, nought []string
+	}{
+		{"fanout", nil, []string{"delivery_per_s", "p99_ms", "mbit_per_s"}, []string{"lost", "disordered", "failed"}},
+		{"fanout", func(o *Options) { o.Window, o.Rate = 0, 200 }, []string{"delivery_per_s"}, []string{"lost", "failed"}},
+		{"ack", nil, []string{"ack_per_s", "p50_ms"}, nil},
+		{"connect", nil, []string{"connect_per_s"}, []string{"failed"}},
+		{"idle", func(o *Options) { o.Settle = 10 * time.Millisecond }, []string{"pss_mib"}, nil},
+	} {
+		for mode, server := range servers {
+			t.Run(test.scenario+"/"+mode, func(t *testing.T) {
+				options := options
+				if test.change != nil {
+					test.change(&options)
+				}
+				result, err := Run(t.Context(), test.scenario, serveFloor(t, server()), options)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, name := range test.positive {
+					if result.Values[name] <= 0 {
+						t.Errorf("%s is %v", name, result.Values[name])
+					}
+				}
+				for _, name := range test.nought {
+					if result.Values[name] != 0 {
+						t.Errorf("%s is %v: %v", name, result.Values[name], result.Notes)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestVanishLeavesNoGhost(t *testing.T) {
+	// The smallest server knows no polling, which its clients are refused: that is told as a failure, and no ghost.
+	options := Options{Payload: 200, Count: 200, Parallel: 16, Duration: time.Second, Settle: 10 * time.Second}
+	result, err := Run(t.Context(), "vanish", serveFloor(t, floor.NewOne()), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Values["ghosts"] != 0 {
+		t.Errorf("%v ghosts", result.Values["ghosts"])
+	}
+	for _, note := range result.Notes {
+		t.Log(note)
+	}
+}

@@ -1,0 +1,116 @@
+package load
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/url"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Target is the server the clients connect to.
+type Target struct {
+	// Address is the loopback address and port.
+	Address string
+	// Host is what the Host header and the TLS server name carry.
+	Host string
+	// TLS tells whether connections are encrypted. Certificates are not verified: on loopback they are the server's own.
+	TLS bool
+	// Path is where Engine.IO is served, with the slash at its end.
+	Path string
+
+	config  *tls.Config
+	sources *atomic.Uint32
+}
+
+// ParseTarget reads a URL such as https://127.0.0.1:8443/socket.io/. It refuses everything that is not loopback: this is
+// a benchmark, and no tool to be pointed at others.
+func ParseTarget(raw string) (*Target, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	target := &Target{Path: u.Path, sources: new(atomic.Uint32)}
+	switch u.Scheme {
+	case "http", "ws":
+	case "https", "wss":
+		target.TLS = true
+	default:
+		return nil, fmt.Errorf("%s: scheme must be http, https, ws or wss", raw)
+	}
+	if target.Path == "" || target.Path == "/" {
+		target.Path = "/socket.io/"
+	}
+	if u.Port() == "" {
+		return nil, fmt.Errorf("%s: a port is needed", raw)
+	}
+	name := u.Hostname()
+	ip := net.ParseIP(name)
+	if name == "localhost" {
+		ip = net.IPv4(127, 0, 0, 1)
+	}
+	if ip == nil || !ip.IsLoopback() {
+		return nil, fmt.Errorf("%s: only loopback addresses are measured", raw)
+	}
+	target.Address = net.JoinHostPort(ip.String(), u.Port())
+	target.Host = net.JoinHostPort("localhost", u.Port())
+	target.config = &tls.Config{
+		ServerName:         "localhost",
+		InsecureSkipVerify: true,
+		MinVersion:         tls.VersionTLS12,
+		NextProtos:         []string{"http/1.1"},
+	}
+	return target, nil
+}
+
+// sourceAddresses is how many loopback addresses clients connect from in turn. Each brings a port range of its own, so
+// that ten thousands of short connections do not run out of ports.
+const sourceAddresses = 16
+
+// bindNoPort is IP_BIND_ADDRESS_NO_PORT: the kernel picks the port when it knows the peer too, not at bind.
+const bindNoPort = 24
+
+// dialTCP opens a bare TCP connection.
+func (t *Target) dialTCP(ctx context.Context) (*net.TCPConn, error) {
+	dialer := net.Dialer{}
+	if t.Address[0] != '[' {
+		last := byte(1 + t.sources.Add(1)%sourceAddresses)
+		dialer.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 0, last)}
+		dialer.Control = func(_, _ string, raw syscall.RawConn) error {
+			var failed error
+			err := raw.Control(func(fd uintptr) {
+				failed = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, bindNoPort, 1)
+			})
+			if err != nil {
+				return err
+			}
+			return failed
+		}
+	}
+	conn, err := dialer.DialContext(ctx, "tcp", t.Address)
+	if err != nil {
+		return nil, err
+	}
+	return conn.(*net.TCPConn), nil
+}
+
+// secure turns a bare connection into one the target speaks: itself, or TLS on top of it.
+func (t *Target) secure(ctx context.Context, conn *net.TCPConn) (net.Conn, error) {
+	if !t.TLS {
+		return conn, nil
+	}
+	encrypted := tls.Client(conn, t.config)
+	if err := encrypted.HandshakeContext(ctx); err != nil {
+		return nil, fmt.Errorf("tls: %w", err)
+	}
+	return encrypted, nil
+}
+
+// base is where the clock of this process starts.
+var base = time.Now()
+
+// now is the time on the one clock that senders and receivers share.
+func now() time.Duration { return time.Since(base) }
