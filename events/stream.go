@@ -120,6 +120,8 @@ type streamInfo struct {
 	Viewers  int    `json:"viewers"`
 }
 
+const invalidStreamID = "streamId must be a string of 1 to 256 bytes without control characters"
+
 // streamID returns the ID that an event names, or refuses the event.
 func streamID(e *streaming.Event) (id string, ok bool) {
 	object, ok := e.Args.Object(0)
@@ -129,7 +131,7 @@ func streamID(e *streaming.Event) (id string, ok bool) {
 	}
 	id, ok = object.Text("streamId")
 	if !ok || !validStreamID(id) {
-		e.Refuse(CodeInvalidStreamID, "streamId must be a string of 1 to 256 bytes without control characters")
+		e.Refuse(CodeInvalidStreamID, invalidStreamID)
 		return "", false
 	}
 	return id, true
@@ -196,8 +198,11 @@ func headerOf(e *streaming.Event, id string) (header *streaming.Args, ok bool) {
 }
 
 func (s *streamService) data(e *streaming.Event) {
-	stream := s.streams.named(e)
+	stream, ok := s.streams.named(e)
 	switch {
+	case !ok:
+		e.Refuse(CodeInvalidStreamID, invalidStreamID)
+		return
 	case stream != nil && stream.owner != e.Socket:
 		e.Refuse(CodeNotOwner, "the stream belongs to another client")
 		return
@@ -221,13 +226,16 @@ func (s *streamService) stop(e *streaming.Event) {
 	if !ok {
 		return
 	}
-	if !s.streams.release(id, e.Socket) {
+	ended, ok := s.streams.release(id, e.Socket)
+	if !ok {
 		e.Refuse(CodeNotOwner, "the stream belongs to another client")
 		return
 	}
 	status := encode(streamStatus{Status: "ok", StreamID: id})
 	_ = e.Socket.Emit("stream:stopped", status)
-	_ = e.Socket.To(room(id)).Emit("stream:stopped", status)
+	if ended {
+		_ = e.Socket.To(room(id)).Emit("stream:stopped", status)
+	}
 	succeed(e)
 }
 

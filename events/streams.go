@@ -33,7 +33,8 @@ type stream struct {
 	owner *streaming.Socket
 
 	// mu keeps what a late joiner gets in order: the replay first, then what
-	// is sent from then on. What is sent while it is held is only queued.
+	// is sent from then on. What is sent while it is held is only queued. The
+	// table's lock comes before it.
 	mu     sync.Mutex
 	replay *streaming.Args
 
@@ -92,34 +93,39 @@ func (t *streams) claim(id string, socket *streaming.Socket, header *streaming.A
 	return s, ""
 }
 
-// named returns the stream that the data of an event names, or nil.
-func (t *streams) named(e *streaming.Event) *stream {
+// named returns the stream that the data of an event names, or nil. ok is false
+// when the name is no string: a client that uses it as one would take 7 or
+// ["7"] for "7", and the data for that of another's stream.
+func (t *streams) named(e *streaming.Event) (s *stream, ok bool) {
 	object, ok := e.Args.Object(0)
 	if !ok {
-		return nil
+		return nil, true
+	}
+	field := object.Field("streamId")
+	if field == nil || string(field) == "null" {
+		return nil, true
 	}
 	id, ok := object.Text("streamId")
 	if !ok {
-		return nil
+		return nil, false
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.byID[id]
+	return t.get(id), true
 }
 
-// release ends a stream. It reports false when the stream is another socket's.
-func (t *streams) release(id string, socket *streaming.Socket) bool {
+// release ends a stream. ended is false when there was none; ok is false when
+// the stream is another socket's.
+func (t *streams) release(id string, socket *streaming.Socket) (ended, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.byID[id]
 	if s == nil {
-		return true
+		return false, true
 	}
 	if s.owner != socket {
-		return false
+		return false, false
 	}
 	t.remove(s)
-	return true
+	return true, true
 }
 
 // releaseAll ends all streams of a socket and returns their IDs.
@@ -162,32 +168,28 @@ func (t *streams) get(id string) *stream {
 }
 
 // join makes a socket receive what is for those who have joined. A stream that
-// was not started yet may be waited for.
+// was not started yet may be waited for. Nobody starts or ends the stream
+// meanwhile, so that the socket gets the replay once: here, or with all others
+// when the stream begins.
 func (t *streams) join(id string, socket *streaming.Socket) {
-	if s := t.get(id); s != nil {
-		s.mu.Lock()
-		if s.replay != nil {
-			_ = socket.Emit("stream:data", *s.replay)
-		}
-		socket.Join(room(id))
-		s.mu.Unlock()
+	t.mu.Lock()
+	if s := t.byID[id]; s != nil {
+		s.letIn(socket)
 	} else {
 		socket.Join(room(id))
-		if s = t.get(id); s != nil {
-			// It was started in between: its beginning may have been missed.
-			s.catchUp(socket)
-		}
 	}
+	t.mu.Unlock()
 	t.countViewers(id)
 }
 
-// catchUp sends the replay to a socket that joined while the stream began.
-func (s *stream) catchUp(socket *streaming.Socket) {
+// letIn makes a socket receive the stream, the replay first.
+func (s *stream) letIn(socket *streaming.Socket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.replay != nil {
 		_ = socket.Emit("stream:data", *s.replay)
 	}
+	socket.Join(room(s.id))
 }
 
 // info tells about a stream.
@@ -211,7 +213,11 @@ func (t *streams) countViewers(id string) {
 func (s *stream) tellViewers() {
 	s.table.mu.Lock()
 	s.counting = false
+	over := s.table.byID[s.id] != s
 	s.table.mu.Unlock()
+	if over {
+		return
+	}
 	n := s.table.namespace
 	count := struct {
 		StreamID string `json:"streamId"`
@@ -222,6 +228,7 @@ func (s *stream) tellViewers() {
 
 // begin tells those who wait for a stream that it has started.
 func (s *stream) begin(header *streaming.Args) {
+	defer s.table.countViewers(s.id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.replay = header
@@ -230,21 +237,22 @@ func (s *stream) begin(header *streaming.Args) {
 	if header != nil {
 		_ = viewers.Emit("stream:data", *header)
 	}
-	s.table.countViewers(s.id)
 }
 
 // send sends data to an audience, and keeps the first of it where that is
 // wanted.
 func (s *stream) send(audience streaming.Broadcast, args streaming.Args, replay Replay) {
-	s.mu.Lock()
+	// Only the owner's handlers change the replay, one at a time.
 	if s.replay != nil || replay != ReplayFirst || !s.table.keep(s, args.Size()) {
-		s.mu.Unlock()
 		_ = audience.Emit("stream:data", args)
 		return
 	}
-	s.replay = &args
+	// What is kept must not hold on to all that came with it.
+	kept := args.Clone()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.replay = &kept
 	_ = audience.Emit("stream:data", args)
-	s.mu.Unlock()
 }
 
 // keep takes room for a replay.

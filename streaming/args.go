@@ -69,6 +69,16 @@ func (a Args) Len() int {
 	return n
 }
 
+// Clone returns a copy of its own: arguments that came from a client may share
+// their memory with whatever came with them.
+func (a Args) Clone() Args {
+	clone := Args{list: bytes.Clone(a.list)}
+	for _, attachment := range a.attachments {
+		clone.attachments = append(clone.attachments, bytes.Clone(attachment))
+	}
+	return clone
+}
+
 // Object returns the i-th argument if it is a JSON object.
 func (a Args) Object(i int) (Object, bool) {
 	value := a.At(i)

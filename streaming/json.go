@@ -141,7 +141,8 @@ func quote(text string) []byte {
 }
 
 // A placeholder is what stands in the JSON of a packet for one of its
-// attachments: an object of these members. See "Sending and receiving data" in the Socket.IO protocol.
+// attachments: an object of these members. See "Sending and receiving data" in
+// the Socket.IO protocol.
 const (
 	placeholderName = "_placeholder"
 	numberName      = "num"

@@ -45,6 +45,8 @@ type Socket struct {
 
 	mu    sync.Mutex
 	state socketState
+	// dismissed is true once the server has disconnected the socket.
+	dismissed bool
 	// cancel ends the context of the authorization under way.
 	cancel context.CancelFunc
 	acks   map[uint64]pendingAck
@@ -163,7 +165,15 @@ func (s *Socket) Disconnect(closeConnection bool) {
 	s.disconnectByServer()
 }
 
+// disconnectByServer tells the client, once however many want it gone.
 func (s *Socket) disconnectByServer() {
+	s.mu.Lock()
+	told := s.dismissed
+	s.dismissed = true
+	s.mu.Unlock()
+	if told {
+		return
+	}
 	p := outPacket{kind: packetDisconnect, namespace: s.namespace.name}
 	s.send(&p)
 	s.close(ReasonServerDisconnect)

@@ -279,12 +279,14 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request) *RequestErro
 	s.poll.stopBody = func() { _ = rc.SetReadDeadline(time.Unix(1, 0)) }
 	s.mu.Unlock()
 
-	body, refusal := s.readBody(w, r)
+	body, reason, refusal := s.readBody(w, rc, r)
 	s.mu.Lock()
 	s.poll.stopBody = nil
 	s.mu.Unlock()
 	if refusal == nil {
 		refusal = s.handlePayload(body)
+	} else {
+		s.abort(reason)
 	}
 
 	s.mu.Lock()
@@ -303,28 +305,34 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request) *RequestErro
 	return nil
 }
 
-// readBody reads a POST's body, all of it or none.
-func (s *Session) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *RequestError) {
+// readBody reads a POST's body, all of it or none. A refusal comes with the
+// reason to end the session.
+func (s *Session) readBody(w http.ResponseWriter, rc *http.ResponseController, r *http.Request) ([]byte, Reason, *RequestError) {
+	// The HTTP server takes what is left of the body, within bounds, before it
+	// closes the connection: otherwise the answer would be lost as well.
+	leave := func(reason Reason, refusal *RequestError) ([]byte, Reason, *RequestError) {
+		_ = rc.SetReadDeadline(time.Now().Add(closeGrace))
+		return nil, reason, refusal
+	}
 	if r.Header.Get("Content-Type") == "application/octet-stream" {
-		s.abort(ReasonTransportError)
-		return nil, refuse(CodeBadRequest, "binary body, which revision 4 of the protocol has not")
+		return leave(ReasonTransportError, refuse(CodeBadRequest, "binary body, which revision 4 of the protocol has not"))
 	}
 	limit := s.options.MaxPayload
+	tooLarge := func() *RequestError {
+		return refuseStatus(http.StatusRequestEntityTooLarge, "body over the limit of "+strconv.FormatInt(limit, 10)+" bytes")
+	}
 	if r.ContentLength > limit {
-		s.abort(ReasonTooLarge)
 		w.Header().Set("Connection", "close")
-		return nil, refuseStatus(http.StatusRequestEntityTooLarge, "body over the limit of "+strconv.FormatInt(limit, 10)+" bytes")
+		return leave(ReasonTooLarge, tooLarge())
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
-	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-		s.abort(ReasonTooLarge)
-		return nil, refuseStatus(http.StatusRequestEntityTooLarge, "body over the limit of "+strconv.FormatInt(limit, 10)+" bytes")
+	if exceeded := (*http.MaxBytesError)(nil); errors.As(err, &exceeded) {
+		return leave(ReasonTooLarge, tooLarge())
 	}
 	if err != nil {
-		s.abort(ReasonTransportError)
-		return nil, refuse(CodeBadRequest, "the body ended early: "+err.Error())
+		return nil, ReasonTransportError, refuse(CodeBadRequest, "the body ended early: "+err.Error())
 	}
-	return body, nil
+	return body, "", nil
 }
 
 // handlePayload handles the packets of a POST in order.

@@ -1,0 +1,259 @@
+package engineio
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+// The defaults, which the tests of this file rely on.
+const (
+	interval = 25 * time.Second
+	timeout  = 20 * time.Second
+)
+
+func TestHeartbeatOnPolling(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newEngineInBubble(t, Options{})
+		recorder := s.pollIn(t)
+		watch := startWatch()
+		for range 3 {
+			expect(t, "poll", s.getIn(t, recorder), "2")
+			watch.expectPassed(t, "ping", interval)
+			time.Sleep(5 * time.Second)
+			// From the pong on the next interval counts.
+			watch = startWatch()
+			expect(t, "post", s.postIn(t, recorder, "3"), "ok")
+		}
+		expect(t, "poll", s.getIn(t, recorder), "2")
+		expect(t, "poll without a pong", s.getIn(t, recorder), "1")
+		watch.expectPassed(t, "ping timeout", interval+timeout)
+		recorder.waitClosed(t, ReasonPingTimeout)
+	})
+}
+
+func TestHeartbeatOnWebSocket(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newEngineInBubble(t, Options{})
+		conn, recorder := s.connectPipe(t)
+		watch := startWatch()
+		for range 3 {
+			expect(t, "packet", need(conn.ReadText())(t), "2")
+			watch.expectPassed(t, "ping", interval)
+			time.Sleep(5 * time.Second)
+			watch = startWatch()
+			must(t, conn.WriteText("3"))
+		}
+		expect(t, "packet", need(conn.ReadText())(t), "2")
+		must(t, conn.ReadEnd())
+		watch.expectPassed(t, "ping timeout", interval+timeout)
+		recorder.waitClosed(t, ReasonPingTimeout)
+	})
+}
+
+func TestHeartbeatGoesOnAfterUpgrade(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newEngineInBubble(t, Options{})
+		recorder := s.pollIn(t)
+		watch := startWatch()
+		time.Sleep(interval / 2)
+		conn := s.upgradePipe(t, recorder)
+		expect(t, "packet", need(conn.ReadText())(t), "2")
+		watch.expectPassed(t, "ping", interval)
+		must(t, conn.ReadEnd())
+		watch.expectPassed(t, "ping timeout", interval+timeout)
+		recorder.waitClosed(t, ReasonPingTimeout)
+	})
+}
+
+// TestHeartbeatIsTheServers lets a client talk, which is no answer to a ping.
+func TestHeartbeatIsTheServers(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newEngineInBubble(t, Options{})
+		conn, recorder := s.connectPipe(t)
+		watch := startWatch()
+		quiet := make(chan struct{})
+		go func() {
+			defer close(quiet)
+			for conn.WriteText("4I am here") == nil {
+				time.Sleep(time.Second)
+			}
+		}()
+		expect(t, "packet", need(conn.ReadText())(t), "2")
+		must(t, conn.ReadEnd())
+		watch.expectPassed(t, "ping timeout", interval+timeout)
+		recorder.waitClosed(t, ReasonPingTimeout)
+		<-quiet
+	})
+}
+
+// TestHeartbeatPingOfWebSocketIsAnswered sends a ping frame, which browsers
+// do not, and proxies do.
+func TestHeartbeatPingOfWebSocketIsAnswered(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newEngineInBubble(t, Options{})
+		conn, recorder := s.connectPipe(t)
+		must(t, conn.Write(clientFrame(ws.OpPing, true, "are you there")))
+		frame := need(conn.ReadFrame())(t)
+		expect(t, "frame", frame.Header.OpCode, ws.OpPong)
+		expect(t, "payload", string(frame.Payload), "are you there")
+		// A pong that nobody asked for is nothing.
+		must(t, conn.Write(clientFrame(ws.OpPong, true, "")))
+		must(t, conn.WriteText("4x"))
+		recorder.waitFor(t, 1)
+	})
+}
+
+// TestHeartbeatStalledListenerIsNotTimedOut lets a listener take its time: the
+// client cannot be heard meanwhile.
+func TestHeartbeatStalledListenerIsNotTimedOut(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newEngineInBubble(t, Options{})
+		release := make(chan struct{})
+		s.handle = func(*recorder, []byte, bool) error {
+			<-release
+			return nil
+		}
+		conn, recorder := s.connectPipe(t)
+		must(t, conn.WriteText("4take your time"))
+		expect(t, "packet", need(conn.ReadText())(t), "2")
+		answered := make(chan error, 1)
+		go func() { answered <- conn.WriteText("3") }()
+		time.Sleep(10 * timeout)
+		synctest.Wait()
+		expect(t, "reasons to close", len(recorder.closed()), 0)
+
+		close(release)
+		must(t, <-answered)
+		watch := startWatch()
+		expect(t, "packet", need(conn.ReadText())(t), "2")
+		watch.expectPassed(t, "ping", interval)
+		// Nothing stalls now.
+		must(t, conn.ReadEnd())
+		watch.expectPassed(t, "ping timeout", interval+timeout)
+		recorder.waitClosed(t, ReasonPingTimeout)
+	})
+}
+
+// TestHeartbeatGetAfterDeadlineIsRefusedAtOnce polls when the deadline has
+// passed and the wheel has not come round yet.
+func TestHeartbeatGetAfterDeadlineIsRefusedAtOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newEngineInBubble(t, Options{})
+		recorder := s.pollIn(t)
+		watch := startWatch()
+		expect(t, "poll", s.getIn(t, recorder), "2")
+		time.Sleep(interval + timeout + wheelTick/2 - time.Since(time.Time(watch)))
+		expect(t, "reasons to close", len(recorder.closed()), 0)
+		before := startWatch()
+		if body := s.getIn(t, recorder); !strings.Contains(body, `"code":1`) {
+			t.Errorf("got %q, want code 1", body)
+		}
+		expect(t, "time it took", time.Since(time.Time(before)), 0)
+		recorder.waitClosed(t, ReasonPingTimeout)
+	})
+}
+
+// TestHeartbeatWithoutPollExpires leaves a session alone after its handshake.
+func TestHeartbeatWithoutPollExpires(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newEngineInBubble(t, Options{})
+		watch := startWatch()
+		recorder := s.pollIn(t)
+		<-recorder.over
+		watch.expectPassed(t, "ping timeout", interval+timeout)
+		recorder.waitClosed(t, ReasonPingTimeout)
+	})
+}
+
+// TestHeartbeatTimesOfMany begins sessions at different times: each is
+// timed out at its own.
+func TestHeartbeatTimesOfMany(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newEngineInBubble(t, Options{})
+		const count = 200
+		ended := make(chan time.Duration, count)
+		for range count {
+			watch := startWatch()
+			recorder := s.pollIn(t)
+			go func() {
+				<-recorder.over
+				ended <- time.Since(time.Time(watch))
+			}()
+			time.Sleep(137 * time.Millisecond)
+		}
+		for range count {
+			if got := <-ended; got < interval+timeout || got > interval+timeout+2*wheelTick {
+				t.Errorf("timed out after %v", got)
+			}
+		}
+	})
+}
+
+// TestBeat decides at single moments.
+func TestBeat(t *testing.T) {
+	const (
+		second = int64(time.Second)
+		little = int64(time.Millisecond)
+	)
+	tests := []struct {
+		name    string
+		now     int64
+		pong    int64
+		beat    heartbeat
+		stalled bool
+
+		next          int64
+		expired, ping bool
+		after         heartbeat
+	}{
+		{name: "too early", now: 24 * second, next: 25 * second},
+		{
+			name: "first ping", now: 25*second + little, ping: true,
+			next: 45 * second, after: heartbeat{25 * second, true},
+		},
+		{
+			name: "first ping, late", now: 30 * second, ping: true,
+			next: 50 * second, after: heartbeat{30 * second, true},
+		},
+		{
+			name: "no pong yet", now: 30 * second, beat: heartbeat{25 * second, true},
+			next: 45 * second, after: heartbeat{25 * second, true},
+		},
+		{
+			name: "no pong", now: 45*second + little, beat: heartbeat{25 * second, true},
+			expired: true, after: heartbeat{25 * second, true},
+		},
+		{
+			name: "no pong, stalled", now: 45*second + little, beat: heartbeat{25 * second, true}, stalled: true,
+			next: 65*second + little, after: heartbeat{45*second + little, true},
+		},
+		{
+			name: "no pong, and the process was held up", now: 60 * second, beat: heartbeat{25 * second, true},
+			next: 80 * second, after: heartbeat{60 * second, true},
+		},
+		{
+			name: "pong", now: 45 * second, pong: 26 * second, beat: heartbeat{25 * second, true},
+			next: 51 * second, after: heartbeat{25 * second, true},
+		},
+		{
+			name: "next ping", now: 51*second + little, pong: 26 * second, beat: heartbeat{25 * second, true}, ping: true,
+			next: 71 * second, after: heartbeat{51 * second, true},
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := &Session{options: Options{}.withDefaults(), heartbeat: test.beat}
+			s.pongAt.Store(test.pong)
+			s.stalled.Store(test.stalled)
+			next, expired, ping := s.beatLocked(test.now)
+			expect(t, "next", next, test.next)
+			expect(t, "expired", expired, test.expired)
+			expect(t, "ping", ping, test.ping)
+			expect(t, "heartbeat", s.heartbeat, test.after)
+		})
+	}
+}
