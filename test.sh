@@ -1,0 +1,256 @@
+#!/usr/bin/env bash
+# Installs what the tests need and runs them. Stops at the first step that
+# fails. A skipped test is a failed one.
+#
+#   ./test.sh               everything
+#   ./test.sh lint go       only these parts, in this order
+#
+# Parts:
+#   lint    gofmt, go vet, golangci-lint
+#   go      go test -race of this module and of tools/
+#   bench   go vet and go test of bench/
+#   e2e     the built Caddy with the real socket.io-client and a real browser
+#
+# Environment:
+#   CHROMIUM   the browser, if it is not in the PATH as chromium,
+#              chromium-browser, google-chrome or google-chrome-stable
+
+set -euo pipefail
+
+readonly GO_MINOR=26   # as in go.mod: Go 1.26
+readonly NODE_MAJOR=20 # as in e2e/package.json
+
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
+# A workspace around this folder would change what is tested.
+export GOWORK=off
+
+usage() {
+	awk 'NR > 1 && /^#/ { sub(/^# ?/, ""); print; next } NR > 1 { exit }' "${BASH_SOURCE[0]##*/}"
+}
+
+# --- Steps ---------------------------------------------------------------
+
+step_name='what is needed'
+step_began=$SECONDS
+
+# step ends the step before and begins one.
+step() {
+	end_step
+	step_name=$1
+	step_began=$SECONDS
+	printf '\n=== %s\n' "$step_name"
+}
+
+end_step() {
+	if [[ $step_name != 'what is needed' ]]; then
+		printf -- '--- %s: %d s\n' "$step_name" $((SECONDS - step_began))
+	fi
+}
+
+fail() {
+	printf '%s\n' "$@" >&2
+	exit 1
+}
+
+# Whatever ends the script in the middle of a step has failed that step.
+finished=
+report() {
+	local status=$?
+	if [[ -z $finished ]]; then
+		((status != 0)) || status=1
+		printf '\nFAILED: %s, after %d s (%d s in all)\n' "$step_name" $((SECONDS - step_began)) $SECONDS >&2
+	fi
+	exit "$status"
+}
+trap report EXIT
+
+# --- What is needed --------------------------------------------------------
+
+# can_install tells whether a missing program may be installed here.
+can_install() {
+	[[ $(id -u) == 0 && -r /etc/debian_version ]] && command -v apt-get >/dev/null
+}
+
+apt_updated=
+install() {
+	if [[ -z $apt_updated ]]; then
+		apt-get update -q </dev/null
+		apt_updated=yes
+	fi
+	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@" </dev/null
+}
+
+need_go() {
+	local version minor
+	command -v go >/dev/null || fail "Go is missing: install Go 1.$GO_MINOR or newer (https://go.dev/dl/)."
+	version=$(go env GOVERSION) || fail "Go 1.$GO_MINOR or newer is needed."
+	minor=${version#go1.}
+	minor=${minor%%[!0-9]*}
+	if [[ $version != go1.* ]] || ((${minor:-0} < GO_MINOR)); then
+		fail "Go 1.$GO_MINOR or newer is needed, and this is $version."
+	fi
+	# A clone that belongs to another user has no version that could be asked.
+	GOFLAGS="$(go env GOFLAGS) -buildvcs=false"
+	export GOFLAGS
+}
+
+# need_race makes sure of a C compiler, which the race detector is linked with.
+need_race() {
+	export CGO_ENABLED=1
+	command -v "$(go env CC)" >/dev/null && return
+	can_install || fail "A C compiler ($(go env CC)) is missing: the race detector needs one." \
+		"On Debian: apt-get install gcc libc6-dev"
+	install gcc libc6-dev
+}
+
+need_node() {
+	local major
+	command -v node >/dev/null && command -v npm >/dev/null ||
+		fail "Node is missing: install Node $NODE_MAJOR or newer with npm (https://nodejs.org/)."
+	major=$(node -p 'process.versions.node.split(".")[0]')
+	((major >= NODE_MAJOR)) || fail "Node $NODE_MAJOR or newer is needed, and this is $(node --version)."
+}
+
+need_chromium() {
+	if [[ -n ${CHROMIUM:-} ]]; then
+		[[ -x $CHROMIUM ]] || fail "CHROMIUM names no program: $CHROMIUM"
+		export CHROMIUM
+		return
+	fi
+	if ! find_chromium; then
+		can_install || fail "A browser is missing: install Chromium or Chrome, or set CHROMIUM to one." \
+			"On Debian: apt-get install chromium"
+		install chromium
+		find_chromium || fail "chromium was installed and is not in the PATH."
+	fi
+}
+
+find_chromium() {
+	local name
+	for name in chromium chromium-browser google-chrome google-chrome-stable; do
+		if CHROMIUM=$(command -v "$name"); then
+			export CHROMIUM
+			return
+		fi
+	done
+	return 1
+}
+
+# --- Parts -----------------------------------------------------------------
+
+run_lint() {
+	local unformatted golangci
+	need_go
+
+	step 'gofmt'
+	unformatted=$(find . \( -name node_modules -o -name build -o -name .git \) -prune -o \
+		-name '*.go' -exec gofmt -l {} +)
+	[[ -z $unformatted ]] || fail 'These files are not formatted (gofmt -w):' "$unformatted"
+
+	step 'go vet'
+	go vet ./...
+	go -C tools vet ./...
+
+	step 'golangci-lint'
+	golangci=$(go -C tools tool -n golangci-lint)
+	"$golangci" run ./...
+}
+
+run_go() {
+	need_go
+	need_race
+	mkdir -p build
+
+	step 'go build -race'
+	# Compiles side by side what the tests below need.
+	go build -race ./...
+	go -C tools build -o ../build/testlog ./testlog
+
+	step 'go test -race'
+	# One package at a time: some start a whole Caddy on fixed ports.
+	go test -race -p 1 -timeout 10m -json ./... | build/testlog
+
+	step 'go test tools'
+	go -C tools test -json ./... | build/testlog
+}
+
+run_bench() {
+	if [[ ! -f bench/go.mod ]]; then
+		return
+	fi
+	need_go
+	mkdir -p build
+	go -C tools build -o ../build/testlog ./testlog
+
+	step 'bench: go vet'
+	go -C bench vet ./...
+
+	step 'bench: go test'
+	go -C bench test -json ./... | build/testlog
+}
+
+run_e2e() {
+	need_go
+	need_race
+	need_node
+	mkdir -p build
+
+	step 'e2e: chromium'
+	need_chromium
+	"$CHROMIUM" --version 2>/dev/null || fail "$CHROMIUM does not run."
+
+	step 'e2e: npm ci'
+	(cd e2e && npm ci --no-audit --no-fund --loglevel=error)
+	(cd examples/streaming && npm ci --no-audit --no-fund --loglevel=error)
+
+	step 'e2e: xcaddy build'
+	./xcaddy.sh build
+
+	step 'e2e: build with the race detector'
+	go build -race -o build/caddy-e2e ./e2e/caddy
+
+	step 'e2e: node --test'
+	node --test \
+		--test-reporter=spec --test-reporter-destination=stdout \
+		--test-reporter=tap --test-reporter-destination=build/e2e.tap \
+		e2e/*.test.mjs
+	check_tap build/e2e.tap
+}
+
+# check_tap refuses a run of which a part was skipped, or that ran nothing.
+check_tap() {
+	local count
+	count=$(awk '/^# pass / { print $3 }' "$1")
+	((${count:-0} > 0)) || fail 'No test ran.'
+	if grep -E '^# (skipped|todo|cancelled) [1-9]' "$1"; then
+		grep -E '^ *(not )?ok .*# (SKIP|TODO)' "$1" || true
+		fail 'Tests were skipped.'
+	fi
+}
+
+# --- All of it -------------------------------------------------------------
+
+case ${1:-} in
+-h | --help | help)
+	usage
+	finished=yes
+	exit 0
+	;;
+esac
+
+[[ $# -gt 0 ]] || set -- lint go bench e2e
+for part in "$@"; do
+	case $part in
+	lint | go | bench | e2e) ;;
+	*)
+		step_name='the command line'
+		fail "Unknown part: $part" "" "$(usage)"
+		;;
+	esac
+done
+for part in "$@"; do
+	"run_$part"
+done
+end_step
+printf '\nPassed: %s, in %d s\n' "$*" $SECONDS
+finished=yes
