@@ -1,0 +1,177 @@
+package streaming
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+)
+
+var benchmarkPackets = []struct{ name, text string }{
+	{"connect", `0/admin,{"token":"secret"}`},
+	{"event", `2["message",{"from":"ann","text":"hello"}]`},
+	{"event asking for an answer", `2/admin,12["message",{"from":"ann","text":"hello"}]`},
+	{"binary event", `51-["stream:data",{"streamId":"one","n":12,"chunk":` + placeholder0 + `}]`},
+	{"16 KiB", `2["message","` + strings.Repeat("x", 16<<10) + `"]`},
+	{"1,000 numbers", `2["message",[` + strings.TrimSuffix(strings.Repeat("12345,", 1000), ",") + `]]`},
+	{"binary, nested 500 deep", `51-["message",` + strings.Repeat("[", 500) + placeholder0 + strings.Repeat("]", 500) + `]`},
+}
+
+func BenchmarkDecodePacket(b *testing.B) {
+	for _, test := range benchmarkPackets {
+		b.Run(test.name, func(b *testing.B) {
+			text := []byte(test.text)
+			b.ReportAllocs()
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				if _, err := decodePacket(text); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkValidJSON(b *testing.B) {
+	for _, test := range benchmarkPackets[1:] {
+		b.Run(test.name, func(b *testing.B) {
+			text := []byte(test.text[strings.Index(test.text, "["):])
+			b.ReportAllocs()
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				if !validJSON(text) {
+					b.Fatal("not valid")
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkEncode(b *testing.B) {
+	for _, test := range []struct {
+		name string
+		args Args
+	}{
+		{"no arguments", Args{}},
+		{"text", mustArgs(map[string]string{"from": "ann", "text": "hello"})},
+		{"16 KiB", mustArgs(strings.Repeat("x", 16<<10))},
+		{"16 KiB binary", func() Args {
+			var args ArgsBuilder
+			args.Add(map[string]any{"streamId": "one", "chunk": args.Binary(make([]byte, 16<<10))})
+			built, _ := args.Args()
+			return built
+		}()},
+	} {
+		b.Run(test.name, func(b *testing.B) {
+			p := outPacket{kind: packetEvent, namespace: "/", event: "message", args: test.args}
+			b.ReportAllocs()
+			for b.Loop() {
+				_ = p.encode()
+			}
+		})
+	}
+}
+
+// benchmarkSockets makes sockets without clients, some of them in a room.
+func benchmarkSockets(a *memoryAdapter, all, inRoom int) []*Socket {
+	sockets := make([]*Socket, all)
+	for i := range sockets {
+		sockets[i] = &Socket{id: fmt.Sprintf("socket%d", i)}
+		a.Add(sockets[i])
+		if i < inRoom {
+			a.Join(sockets[i], "room")
+		}
+	}
+	return sockets
+}
+
+// BenchmarkBroadcastRoom sends to the 20 clients of a room, which are in this
+// process too. What it costs does not depend on how many others are in the
+// namespace.
+func BenchmarkBroadcastRoom(b *testing.B) {
+	const members = 20
+	for _, others := range []int{20, 8000} {
+		b.Run(fmt.Sprintf("%d others", others), func(b *testing.B) {
+			sockets := make(chan *Socket, 1)
+			s := newTestServer(b, Options{}, onConnect(sockets))
+			for range members {
+				c, _ := s.connected(engineio.WebSocket)
+				receive(b, "a socket", sockets).Join("room")
+				go c.discard()
+			}
+			n := s.Of("/")
+			strangers := benchmarkSockets(n.adapter.(*memoryAdapter), others, 0)
+			args := mustArgs(map[string]string{"from": "ann", "text": "hello"})
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				if i++; i%64 == 0 {
+					// Let the clients keep up.
+					for _, socket := range n.To("room").Sockets() {
+						for socket.client.session.QueuedBytes() > 100_000 {
+							hesitate()
+						}
+					}
+				}
+				_ = n.To("room").Emit("message", args)
+			}
+			b.StopTimer()
+			for _, socket := range strangers {
+				n.adapter.Remove(socket)
+			}
+		})
+	}
+}
+
+// discard forgets what comes.
+func (c *testClient) discard() {
+	for {
+		if _, err := c.read(); err != nil {
+			return
+		}
+	}
+}
+
+// BenchmarkReceivers finds out who is meant, and nothing else.
+func BenchmarkReceivers(b *testing.B) {
+	for _, others := range []int{20, 8000} {
+		for name, target := range map[string]Target{
+			"room":                {Rooms: []string{"room"}},
+			"room except another": {Rooms: []string{"room"}, Except: []string{"socket1"}},
+			"everyone":            {},
+		} {
+			b.Run(fmt.Sprintf("%s/%d others", name, others), func(b *testing.B) {
+				a := newMemoryAdapter()
+				benchmarkSockets(a, 20+others, 20)
+				b.ReportAllocs()
+				for b.Loop() {
+					_ = a.receivers(target)
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkJoinLeave joins a room and leaves it, alone or with many others,
+// and with a broadcast in between.
+func BenchmarkJoinLeave(b *testing.B) {
+	for _, others := range []int{0, 8000} {
+		for _, broadcast := range []bool{false, true} {
+			b.Run(fmt.Sprintf("%d others/broadcast=%v", others, broadcast), func(b *testing.B) {
+				a := newMemoryAdapter()
+				benchmarkSockets(a, others, others)
+				s := &Socket{id: "me"}
+				a.Add(s)
+				b.ReportAllocs()
+				for b.Loop() {
+					a.Join(s, "room")
+					if broadcast {
+						_ = a.receivers(Target{Rooms: []string{"room"}})
+					}
+					a.Leave(s, "room")
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,337 @@
+package streaming
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+)
+
+// A client that has been told that it is connected is a member of its
+// namespace: what is broadcast from then on reaches it, and nothing reaches it
+// before it was told.
+func TestConnectedClientMissesNoBroadcast(t *testing.T) {
+	for _, transport := range bothTransports {
+		t.Run(string(transport), func(t *testing.T) {
+			s := newTestServer(t, Options{})
+			for i := range 100 {
+				c, err := dialClient(s, transport)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := c.tryConnect("/"); err != nil {
+					t.Fatal(err)
+				}
+				if err := s.Of("/").Emit("hello", mustArgs(i)); err != nil {
+					t.Fatal(err)
+				}
+				c.expect(fmt.Sprintf(`2["hello",%d]`, i))
+				c.close()
+			}
+		})
+	}
+}
+
+// Whoever connects while others broadcast is told that it is connected before
+// it hears anything else, and hears all that comes from then on.
+func TestNothingComesBeforeTheAnswerToConnect(t *testing.T) {
+	s := newTestServer(t, Options{})
+	n := s.Of("/")
+	stop := make(chan struct{})
+	var broadcasting sync.WaitGroup
+	broadcasting.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			switch i % 3 {
+			case 0:
+				_ = n.Emit("hello", Args{})
+			case 1:
+				for _, socket := range n.Everyone().Sockets() {
+					_ = socket.Emit("hello", Args{})
+				}
+			case 2:
+				for _, socket := range n.Everyone().Sockets() {
+					_ = n.To(socket.ID()).Emit("hello", Args{})
+				}
+			}
+		}
+	})
+	for i := range 200 {
+		c, err := dialClient(s, bothTransports[i%2])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.tryConnect("/"); err != nil {
+			t.Fatal(err)
+		}
+		c.close()
+	}
+	close(stop)
+	broadcasting.Wait()
+}
+
+// rooms are clients in rooms, by name.
+type roomsTest struct {
+	s       *testServer
+	names   []string
+	clients map[string]*testClient
+	sockets map[string]*Socket
+}
+
+// newRoomsTest connects a client for each name; member says which rooms it is
+// in.
+func newRoomsTest(t *testing.T, members map[string][]string) *roomsTest {
+	r := &roomsTest{clients: make(map[string]*testClient), sockets: make(map[string]*Socket)}
+	sockets := make(chan *Socket, 1)
+	r.s = newTestServer(t, Options{}, onConnect(sockets))
+	for name := range members {
+		r.names = append(r.names, name)
+	}
+	slices.Sort(r.names)
+	for i, name := range r.names {
+		r.clients[name], _ = r.s.connected(bothTransports[i%2])
+		r.sockets[name] = receive(t, "a socket", sockets)
+		r.sockets[name].Join(members[name]...)
+	}
+	return r
+}
+
+// check broadcasts and checks that exactly these clients receive, once.
+func (r *roomsTest) check(t *testing.T, what string, b Broadcast, want ...string) {
+	t.Helper()
+	if err := b.Emit("hello", mustArgs(what)); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.s.Of("/").Emit("end", Args{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range r.names {
+		if slices.Contains(want, name) {
+			r.clients[name].expect(fmt.Sprintf(`2["hello","%s"]`, what))
+		}
+		if m := r.clients[name].next(); m.text != `2["end"]` {
+			t.Errorf("%s: %s got %v", what, name, m)
+		}
+	}
+	var got []string
+	for _, socket := range b.Sockets() {
+		for name, s := range r.sockets {
+			if s == socket {
+				got = append(got, name)
+			}
+		}
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("%s: sockets %v, want %v", what, got, want)
+	}
+}
+
+func TestBroadcastReachesWhomItMeans(t *testing.T) {
+	r := newRoomsTest(t, map[string][]string{
+		"ann": {"red", "blue"}, "bob": {"red"}, "cat": {"blue"}, "dan": {},
+	})
+	n := r.s.Of("/")
+	ann, bob, dan := r.sockets["ann"], r.sockets["bob"], r.sockets["dan"]
+	r.check(t, "everyone", n.Everyone(), "ann", "bob", "cat", "dan")
+	r.check(t, "one room", n.To("red"), "ann", "bob")
+	r.check(t, "two rooms, each member once", n.To("red", "blue"), "ann", "bob", "cat")
+	r.check(t, "two rooms, one after the other", n.To("red").To("blue"), "ann", "bob", "cat")
+	r.check(t, "a room twice", n.To("red", "red"), "ann", "bob")
+	r.check(t, "a room that is not there", n.To("green"))
+	r.check(t, "a room and one that is not there", n.To("green", "red"), "ann", "bob")
+	r.check(t, "except a room", n.Everyone().Except("red"), "cat", "dan")
+	r.check(t, "a room except another", n.To("red").Except("blue"), "bob")
+	r.check(t, "a room except itself", n.To("red").Except("red"))
+	r.check(t, "except two rooms", n.Everyone().Except("red").Except("blue"), "dan")
+	r.check(t, "except a room that is not there", n.To("red").Except("green"), "ann", "bob")
+	r.check(t, "own room", n.To(dan.ID()), "dan")
+	r.check(t, "own rooms of two", n.To(dan.ID(), ann.ID()), "ann", "dan")
+	r.check(t, "own room and a room", n.To(ann.ID(), "red"), "ann", "bob")
+	r.check(t, "except an own room", n.Everyone().Except(ann.ID()), "bob", "cat", "dan")
+	r.check(t, "everyone else", ann.Broadcast(), "bob", "cat", "dan")
+	r.check(t, "others of a room", ann.To("red"), "bob")
+	r.check(t, "others of two rooms", ann.To("red", "blue"), "bob", "cat")
+	r.check(t, "others of one's own room", ann.To(ann.ID()))
+	r.check(t, "others, except a room", ann.Broadcast().Except("blue"), "bob", "dan")
+	r.check(t, "from outside the room", dan.To("red"), "ann", "bob")
+
+	bob.Leave("red", "green")
+	r.check(t, "after one has left", n.To("red"), "ann")
+	ann.Leave("red")
+	r.check(t, "after all have left", n.To("red"))
+	n.To("blue").Join("red", "green")
+	r.check(t, "after others have joined", n.To("red"), "ann", "cat")
+	n.To("green").Leave("blue")
+	r.check(t, "after all were made to leave", n.To("blue"))
+	if got := ann.Rooms(); !slices.Equal(got, []string{"red", "green"}) {
+		t.Errorf("rooms %v", got)
+	}
+	if n.Count("red") != 2 || n.Count("blue") != 0 || n.Count(ann.ID()) != 1 {
+		t.Errorf("counts %d, %d, %d", n.Count("red"), n.Count("blue"), n.Count(ann.ID()))
+	}
+}
+
+// Who joins a room that has the name of another socket's own room hears what
+// is sent there, but takes nothing away from the other.
+func TestOwnRoomCannotBeTakenAway(t *testing.T) {
+	r := newRoomsTest(t, map[string][]string{"ann": {}, "bob": {}, "cat": {}})
+	n := r.s.Of("/")
+	id := r.sockets["ann"].ID()
+	r.sockets["bob"].Join(id)
+	r.check(t, "own room that another has joined", n.To(id), "ann", "bob")
+	r.check(t, "except such a room", n.Everyone().Except(id), "cat")
+	r.check(t, "others of such a room", r.sockets["bob"].To(id), "ann")
+	r.sockets["ann"].Join(id)
+	r.sockets["ann"].Leave(id)
+	r.check(t, "own room that its owner has left", n.To(id), "ann", "bob")
+	if n.Count(id) != 2 {
+		t.Errorf("count %d", n.Count(id))
+	}
+	r.sockets["bob"].Leave(id)
+	r.check(t, "own room once more", n.To(id), "ann")
+}
+
+func TestBroadcastDisconnect(t *testing.T) {
+	r := newRoomsTest(t, map[string][]string{"ann": {"red"}, "bob": {"red"}, "cat": {}})
+	r.s.Of("/").To("red").Disconnect(false)
+	r.clients["ann"].expect("1")
+	r.clients["bob"].expect("1")
+	r.clients["ann"].expectAlive()
+	r.clients["cat"].expectAlive()
+	r.s.Of("/").Everyone().Disconnect(true)
+	r.clients["cat"].expect("1")
+	r.clients["cat"].expectEnd()
+	r.clients["ann"].expectAlive()
+}
+
+// A broadcast is atomic: who was in the room before the call gets it, who
+// joins after it does not. A single goroutine joins and broadcasts by turns,
+// while others come and go.
+func TestBroadcastIsAtomic(t *testing.T) {
+	r := newRoomsTest(t, map[string][]string{"ann": {}, "bob": {}, "other": {}, "room": {}})
+	n := r.s.Of("/")
+	stop := make(chan struct{})
+	var others sync.WaitGroup
+	for _, name := range []string{"other", "room"} {
+		others.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					r.sockets[name].Join("red", "blue")
+					r.sockets[name].Leave("red")
+					r.sockets[name].Leave("blue")
+				}
+			}
+		})
+	}
+	const rounds = 200
+	for i := range rounds {
+		r.sockets["ann"].Join("red")
+		_ = n.To("red").Emit("count", mustArgs("before", i))
+		r.sockets["ann"].Leave("red")
+		_ = n.To("red").Emit("count", mustArgs("after", i))
+		_ = n.To("red", "blue").Emit("count", mustArgs("after", i))
+		r.sockets["ann"].Join("blue")
+		_ = n.To("red", "blue").Emit("count", mustArgs("before", i))
+		_ = n.To("red", "blue").Except(r.sockets["ann"].ID()).Emit("count", mustArgs("after", i))
+		_ = r.sockets["ann"].To("red", "blue").Emit("count", mustArgs("after", i))
+		r.sockets["ann"].Leave("blue")
+	}
+	close(stop)
+	others.Wait()
+	for i := range rounds {
+		r.clients["ann"].expect(fmt.Sprintf(`2["count","before",%d]`, i), fmt.Sprintf(`2["count","before",%d]`, i))
+	}
+	r.clients["ann"].expectAlive()
+	r.clients["bob"].expectAlive()
+}
+
+// flagRecorder is an adapter that remembers the broadcasts it was given.
+type flagRecorder struct {
+	Adapter
+	mu         sync.Mutex
+	broadcasts []recorded
+}
+
+type recorded struct {
+	flags  Flags
+	target Target
+	event  string
+}
+
+func (f *flagRecorder) Broadcast(p *Packet, t Target) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.broadcasts = append(f.broadcasts, recorded{p.out.flags, t, p.out.event})
+}
+
+// Flags and rooms are values: broadcasts that are made of one another, in
+// several goroutines, do not mix.
+func TestFlagsAreValues(t *testing.T) {
+	s := newTestServer(t, Options{})
+	n := s.Of("/")
+	recorder := &flagRecorder{Adapter: n.adapter}
+	n.adapter = recorder
+	base := n.To("one", "two").Except("three")
+	variants := map[string]func() Broadcast{
+		"plain":          func() Broadcast { return base },
+		"volatile":       func() Broadcast { return base.Volatile() },
+		"incompressible": func() Broadcast { return base.Compress(false) },
+		"both":           func() Broadcast { return base.Compress(false).Volatile() },
+		"none again":     func() Broadcast { return base.Compress(false).Compress(true) },
+		"more rooms":     func() Broadcast { return base.To("four") },
+		"other rooms":    func() Broadcast { return base.To("five") },
+		"more excepted":  func() Broadcast { return base.Except("six") },
+	}
+	want := map[string]recorded{
+		"plain":          {0, Target{Rooms: []string{"one", "two"}, Except: []string{"three"}}, ""},
+		"volatile":       {Volatile, Target{Rooms: []string{"one", "two"}, Except: []string{"three"}}, ""},
+		"incompressible": {NoCompress, Target{Rooms: []string{"one", "two"}, Except: []string{"three"}}, ""},
+		"both":           {NoCompress | Volatile, Target{Rooms: []string{"one", "two"}, Except: []string{"three"}}, ""},
+		"none again":     {0, Target{Rooms: []string{"one", "two"}, Except: []string{"three"}}, ""},
+		"more rooms":     {0, Target{Rooms: []string{"one", "two", "four"}, Except: []string{"three"}}, ""},
+		"other rooms":    {0, Target{Rooms: []string{"one", "two", "five"}, Except: []string{"three"}}, ""},
+		"more excepted":  {0, Target{Rooms: []string{"one", "two"}, Except: []string{"three", "six"}}, ""},
+	}
+	var running sync.WaitGroup
+	for name, variant := range variants {
+		running.Go(func() {
+			for range 200 {
+				_ = variant().Emit(name, Args{})
+			}
+		})
+	}
+	running.Wait()
+	if len(recorder.broadcasts) != 200*len(variants) {
+		t.Errorf("%d broadcasts", len(recorder.broadcasts))
+	}
+	for _, got := range recorder.broadcasts {
+		w := want[got.event]
+		if got.flags != w.flags || !slices.Equal(got.target.Rooms, w.target.Rooms) || !slices.Equal(got.target.Except, w.target.Except) {
+			t.Fatalf("%s: got %+v", got.event, got)
+		}
+	}
+}
+
+// The flags of an emit hold for it alone.
+func TestFlagsOfOneEmit(t *testing.T) {
+	sockets := make(chan *Socket, 1)
+	s := newTestServer(t, Options{}, onConnect(sockets))
+	c, _ := s.connected(engineio.WebSocket)
+	socket := receive(t, "a socket", sockets)
+	for _, flags := range [][]Flags{nil, {Volatile}, {NoCompress}, {Volatile, NoCompress}, {0}} {
+		if err := socket.Emit("hello", Args{}, flags...); err != nil {
+			t.Error(err)
+		}
+		c.expect(`2["hello"]`)
+	}
+}
