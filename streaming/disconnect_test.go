@@ -98,7 +98,9 @@ func TestEventsBeforeTheCloseAreHandled(t *testing.T) {
 				c.send(packets...)
 				test.leave(c)
 				eventually(t, "the socket to be gone", func() bool { return !socket.Connected() })
+				// It is gone already: this changes nothing.
 				s.Of("/").To("red").Disconnect(true)
+				socket.Disconnect(false)
 				socket.Disconnect(true)
 				j.check(t, append(want, "disconnect: "+string(test.reason), "[blue red]")...)
 			})

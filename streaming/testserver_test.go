@@ -2,7 +2,6 @@ package streaming
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -182,15 +181,4 @@ func (l *logRecorder) panics(t testing.TB) []logRecord {
 		}
 	}
 	return records
-}
-
-// sameJSON reports whether two JSON texts mean the same.
-func sameJSON(a, b []byte) bool {
-	var x, y any
-	if json.Unmarshal(a, &x) != nil || json.Unmarshal(b, &y) != nil {
-		return false
-	}
-	one, _ := json.Marshal(x)
-	two, _ := json.Marshal(y)
-	return string(one) == string(two)
 }

@@ -5,7 +5,7 @@ import { watchView } from "./watch-view.js";
 const $ = (id) => document.getElementById(id);
 
 if (typeof globalThis.io === "function") run();
-else notify("The Socket.IO client did not load from /socket.io/socket.io.min.js. Is serve_client off?");
+else notify("The Socket.IO client did not load: serve_client is off, or the CDN is out of reach.");
 
 function run() {
   const socket = connect(({ phase, transport }) => {
