@@ -3,9 +3,11 @@ package streaming
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
+	"github.com/caddy-socketio/socketio-stream/internal/rawclient"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
 
@@ -247,4 +249,47 @@ func leaves(s *testServer, transport engineio.Transport, fromOther bool) error {
 		return fmt.Errorf("the connection was not closed: %v, %w", m, err)
 	}
 	return nil
+}
+
+// A client that stops reading is cut off once its queue is full, and it alone:
+// the others of its room get everything, in order.
+func TestClientThatStopsReadingIsCutOffAlone(t *testing.T) {
+	const sendBuffer = 200_000
+	reasons := make(chan Reason, 2)
+	s := newTestServer(t, Options{Engine: engineio.Options{SendBuffer: sendBuffer}}, handlers(func(_ *Namespace, h *Handlers) {
+		h.OnConnect(func(s *Socket) { s.Join("room") })
+		h.OnDisconnect(func(_ *Socket, r Reason) { reasons <- r })
+	}))
+	reader, _ := s.connected(engineio.WebSocket)
+	raw := rawclient.New(s.url)
+	defer raw.Close()
+	stuck, err := raw.Connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stuck.Close() }()
+	if err := stuck.WriteText("40"); err != nil {
+		t.Fatal(err)
+	}
+	n := s.Of("/")
+	eventually(t, "both to be in the room", func() bool { return n.Count("room") == 2 })
+	padding := strings.Repeat("x", 20_000)
+	sent := 0
+	for ; len(reasons) == 0 && sent < 100_000; sent++ {
+		for _, socket := range n.To("room").Sockets() {
+			if queued := socket.client.session.QueuedBytes(); queued > sendBuffer {
+				t.Fatalf("%d bytes are queued", queued)
+			}
+		}
+		_ = n.To("room").Emit("count", mustArgs(sent, padding))
+		// The one who reads keeps up.
+		reader.expect(fmt.Sprintf(`2["count",%d,"%s"]`, sent, padding))
+	}
+	if reason := receive(t, "the cut-off", reasons); reason != engineio.ReasonSlowClient {
+		t.Errorf("reason %s after %d events", reason, sent)
+	}
+	if n.Count("room") != 1 {
+		t.Errorf("%d in the room", n.Count("room"))
+	}
+	reader.expectAlive()
 }

@@ -88,7 +88,7 @@ func (s *Socket) addLocked(t task) {
 	s.inbox.tasks = append(s.inbox.tasks, t)
 	if !s.inbox.running {
 		s.inbox.running = true
-		go s.work()
+		s.namespace.server.runners.start(s)
 	}
 }
 

@@ -271,7 +271,7 @@ func TestMalformedPacketsHarmNobodyElse(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = c.trySend(test.messages...)
-		<-c.done
+		receive(t, "the end of the connection", c.done)
 		c.close()
 		other.send(fmt.Sprintf(`2["round",%d]`, i))
 		witness.expect(fmt.Sprintf(`2["round",%d]`, i))

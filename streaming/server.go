@@ -29,6 +29,7 @@ const defaultConnectTimeout = 45 * time.Second
 type Server struct {
 	engine         *engineio.Server
 	logger         *slog.Logger
+	runners        *runners
 	connectTimeout atomic.Int64
 
 	mu         sync.RWMutex
@@ -40,7 +41,7 @@ func New(options Options, logger *slog.Logger) *Server {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{logger: logger, namespaces: make(map[string]*Namespace)}
+	s := &Server{logger: logger, runners: newRunners(), namespaces: make(map[string]*Namespace)}
 	s.engine = engineio.New(options.Engine, s.accept, logger)
 	s.SetOptions(options)
 	return s
@@ -102,6 +103,9 @@ func (s *Server) namespace(name string) *Namespace {
 // Connections is the number of clients that are connected.
 func (s *Server) Connections() int { return s.engine.Sessions() }
 
+// Stats tells how the layer below is doing.
+func (s *Server) Stats() engineio.Stats { return s.engine.Stats() }
+
 // ServeHTTP handles a request of the protocol, see [engineio.Server.ServeHTTP].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	return s.engine.ServeHTTP(w, r)
@@ -109,12 +113,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 
 // Close refuses new clients and closes the connections of those there are,
 // each after what is queued for it. It does not wait for them.
-func (s *Server) Close() { s.engine.Close(engineio.ReasonShutdown) }
+func (s *Server) Close() {
+	s.engine.Close(engineio.ReasonShutdown)
+	s.runners.close()
+}
 
 // Shutdown closes the server like Close and waits until all clients have been
 // told, or until ctx ends; its error is that of ctx. It is for the time when no
 // further requests come.
 func (s *Server) Shutdown(ctx context.Context) error {
+	defer s.runners.close()
 	return s.engine.Shutdown(ctx, engineio.ReasonShutdown)
 }
 

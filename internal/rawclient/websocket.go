@@ -207,7 +207,11 @@ func (c *Conn) ReadFrame() (ws.Frame, error) {
 	if err != nil {
 		return ws.Frame{}, err
 	}
-	if header.Masked || header.Rsv != 0 {
+	allowed := byte(0)
+	if c.Answer.Header.Get("Sec-WebSocket-Extensions") != "" {
+		allowed = 0x4 // a compressed message, which is the caller's to deal with
+	}
+	if header.Masked || header.Rsv&^allowed != 0 {
 		return ws.Frame{}, fmt.Errorf("a server's frame must not be masked nor have reserved bits set: %+v", header)
 	}
 	if header.Length > maxFrame {

@@ -166,8 +166,8 @@ func (s *Session) flush(buffer []byte, now int64) (again bool) {
 	s.armWriteDeadlineLocked(now)
 	s.mu.Unlock()
 
-	err := writeMessages(conn, list.messages, buffer)
-	list.release()
+	err := writeMessages(conn, list.messages, buffer, s.deflate)
+	list.release(&s.server.budget)
 	if err != nil {
 		// flushing stays true: nobody is to write to this connection again.
 		s.abort(ReasonTransportError)
@@ -205,29 +205,31 @@ func (s *Session) armWriteDeadlineLocked(now int64) {
 	}
 }
 
-// writeMessages writes the frames of the messages, joining small ones.
-func writeMessages(conn net.Conn, messages []*Message, buffer []byte) error {
+// writeMessages writes the frames of the messages, joining small ones. deflate
+// is what the client has agreed to, or nil.
+func writeMessages(conn net.Conn, messages []*Message, buffer []byte, deflate *Compression) error {
 	if len(messages) == 1 {
-		_, err := conn.Write(messages[0].wire)
+		_, err := conn.Write(messages[0].wireFor(deflate))
 		return err
 	}
 	buffer = buffer[:0]
 	for _, m := range messages {
-		if len(buffer)+len(m.wire) > cap(buffer) {
+		wire := m.wireFor(deflate)
+		if len(buffer)+len(wire) > cap(buffer) {
 			if len(buffer) > 0 {
 				if _, err := conn.Write(buffer); err != nil {
 					return err
 				}
 				buffer = buffer[:0]
 			}
-			if len(m.wire) > cap(buffer) {
-				if _, err := conn.Write(m.wire); err != nil {
+			if len(wire) > cap(buffer) {
+				if _, err := conn.Write(wire); err != nil {
 					return err
 				}
 				continue
 			}
 		}
-		buffer = append(buffer, m.wire...)
+		buffer = append(buffer, wire...)
 	}
 	if len(buffer) == 0 {
 		return nil
@@ -243,6 +245,11 @@ type Burst struct {
 	server     *Server
 	head, tail *Session
 	n          int
+
+	// message is being handed out by holder's server, to sent clients so far.
+	message *Message
+	holder  *Server
+	sent    int64
 }
 
 // burstSize bounds how many sessions wait for the end of a burst.
@@ -250,10 +257,18 @@ const burstSize = 128
 
 // Send queues a message like [Session.Send].
 func (b *Burst) Send(s *Session, m *Message) bool {
+	if m != b.message || s.server != b.holder {
+		b.settle()
+		b.message, b.holder = m, s.server
+		b.holder.budget.hold(m, burstHold)
+	}
 	ready, ok := s.enqueue(m)
+	if ok {
+		b.sent++
+	}
 	if ready {
 		if b.server != nil && b.server != s.server {
-			b.Flush()
+			b.push()
 		}
 		b.server = s.server
 		if b.head == nil {
@@ -263,23 +278,38 @@ func (b *Burst) Send(s *Session, m *Message) bool {
 		}
 		b.tail = s
 		if b.n++; b.n == burstSize {
-			b.Flush()
+			b.push()
 		}
 	}
 	return ok
 }
 
-// Flush makes the flush workers begin with what was sent.
-func (b *Burst) Flush() {
+// settle leaves the message to those it was sent to.
+func (b *Burst) settle() {
+	if b.message != nil {
+		b.holder.budget.letGo(b.message, burstHold-b.sent)
+	}
+	b.message, b.holder, b.sent = nil, nil, 0
+}
+
+// push hands the sessions that became ready to the flush workers.
+func (b *Burst) push() {
 	if b.head != nil {
 		b.server.flusher.push(b.head, b.tail, b.n)
 	}
-	*b = Burst{}
+	b.server, b.head, b.tail, b.n = nil, nil, nil, 0
+}
+
+// Flush makes the flush workers begin with what was sent.
+func (b *Burst) Flush() {
+	b.settle()
+	b.push()
 }
 
 // FlushHere is Flush, but writes in the calling goroutine. It waits for the
 // clients, each for the write timeout at most.
 func (b *Burst) FlushHere() {
+	b.settle()
 	if b.head == nil {
 		return
 	}

@@ -26,9 +26,12 @@ type frameReader struct {
 	// full is true when the last read filled the buffer.
 	full bool
 
+	// deflate is true when the client may send compressed messages.
+	deflate bool
 	// message is what has come of a fragmented message.
-	message   []byte
-	messageOp ws.OpCode
+	message    []byte
+	messageOp  ws.OpCode
+	compressed bool
 }
 
 const (
@@ -92,6 +95,7 @@ func (f *frameReader) next() (op ws.OpCode, data []byte, err error) {
 		}
 		if header.OpCode != ws.OpContinuation {
 			f.messageOp = header.OpCode
+			f.compressed = header.Rsv != 0
 		}
 		f.message, err = f.payload(f.message, header)
 		if err != nil {
@@ -101,6 +105,11 @@ func (f *frameReader) next() (op ws.OpCode, data []byte, err error) {
 			continue
 		}
 		data, f.message = f.message, nil
+		if f.compressed {
+			if data, err = inflate(data, f.limit); err != nil {
+				return 0, nil, err
+			}
+		}
 		if f.messageOp == ws.OpText && !utf8.Valid(data) {
 			return 0, nil, errInvalidUTF8
 		}
@@ -153,6 +162,11 @@ func (f *frameReader) check(h ws.Header) error {
 	state := ws.StateServerSide
 	if f.message != nil {
 		state |= ws.StateFragmented
+	}
+	const rsv1 = 0x4
+	if f.deflate && h.Rsv == rsv1 && (h.OpCode == ws.OpText || h.OpCode == ws.OpBinary) {
+		// The first frame of a compressed message: section 6 of RFC 7692.
+		state |= ws.StateExtended
 	}
 	err := ws.CheckHeader(h, state)
 	if err == nil && h.Length < 0 {

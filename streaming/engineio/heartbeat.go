@@ -10,7 +10,7 @@ type heartbeat struct {
 	waiting bool
 }
 
-var pingPacket = newPacket(packetPing, "")
+var pingPacket = newStaticPacket(packetPing, "")
 
 // startHeartbeat schedules the first ping.
 func (s *Session) startHeartbeat(now int64) {

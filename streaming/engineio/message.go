@@ -3,6 +3,8 @@ package engineio
 import (
 	"encoding/binary"
 	"iter"
+	"sync"
+	"sync/atomic"
 
 	"github.com/gobwas/ws"
 )
@@ -20,6 +22,14 @@ type Message struct {
 	volatile bool
 	// incompressible messages are not worth compressing.
 	incompressible bool
+	// static messages are there in any case, and count for nothing.
+	static bool
+	// holders is how many queues hold the message, see budget.
+	holders atomic.Int64
+
+	deflating sync.Once
+	// deflated is the wire form for clients that agreed to compression.
+	deflated []byte
 }
 
 // MessageOption changes how a message is sent.
@@ -76,6 +86,13 @@ func NewMessage(text, attachments [][]byte, options ...MessageOption) *Message {
 // Size is the number of bytes the message counts for in a queue: those of its
 // WebSocket frames.
 func (m *Message) Size() int { return len(m.wire) }
+
+// newStaticPacket builds a packet that is sent again and again.
+func newStaticPacket(kind packetType, data string) *Message {
+	m := newPacket(kind, data)
+	m.static = true
+	return m
+}
 
 // newPacket builds a message of one text packet of the given type.
 func newPacket(kind packetType, data string) *Message {

@@ -38,6 +38,18 @@ type Options struct {
 	// off. Default: 4,000,000. A single message may be larger: it is
 	// accepted when nothing else waits.
 	SendBuffer int
+	// ServerBuffer is how many bytes may wait for all clients together, each
+	// message counted once. From 80 % of it on handshakes are answered 503;
+	// beyond it clients for whom more than 64 KiB wait are cut off. Zero means
+	// no bound.
+	ServerBuffer int64
+	// Deflate, when not nil, compresses WebSocket messages for clients that
+	// offer it: permessage-deflate (RFC 7692), without context takeover, so
+	// that a message is compressed once for all. Default: none.
+	Deflate *Compression
+	// HTTPCompression, when not nil, compresses the answers of polls with gzip
+	// or deflate, as the client accepts. Default: none.
+	HTTPCompression *Compression
 	// WriteTimeout is how long one write to a client may take. The deadline
 	// is armed once for several writes, so a stuck write ends after
 	// WriteTimeout to 1.5 times WriteTimeout. Default: 10 s.
@@ -50,6 +62,22 @@ type Options struct {
 	Cookie func(handshake *http.Request, sid string) *http.Cookie
 }
 
+// Compression says what is worth compressing.
+type Compression struct {
+	// Threshold is the size, in bytes, from which on a message or an answer is
+	// compressed. Default: 1,024.
+	Threshold int
+}
+
+const defaultCompressionThreshold = 1024
+
+func (c *Compression) withDefaults() *Compression {
+	if c == nil || c.Threshold != 0 {
+		return c
+	}
+	return &Compression{Threshold: defaultCompressionThreshold}
+}
+
 func (o Options) withDefaults() *Options {
 	setDefault(&o.PingInterval, 25*time.Second)
 	setDefault(&o.PingTimeout, 20*time.Second)
@@ -57,6 +85,8 @@ func (o Options) withDefaults() *Options {
 	setDefault(&o.MaxPayload, 1_000_000)
 	setDefault(&o.SendBuffer, 4_000_000)
 	setDefault(&o.WriteTimeout, 10*time.Second)
+	o.Deflate = o.Deflate.withDefaults()
+	o.HTTPCompression = o.HTTPCompression.withDefaults()
 	if len(o.Transports) == 0 {
 		o.Transports = []Transport{Polling, WebSocket}
 	}

@@ -107,7 +107,7 @@ func (s *Session) closedByClient() {
 		s.reason = ReasonTransportClose
 		s.poll.end = packetNoop
 		s.poll.ended = make(chan struct{})
-		s.pending.clear()
+		s.pending.clear(&s.server.budget)
 	}
 	s.mu.Unlock()
 	if waits {
@@ -167,13 +167,14 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request, maxHold time
 	if last != 0 {
 		payload = append(payload, byte(last))
 	}
+	w.Header().Set("Cache-Control", "no-store")
 	if len(messages) > 0 && !slices.ContainsFunc(messages, func(m *Message) bool { return !m.incompressible }) {
 		w.Header().Set("Cache-Control", "no-store, no-transform")
 	} else {
-		w.Header().Set("Cache-Control", "no-store")
+		payload = compressPoll(w.Header(), r, payload, s.options.HTTPCompression)
 	}
 	if list != nil {
-		list.release()
+		list.release(&s.server.budget)
 	}
 	err = writePoll(w, rc, payload, timeout)
 	if err != nil {

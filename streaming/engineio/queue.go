@@ -12,6 +12,9 @@ type queue struct {
 	bytes int
 }
 
+// The caller of push holds the message for the queue, see budget; whoever
+// releases the list lets it go.
+
 // messageList is a list of messages that is used again and again.
 type messageList struct{ messages []*Message }
 
@@ -37,31 +40,37 @@ func (q *queue) take() (list *messageList, bytes int) {
 	return list, bytes
 }
 
-func (q *queue) clear() {
+func (q *queue) clear(b *budget) {
 	if list, _ := q.take(); list != nil {
-		list.release()
+		list.release(b)
 	}
 }
 
-// dropVolatile removes the volatile messages.
-func (q *queue) dropVolatile() {
+// dropVolatile removes the volatile messages and returns how many they were.
+func (q *queue) dropVolatile(b *budget) (dropped int) {
 	if q.list == nil {
-		return
+		return 0
 	}
 	q.list.messages = slices.DeleteFunc(q.list.messages, func(m *Message) bool {
 		if m.volatile {
 			q.bytes -= len(m.wire)
+			b.letGo(m, 1)
+			dropped++
 		}
 		return m.volatile
 	})
 	if len(q.list.messages) == 0 {
-		q.clear()
+		q.clear(b)
 	}
+	return dropped
 }
 
 // release gives the list back to the pool.
-func (l *messageList) release() {
-	clear(l.messages)
+func (l *messageList) release(b *budget) {
+	for i, m := range l.messages {
+		b.letGo(m, 1)
+		l.messages[i] = nil
+	}
 	l.messages = l.messages[:0]
 	if cap(l.messages) <= maxPooledList {
 		messageLists.Put(l)

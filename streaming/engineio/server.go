@@ -38,6 +38,8 @@ type Server struct {
 	table   *table
 	flusher *flusher
 	wheel   wheel
+	budget  budget
+	counts  counts
 	// open counts the sessions in stateOpen, alive also those whose client
 	// has still to be told of the end.
 	open     atomic.Int64
@@ -167,8 +169,15 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) *RequestError {
 			return refusal
 		}
 	}
+	if s.budget.exhausted(options.ServerBuffer, refuseAt) {
+		s.counts.refusedForBuffer.Add(1)
+		refusal := refuseStatus(http.StatusServiceUnavailable, "too much waits for other clients")
+		refusal.retryAfter = retryAfter
+		return refusal
+	}
 	if open := s.open.Add(1); options.MaxSessions > 0 && open > int64(options.MaxSessions) {
 		s.open.Add(-1)
+		s.counts.refusedForSessions.Add(1)
 		refusal := refuseStatus(http.StatusServiceUnavailable, "the limit of connections is reached")
 		refusal.retryAfter = retryAfter
 		return refusal
@@ -249,13 +258,18 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, query url.Val
 		http.SetCookie(w, options.Cookie(r, session.id))
 	}
 	if transport == WebSocket {
-		conn, before, refusal := acceptWebSocket(w, r)
+		deflate := options.Deflate != nil && offersDeflate(r.Header)
+		conn, before, refusal := acceptWebSocket(w, r, deflate)
 		if refusal != nil {
 			s.open.Add(-1)
 			return refusal
 		}
 		reader := newFrameReader(conn, options.MaxPayload, before)
 		session.conn = conn
+		if deflate {
+			reader.deflate = true
+			session.deflate = options.Deflate
+		}
 		s.begin(session)
 		go session.readWebSocket(reader)
 		return nil
@@ -273,9 +287,12 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, query url.Val
 // written.
 func (s *Server) begin(session *Session) {
 	s.alive.Add(1)
-	session.pending.push(session.openPacket())
+	session.mu.Lock()
+	session.queueLocked(session.openPacket())
+	// A listener may have set a timer that ends the session: it waits here.
 	session.listener = s.accept(session)
 	s.table.put(session)
+	session.mu.Unlock()
 	session.startHeartbeat(s.clock())
 
 	session.mu.Lock()

@@ -87,6 +87,8 @@ type Session struct {
 	// flush workers until nothing is pending.
 	flushing bool
 	conn     net.Conn
+	// deflate, when not nil, is the compression the client has agreed to.
+	deflate *Compression
 	// peerClosed is true once the client's close frame has come.
 	peerClosed bool
 	// writeDeadline is what conn's write deadline is set to, by the server's
@@ -126,24 +128,33 @@ func (s *Session) QueuedBytes() int {
 // the session is over, the message is volatile and the client does not keep
 // up, or the queue is full, which ends the session. Send never waits.
 func (s *Session) Send(m *Message) bool {
+	s.server.budget.hold(m, 1)
 	ready, ok := s.enqueue(m)
+	if !ok {
+		s.server.budget.letGo(m, 1)
+	}
 	if ready {
 		s.server.flusher.push(s, s, 1)
 	}
 	return ok
 }
 
-// enqueue adds a message to the queue. ready is true when the caller must
-// hand the session to the flusher.
+// enqueue adds a message, which the caller holds for the queue, to the queue.
+// ready is true when the caller must hand the session to the flusher.
 func (s *Session) enqueue(m *Message) (ready, ok bool) {
 	s.mu.Lock()
-	if s.state != stateOpen || m.volatile && s.behindLocked() {
+	if s.state != stateOpen {
 		s.mu.Unlock()
 		return false, false
 	}
-	if waiting := s.pending.bytes + s.inFlight; waiting > 0 && waiting+len(m.wire) > s.options.SendBuffer {
-		s.pending.dropVolatile()
-		if waiting = s.pending.bytes + s.inFlight; waiting > 0 && waiting+len(m.wire) > s.options.SendBuffer {
+	if m.volatile && s.behindLocked() {
+		s.mu.Unlock()
+		s.server.counts.volatileDropped.Add(1)
+		return false, false
+	}
+	if !s.hasRoomLocked(m) {
+		s.server.counts.volatileDropped.Add(int64(s.pending.dropVolatile(&s.server.budget)))
+		if !s.hasRoomLocked(m) {
 			s.mu.Unlock()
 			s.abort(ReasonSlowClient)
 			return false, false
@@ -153,6 +164,26 @@ func (s *Session) enqueue(m *Message) (ready, ok bool) {
 	ready = s.readyLocked()
 	s.mu.Unlock()
 	return ready, true
+}
+
+// hasRoomLocked reports whether a message may be added to what waits. One that
+// is alone always may.
+func (s *Session) hasRoomLocked(m *Message) bool {
+	waiting := s.pending.bytes + s.inFlight
+	switch {
+	case waiting == 0:
+		return true
+	case waiting+len(m.wire) > s.options.SendBuffer:
+		return false
+	default:
+		return waiting <= modestBacklog || !s.server.budget.exhausted(s.options.ServerBuffer, 100)
+	}
+}
+
+// queueLocked adds a packet of the server's own, whatever waits.
+func (s *Session) queueLocked(m *Message) {
+	s.server.budget.hold(m, 1)
+	s.pending.push(m)
 }
 
 // volatileBacklog is how many bytes may wait for a client that is being
@@ -195,7 +226,7 @@ func (s *Session) shut(reason Reason, code ws.StatusCode) {
 	s.state = stateClosing
 	s.reason = reason
 	if s.conn != nil {
-		s.pending.push(newCloseFrame(code))
+		s.queueLocked(newCloseFrame(code))
 	} else {
 		s.poll.end = packetClose
 	}
@@ -235,7 +266,7 @@ func (s *Session) terminate(reason Reason, pollEnd packetType) {
 		s.reason = reason
 		s.poll.end = pollEnd
 	}
-	s.pending.clear()
+	s.pending.clear(&s.server.budget)
 	if s.poll.active {
 		s.poll.wakeUp()
 	}
@@ -263,6 +294,9 @@ func (s *Session) terminate(reason Reason, pollEnd packetType) {
 // tellClosed is called by whoever moved the session out of stateOpen.
 func (s *Session) tellClosed(reason Reason) {
 	s.server.open.Add(-1)
+	if reason == ReasonSlowClient {
+		s.server.counts.slowClients.Add(1)
+	}
 	switch reason {
 	case ReasonSlowClient, ReasonTooLarge, ReasonParseError:
 		s.server.logger.Warn("client disconnected", "reason", string(reason), "remote", s.handshake.RemoteAddr)

@@ -19,7 +19,7 @@ type upgrade struct {
 	probed bool
 }
 
-var probeAnswer = newPacket(packetPong, probe)
+var probeAnswer = newStaticPacket(packetPong, probe)
 
 // cancel gives the attempt up; the session stays as it is.
 func (u *upgrade) cancel() {
@@ -69,7 +69,8 @@ func (s *Session) serveUpgrade(w http.ResponseWriter, r *http.Request) *RequestE
 		refuseUpgrade(w, r, refusal)
 		return refusal
 	}
-	conn, before, refusal := acceptWebSocket(w, r)
+	deflate := s.options.Deflate != nil && offersDeflate(r.Header)
+	conn, before, refusal := acceptWebSocket(w, r, deflate)
 	if refusal != nil {
 		s.endUpgrade()
 		return refusal
@@ -82,14 +83,16 @@ func (s *Session) serveUpgrade(w http.ResponseWriter, r *http.Request) *RequestE
 	if over {
 		u.cancel()
 	}
-	go s.probe(u, newFrameReader(conn, s.options.MaxPayload, before))
+	reader := newFrameReader(conn, s.options.MaxPayload, before)
+	reader.deflate = deflate
+	go s.probe(u, reader)
 	return nil
 }
 
 // refuseUpgrade closes the WebSocket it has accepted: that is how the Node.js
 // implementation refuses an upgrade that comes too late.
 func refuseUpgrade(w http.ResponseWriter, r *http.Request, refusal *RequestError) {
-	conn, _, failure := acceptWebSocket(w, r)
+	conn, _, failure := acceptWebSocket(w, r, false)
 	refusal.Status = http.StatusSwitchingProtocols
 	if failure != nil {
 		return
@@ -140,7 +143,7 @@ func (s *Session) negotiate(u *upgrade, f *frameReader) (moved bool) {
 				return false
 			}
 		case ok && p.kind == packetUpgrade:
-			return s.moveTo(f.conn)
+			return s.moveTo(f)
 		default:
 			return false
 		}
@@ -162,9 +165,9 @@ func (s *Session) answerProbe(u *upgrade, f *frameReader) bool {
 	return true
 }
 
-// moveTo makes conn the session's connection. A poll that is still pending is
-// ended first, and only then is anything written to conn.
-func (s *Session) moveTo(conn net.Conn) bool {
+// moveTo makes the connection that f reads from the session's. A poll that is still pending is
+// ended first, and only then is anything written to it.
+func (s *Session) moveTo(f *frameReader) bool {
 	s.mu.Lock()
 	s.upgrade = nil
 	if s.state != stateOpen {
@@ -172,7 +175,10 @@ func (s *Session) moveTo(conn net.Conn) bool {
 		return false
 	}
 	s.transport = WebSocket
-	s.conn = conn
+	s.conn = f.conn
+	if f.deflate {
+		s.deflate = s.options.Deflate
+	}
 	s.writeDeadline = 0
 	ready := s.readyLocked()
 	s.mu.Unlock()

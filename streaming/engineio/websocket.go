@@ -55,7 +55,7 @@ func checkWebSocketRequest(r *http.Request) *RequestError {
 // The status is written through w, so that the handlers in front see it; the
 // connection is taken from the innermost writer, because wrappers go on
 // using theirs after the handler has returned.
-func acceptWebSocket(w http.ResponseWriter, r *http.Request) (conn net.Conn, before []byte, refusal *RequestError) {
+func acceptWebSocket(w http.ResponseWriter, r *http.Request, deflate bool) (conn net.Conn, before []byte, refusal *RequestError) {
 	header := w.Header()
 	header.Set("Upgrade", "websocket")
 	header.Set("Connection", "Upgrade")
@@ -65,6 +65,10 @@ func acceptWebSocket(w http.ResponseWriter, r *http.Request) (conn net.Conn, bef
 		// A browser that offers protocols gives up when none is chosen.
 		first, _, _ := strings.Cut(protocols, ",")
 		header.Set("Sec-WebSocket-Protocol", strings.TrimSpace(first))
+	}
+
+	if deflate {
+		header.Set("Sec-WebSocket-Extensions", deflateAnswer)
 	}
 
 	inner := w

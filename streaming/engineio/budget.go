@@ -1,0 +1,43 @@
+package engineio
+
+import "sync/atomic"
+
+// budget counts the bytes of all messages that wait for clients of a server.
+// A message counts once, for however many clients it waits: that is the memory
+// it takes.
+type budget struct{ bytes atomic.Int64 }
+
+// burstHold is what a sender adds to a message's holders while it hands the
+// message out, so that those who are done with it early do not take it for
+// finished. It is more than there can be clients.
+const burstHold = 1 << 40
+
+// hold adds holders to a message.
+func (b *budget) hold(m *Message, n int64) {
+	if !m.static && m.holders.Add(n) == n {
+		b.bytes.Add(int64(len(m.wire)))
+	}
+}
+
+// letGo takes holders away.
+func (b *budget) letGo(m *Message, n int64) {
+	if !m.static && m.holders.Add(-n) == 0 {
+		b.bytes.Add(-int64(len(m.wire)))
+	}
+}
+
+// The bounds that a server with a limit for its budget acts on.
+const (
+	// refuseAt is the part of the budget, in percent, from which on new
+	// sessions are refused.
+	refuseAt = 80
+	// modestBacklog is how many bytes may wait for one client when the budget
+	// is used up. Who has more waiting is cut off.
+	modestBacklog = 64 << 10
+)
+
+// exhausted reports whether percent of the limit is used. A limit of zero is
+// none.
+func (b *budget) exhausted(limit int64, percent int64) bool {
+	return limit > 0 && b.bytes.Load() >= limit/100*percent
+}
