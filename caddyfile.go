@@ -54,8 +54,11 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //			max_age          <duration>
 //		}
 //		send_buffer          <size>
+//		hub_buffer           <size>
 //		write_timeout        <duration>
 //		max_connections      <n>
+//		per_message_deflate  [<size>]
+//		http_compression     [<size>]
 //		serve_client         cdn|off|<folder>
 //		health               <path...>
 //		status               <path...> {
@@ -121,10 +124,17 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 		err = h.Cookie.unmarshalCaddyfile(d)
 	case "send_buffer":
 		h.SendBuffer, err = parseSize(d, minSendBuffer)
+	case "hub_buffer":
+		// It must be at least send_buffer, which may come later: that is Validate's.
+		h.HubBuffer, err = parseSize(d, minSendBuffer)
 	case "write_timeout":
 		h.WriteTimeout, err = parseDuration(d)
 	case "max_connections":
 		h.MaxConnections, err = parseCount(d)
+	case "per_message_deflate":
+		h.PerMessageDeflate, err = parseCompression(d)
+	case "http_compression":
+		h.HTTPCompression, err = parseCompression(d)
 	case "serve_client":
 		h.ServeClient, err = parseText(d)
 	case "health":
@@ -381,6 +391,18 @@ func parseSize(d *caddyfile.Dispenser, smallest uint64) (int64, error) {
 		return 0, d.Errf("%s must be at least %s, is %q", option, humanize.Bytes(smallest), text)
 	}
 	return int64(size), nil
+}
+
+// parseCompression parses the size from which on something is compressed, which may be left out.
+func parseCompression(d *caddyfile.Dispenser) (*Compression, error) {
+	if d.CountRemainingArgs() == 0 {
+		return new(Compression), refuseBlock(d)
+	}
+	threshold, err := parseSize(d, 1)
+	if err != nil {
+		return nil, err
+	}
+	return &Compression{Threshold: threshold}, nil
 }
 
 // parseCount parses a whole number of at least one.

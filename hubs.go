@@ -65,8 +65,11 @@ func (h *Handler) hubOptions() []hubOption {
 		{"max_http_buffer_size", fmt.Sprint(s.maxHTTPBufferSize)},
 		{"cookie", cookie},
 		{"send_buffer", fmt.Sprint(s.sendBuffer)},
+		{"hub_buffer", fmt.Sprint(s.hubBuffer)},
 		{"write_timeout", s.writeTimeout.String()},
 		{"max_connections", fmt.Sprint(s.maxConnections)},
+		{"per_message_deflate", s.perMessageDeflate.String()},
+		{"http_compression", s.httpCompression.String()},
 	}
 	for _, ns := range s.namespaces {
 		sets := make([]string, 0, len(ns.sets))
@@ -84,6 +87,14 @@ func optional(value *bool) string {
 		return "default"
 	}
 	return fmt.Sprint(*value)
+}
+
+// String returns the settings in a form that can be compared.
+func (c *compressionSettings) String() string {
+	if c == nil {
+		return "off"
+	}
+	return fmt.Sprintf("on from %d bytes", c.threshold)
 }
 
 // disagreement says in which option two handlers of one hub differ, or returns nil.
@@ -260,6 +271,9 @@ func (h *Handler) streamingOptions() streaming.Options {
 			UpgradeTimeout:  s.upgradeTimeout,
 			MaxPayload:      s.maxHTTPBufferSize,
 			SendBuffer:      int(s.sendBuffer),
+			ServerBuffer:    s.hubBuffer,
+			Deflate:         s.perMessageDeflate.engine(),
+			HTTPCompression: s.httpCompression.engine(),
 			WriteTimeout:    s.writeTimeout,
 			MaxSessions:     s.maxConnections,
 		},
@@ -271,6 +285,14 @@ func (h *Handler) streamingOptions() streaming.Options {
 		options.Engine.Cookie = s.cookie.make
 	}
 	return options
+}
+
+// engine translates the settings.
+func (c *compressionSettings) engine() *engineio.Compression {
+	if c == nil {
+		return nil
+	}
+	return &engineio.Compression{Threshold: int(c.threshold)}
 }
 
 // make makes the cookie of a session.

@@ -74,12 +74,27 @@ type Handler struct {
 	// the default. Default: 4000000.
 	SendBuffer int64 `json:"send_buffer,omitempty"`
 
+	// HubBuffer is how many bytes may wait for all clients of the hub together; a message counts once, for however many
+	// clients it waits. From 80 % of it on new connections are answered 503 with Retry-After; beyond it volatile packets
+	// are dropped, and clients for whom more than 64 KiB wait are cut off. At least send_buffer. Zero means the default.
+	// Default: a quarter of GOMEMLIMIT, or, where that is not set, of the machine's memory, and no limit where neither is
+	// known; never less than send_buffer.
+	HubBuffer int64 `json:"hub_buffer,omitempty"`
+
 	// WriteTimeout is how long one write to one client may take before it is cut off. Zero means the default.
 	// Default: 10s.
 	WriteTimeout caddy.Duration `json:"write_timeout,omitempty"`
 
 	// MaxConnections is how many clients the hub takes at a time. Zero means no limit. Default: 0.
 	MaxConnections int `json:"max_connections,omitempty"`
+
+	// PerMessageDeflate compresses WebSocket messages for clients that offer permessage-deflate, without context takeover,
+	// so that a message is compressed once for all of them. Default: off.
+	PerMessageDeflate *Compression `json:"per_message_deflate,omitempty"`
+
+	// HTTPCompression compresses the answers of polls with gzip or deflate, as the client accepts. It is not needed where
+	// Caddy's encode handler does that. Default: off.
+	HTTPCompression *Compression `json:"http_compression,omitempty"`
 
 	// ServeClient says what is answered for the browser client's files, such as /socket.io/socket.io.js: "cdn" redirects
 	// to the official CDN at a pinned version, "off" serves none, and anything else is the folder that holds them.
@@ -89,7 +104,7 @@ type Handler struct {
 	// Health are the paths that answer whether the service is up. Default: none.
 	Health []string `json:"health,omitempty"`
 
-	// Status are the paths that answer with uptime, memory and the number of connections. Default: none.
+	// Status are the paths that answer with uptime, memory and the state of the connections. Default: none.
 	Status *Status `json:"status,omitempty"`
 
 	// Namespaces are the Socket.IO namespaces and the event sets they speak. Default: "/" with the event set "streaming".
@@ -142,6 +157,13 @@ type Cookie struct {
 	MaxAge caddy.Duration `json:"max_age,omitempty"`
 }
 
+// Compression says what is worth compressing.
+type Compression struct {
+	// Threshold is the size, in bytes, from which on a message or an answer is compressed. Zero means the default.
+	// Default: 1024.
+	Threshold int64 `json:"threshold,omitempty"`
+}
+
 // Status describes the status endpoint. It tells the process' memory, so it has an allow-list of its own.
 type Status struct {
 	// Paths are the paths that answer with the status. Default: none.
@@ -172,6 +194,8 @@ type engineHandler interface {
 type hubStats interface {
 	// Connections returns the number of clients connected right now.
 	Connections() int
+	// Stats returns what waits for the clients, and what became of those that could not be served.
+	Stats() engineio.Stats
 }
 
 // CaddyModule returns the Caddy module information.

@@ -16,6 +16,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
 
 // recordingEngine stands in for the Engine.IO server and counts what reaches it.
@@ -31,6 +33,12 @@ func (e *recordingEngine) ServeHTTP(w http.ResponseWriter, _ *http.Request) erro
 type fixedStats int
 
 func (s fixedStats) Connections() int { return int(s) }
+
+func (s fixedStats) Stats() engineio.Stats {
+	return engineio.Stats{
+		Sessions: int(s), BufferedBytes: 1234, SlowClients: 5, VolatileDropped: 67, RefusedForSessions: 8, RefusedForBuffer: 90,
+	}
+}
 
 // resolveOnly does what Provision does before it takes a hub.
 func resolveOnly(t *testing.T, h *Handler) error {
@@ -119,7 +127,12 @@ func TestBadInputIsRefused(t *testing.T) {
 		{"write_timeout", Handler{WriteTimeout: -1}, "write_timeout must be"},
 		{"max_http_buffer_size", Handler{MaxHTTPBufferSize: -1}, "max_http_buffer_size must be"},
 		{"send_buffer", Handler{SendBuffer: 63_999}, "send_buffer must be at least 64 kB"},
+		{"hub_buffer", Handler{HubBuffer: 3_999_999}, "hub_buffer must be at least send_buffer, which is 4000000 bytes"},
+		{"hub_buffer below send_buffer", Handler{SendBuffer: 8_000_000, HubBuffer: 7_999_999}, "which is 8000000 bytes, is 7999999 bytes"},
+		{"hub_buffer negative", Handler{HubBuffer: -1}, "hub_buffer must be at least send_buffer"},
 		{"max_connections", Handler{MaxConnections: -1}, "max_connections must not be negative"},
+		{"per_message_deflate", Handler{PerMessageDeflate: &Compression{Threshold: -1}}, "per_message_deflate: the threshold must be"},
+		{"http_compression", Handler{HTTPCompression: &Compression{Threshold: -1}}, "http_compression: the threshold must be"},
 		{"origin with a path", Handler{CORS: &CORS{Origins: []string{"https://example.com/"}}}, "not even a slash"},
 		{"credentials without origins", Handler{CORS: &CORS{Credentials: true}}, "no effect without cors origins"},
 		{"cookie name", Handler{Cookie: &Cookie{Name: "a b"}}, "cookie"},
@@ -191,7 +204,10 @@ func TestDefaults(t *testing.T) {
 		{"max_http_buffer_size", s.maxHTTPBufferSize, int64(1_000_000)},
 		{"send_buffer", s.sendBuffer, int64(4_000_000)},
 		{"write_timeout", s.writeTimeout, 10 * time.Second},
+		{"hub_buffer", s.hubBuffer, defaultHubBuffer(availableMemory(), 4_000_000)},
 		{"max_connections", s.maxConnections, 0},
+		{"per_message_deflate", s.perMessageDeflate == nil, true},
+		{"http_compression", s.httpCompression == nil, true},
 		{"serve_client", s.serveClient, "cdn"},
 		{"cookie", s.cookie == nil, true},
 		{"namespaces", len(s.namespaces), 1},

@@ -23,6 +23,7 @@ const (
 	defaultWriteTimeout      = 10 * time.Second
 	defaultMaxHTTPBufferSize = 1_000_000
 	defaultSendBuffer        = 4_000_000
+	defaultThreshold         = 1024
 	defaultCookieName        = "io"
 )
 
@@ -54,8 +55,11 @@ type settings struct {
 	origins           originPolicy
 	cookie            *cookieSettings
 	sendBuffer        int64
+	hubBuffer         int64 // 0 is no limit
 	writeTimeout      time.Duration
 	maxConnections    int
+	perMessageDeflate *compressionSettings
+	httpCompression   *compressionSettings
 	serveClient       string
 	health            map[string]string // path to the prefix it stands below, "" at the root
 	status            map[string]bool
@@ -72,6 +76,11 @@ type cookieSettings struct {
 	secure   *bool
 	httpOnly bool
 	maxAge   time.Duration
+}
+
+// compressionSettings are a Compression's options with defaults filled in.
+type compressionSettings struct {
+	threshold int64
 }
 
 // namespaceSettings are a Namespace's options with its event sets loaded.
@@ -92,9 +101,15 @@ func (h *Handler) resolve(ctx caddy.Context) (settings, error) {
 		upgradeTimeout:    orDefault(time.Duration(h.UpgradeTimeout), defaultUpgradeTimeout),
 		maxHTTPBufferSize: orDefault(h.MaxHTTPBufferSize, defaultMaxHTTPBufferSize),
 		sendBuffer:        orDefault(h.SendBuffer, defaultSendBuffer),
+		hubBuffer:         h.HubBuffer,
 		writeTimeout:      orDefault(time.Duration(h.WriteTimeout), defaultWriteTimeout),
 		maxConnections:    h.MaxConnections,
+		perMessageDeflate: h.PerMessageDeflate.resolve(),
+		httpCompression:   h.HTTPCompression.resolve(),
 		serveClient:       orDefault(t.one("serve_client", h.ServeClient), serveClientCDN),
+	}
+	if s.hubBuffer == 0 {
+		s.hubBuffer = defaultHubBuffer(availableMemory(), s.sendBuffer)
 	}
 	for _, transport := range t.all("transports", h.Transports) {
 		s.transports = append(s.transports, strings.ToLower(transport))
@@ -149,6 +164,13 @@ func (c *Cookie) resolve(t *texts) *cookieSettings {
 		httpOnly: c.HTTPOnly == nil || *c.HTTPOnly,
 		maxAge:   time.Duration(c.MaxAge),
 	}
+}
+
+func (c *Compression) resolve() *compressionSettings {
+	if c == nil {
+		return nil
+	}
+	return &compressionSettings{threshold: orDefault(c.Threshold, defaultThreshold)}
 }
 
 func (s *settings) resolveStatus(status *Status, t *texts) error {

@@ -38,6 +38,11 @@ type memoryStatus struct {
 type socketIOStatus struct {
 	Connected int    `json:"connected"`
 	Path      string `json:"path"`
+	// BufferedBytes is what waits for clients right now; the others count since the hub was made.
+	BufferedBytes   int64 `json:"bufferedBytes"`
+	SlowClients     int64 `json:"slowClients"`
+	VolatileDropped int64 `json:"volatileDropped"`
+	Refused         int64 `json:"refused"`
 }
 
 // serveStatus tells uptime, memory and connections to the clients that may know.
@@ -49,13 +54,21 @@ func (h *Handler) serveStatus(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return methodNotAllowed(w, r)
 	}
+	stats := h.stats.Stats()
 	return writeJSON(w, r, http.StatusOK, serviceStatus{
-		Service:  serviceName,
-		Status:   "running",
-		Uptime:   time.Since(processStart).Seconds(),
-		Memory:   readMemory(),
-		Port:     localPort(r),
-		SocketIO: socketIOStatus{Connected: h.stats.Connections(), Path: h.settings.firstPath},
+		Service: serviceName,
+		Status:  "running",
+		Uptime:  time.Since(processStart).Seconds(),
+		Memory:  readMemory(),
+		Port:    localPort(r),
+		SocketIO: socketIOStatus{
+			Connected:       h.stats.Connections(),
+			Path:            h.settings.firstPath,
+			BufferedBytes:   stats.BufferedBytes,
+			SlowClients:     stats.SlowClients,
+			VolatileDropped: stats.VolatileDropped,
+			Refused:         stats.RefusedForSessions + stats.RefusedForBuffer,
+		},
 	})
 }
 

@@ -20,6 +20,7 @@ func (s *settings) check() error {
 	}
 	for _, err := range []error{
 		s.checkTransports(), s.checkPaths(), s.checkLimits(), s.checkOrigins(), s.cookie.check(),
+		s.perMessageDeflate.check("per_message_deflate"), s.httpCompression.check("http_compression"),
 		checkClientFolder(s.serveClient), s.checkNamespaces(),
 	} {
 		if err != nil {
@@ -121,6 +122,9 @@ func (s *settings) checkLimits() error {
 	if s.sendBuffer < minSendBuffer {
 		return fmt.Errorf("send_buffer must be at least 64 kB, is %d bytes", s.sendBuffer)
 	}
+	if s.hubBuffer != 0 && s.hubBuffer < s.sendBuffer {
+		return fmt.Errorf("hub_buffer must be at least send_buffer, which is %d bytes, is %d bytes", s.sendBuffer, s.hubBuffer)
+	}
 	if s.maxConnections < 0 {
 		return fmt.Errorf("max_connections must not be negative, is %d", s.maxConnections)
 	}
@@ -161,6 +165,13 @@ func (c *cookieSettings) check() error {
 	}
 	if !strings.HasPrefix(c.path, "/") {
 		return fmt.Errorf("cookie path %q: a path begins with a slash", c.path)
+	}
+	return nil
+}
+
+func (c *compressionSettings) check(option string) error {
+	if c != nil && c.threshold < 1 {
+		return fmt.Errorf("%s: the threshold must be at least one byte, is %d", option, c.threshold)
 	}
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -22,14 +21,7 @@ import (
 // TestPollingOverHTTP3 carries a conversation over HTTP/3: a pending poll and a POST share one QUIC connection. A
 // WebSocket over HTTP/3, which quic-go lets clients ask for, is refused cleanly.
 func TestPollingOverHTTP3(t *testing.T) {
-	socket, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := socket.LocalAddr().(*net.UDPAddr).Port
-	if err := socket.Close(); err != nil {
-		t.Fatal(err)
-	}
+	port := freePort(t)
 	storage := t.TempDir()
 	config, _, err := caddyAdapter().Adapt(fmt.Appendf(nil, `{
 	admin off
@@ -39,7 +31,7 @@ func TestPollingOverHTTP3(t *testing.T) {
 	grace_period 1s
 	storage file_system %s
 }
-https://localhost:%d {
+https://localhost:%s {
 	bind 127.0.0.1
 	tls internal
 	socketio_stream
@@ -67,7 +59,7 @@ https://localhost:%d {
 	defer cancel()
 
 	exchange := func(method, query, body string, header http.Header) (int, string, error) {
-		r, err := http.NewRequestWithContext(ctx, method, fmt.Sprintf("https://localhost:%d/socket.io/?EIO=4&transport=%s", port, query), strings.NewReader(body))
+		r, err := http.NewRequestWithContext(ctx, method, fmt.Sprintf("https://localhost:%s/socket.io/?EIO=4&transport=%s", port, query), strings.NewReader(body))
 		if err != nil {
 			return 0, "", err
 		}

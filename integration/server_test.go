@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -32,14 +33,7 @@ type server struct {
 // startServer runs Caddy with a site whose directives are given. More global options may be.
 func startServer(t *testing.T, directives string, global ...string) *server {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(listener.Addr().String())
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
+	port := freePort(t)
 	s := &server{t: t, port: port, dir: t.TempDir()}
 	if err := s.load(directives, global...); err != nil {
 		t.Fatalf("loading the config: %v", err)
@@ -50,6 +44,29 @@ func startServer(t *testing.T, directives string, global ...string) *server {
 		}
 	})
 	return s
+}
+
+// freePort returns a loopback port that is free for TCP and for UDP. It is not one that the system gives to connections,
+// or another connection could have it before Caddy does.
+func freePort(t *testing.T) string {
+	t.Helper()
+	const first, ports = 20_000, 10_000
+	for range 100 {
+		port := strconv.Itoa(first + rand.IntN(ports))
+		listener, err := net.Listen("tcp", "127.0.0.1:"+port)
+		if err != nil {
+			continue
+		}
+		socket, err := net.ListenPacket("udp", "127.0.0.1:"+port)
+		_ = listener.Close()
+		if err != nil {
+			continue
+		}
+		_ = socket.Close()
+		return port
+	}
+	t.Fatal("no port is free")
+	return ""
 }
 
 // load makes Caddy run a config, in place of the one it runs.

@@ -154,7 +154,15 @@ func (c *client) socket(namespace string) *Socket {
 func (c *client) connected() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.patience.Stop()
+	c.loseTimer()
+}
+
+// loseTimer ends the patience, and what it takes of memory.
+func (c *client) loseTimer() {
+	if c.patience != nil {
+		c.patience.Stop()
+		c.patience = nil
+	}
 }
 
 func (c *client) remove(s *Socket) {
@@ -173,7 +181,7 @@ func (c *client) take(closed bool) []*Socket {
 	c.sockets = nil
 	if closed {
 		c.closed = true
-		c.patience.Stop()
+		c.loseTimer()
 	}
 	return sockets
 }

@@ -315,8 +315,8 @@ func TestHandshakeDetails(t *testing.T) {
 			if err != nil || cookie.Value != "dark" {
 				t.Errorf("cookie %v, %v", cookie, err)
 			}
-			if got := handshake.Query["token"]; len(got) != 2 || got[0] != "a b" || got[1] != "c" {
-				t.Errorf("query %v", handshake.Query)
+			if got := handshake.Query()["token"]; len(got) != 2 || got[0] != "a b" || got[1] != "c" {
+				t.Errorf("query %v", handshake.Query())
 			}
 			if !strings.HasPrefix(handshake.URL, "/socket.io/?") || handshake.Secure || time.Since(handshake.Time) > time.Minute {
 				t.Errorf("handshake %+v", handshake)

@@ -32,7 +32,6 @@ func (r *runners) start(s *Socket) {
 func (r *runners) run(s *Socket) {
 	for {
 		s.work()
-		s = nil
 		if int(r.resting.Add(1)) > 4*runtime.GOMAXPROCS(0) {
 			r.resting.Add(-1)
 			return

@@ -35,7 +35,7 @@ type frameReader struct {
 }
 
 const (
-	smallReadBuffer = 512
+	smallReadBuffer = 256
 	largeReadBuffer = 16 << 10
 	// eagerAllocation bounds what is allocated on a client's word for the
 	// length of a frame.

@@ -182,7 +182,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) *RequestError {
 		refusal.retryAfter = retryAfter
 		return refusal
 	}
-	return s.handshake(w, r, query, options, transport)
+	return s.handshake(w, r, options, transport)
 }
 
 // retryAfter is what a client is told that comes while there is no room.
@@ -239,7 +239,7 @@ func (s *Server) servePoll(session *Session, w http.ResponseWriter, r *http.Requ
 
 // handshake makes a session. Its place in the number of open sessions is
 // taken already.
-func (s *Server) handshake(w http.ResponseWriter, r *http.Request, query url.Values, options *Options, transport Transport) *RequestError {
+func (s *Server) handshake(w http.ResponseWriter, r *http.Request, options *Options, transport Transport) *RequestError {
 	session := &Session{
 		id:        newSessionID(),
 		server:    s,
@@ -247,7 +247,6 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, query url.Val
 		transport: transport,
 		handshake: &Handshake{
 			Header:     r.Header.Clone(),
-			Query:      query,
 			URL:        r.URL.RequestURI(),
 			RemoteAddr: inboundOf(r).RemoteAddr,
 			Secure:     r.TLS != nil,

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,8 +29,6 @@ type Listener interface {
 type Handshake struct {
 	// Header holds the headers, names in canonical form.
 	Header http.Header
-	// Query holds the query parameters.
-	Query url.Values
 	// URL is the request target as it was sent.
 	URL string
 	// RemoteAddr is the client's IP address, without a port.
@@ -38,6 +37,14 @@ type Handshake struct {
 	Secure bool
 	// Time is when the request came.
 	Time time.Time
+}
+
+// Query returns the query parameters. They are not kept: each call parses the
+// URL.
+func (h *Handshake) Query() url.Values {
+	_, query, _ := strings.Cut(h.URL, "?")
+	values, _ := url.ParseQuery(query)
+	return values
 }
 
 // state is how far a session is in its life.
