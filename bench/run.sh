@@ -5,10 +5,16 @@
 #   bench/run.sh fanout ack          some of them
 #   bench/run.sh fanout -repeats 5 -stacks 'this module, TLS;nginx + Node, TLS'
 #
-# Scenarios: fanout, fanout-200, fanout-fixed, ack, connect, handshakes, idle, vanish, stalled.
+#   bench/run.sh -svg docs/images/bench.svg -json run.json       and a picture, and every single result
+#   bench/run.sh -read 'run.json;other.json' -svg bench.svg      tables and picture of earlier runs
+#   bench/run.sh fanout -stacks 'this module, TLS' -profiles .   and a CPU profile of Caddy under load
+#
+# Scenarios: fanout, fanout-200, fanout-fixed, fanout-binary, fanout-binary-200, rooms, room-growth, grow, polling,
+# slow-reader, ack, connect, handshakes, idle, idle-8000, vanish, stalled.
 # Needs Go, Node with npm, and nginx. Everything runs on loopback, and everything started is ended.
 # CADDY=<path> measures a Caddy that was built before, in place of building one.
 set -euo pipefail
+from=$PWD
 cd "$(dirname "$0")"
 
 for program in go node npm nginx; do
@@ -24,10 +30,13 @@ trap 'rm -rf "$bin"' EXIT
 go build -o "$bin/" ./cmd/...
 (cd peers/zishang && go build -o "$bin/zishang" .)
 (cd peers/node && npm ci --silent --no-audit --no-fund)
-caddy=${CADDY:-}
+caddy=${CADDY:+$(cd "$from" && realpath "$CADDY")}
 if [ -z "$caddy" ]; then
 	../xcaddy.sh build >&2
-	caddy=../build/caddy
+	caddy=$PWD/../build/caddy
 fi
 
-"$bin/bench" -bin "$bin" -caddy "$caddy" -node peers/node "$@"
+here=$PWD
+# File names that are given are those of the folder the command is called from.
+cd "$from"
+"$bin/bench" -bin "$bin" -caddy "$caddy" -node "$here/peers/node" "$@"

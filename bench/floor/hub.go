@@ -26,7 +26,7 @@ type hub struct {
 func (h *hub) join(m *member) {
 	h.lock.Lock()
 	defer h.lock.Unlock()
-	m.write(appendFrame(nil, []byte(`40{"sid":"floor"}`)))
+	m.write(appendFrame(nil, opText, []byte(`40{"sid":"floor"}`)))
 	h.members[m] = struct{}{}
 }
 
@@ -43,8 +43,8 @@ func (h *hub) count() int {
 }
 
 // broadcast builds the frame once and delivers it to all but its sender.
-func (h *hub) broadcast(from *member, text []byte) {
-	frame := appendFrame(make([]byte, 0, len(text)+10), text)
+func (h *hub) broadcast(from *member, opcode byte, payload []byte) {
+	frame := appendFrame(make([]byte, 0, len(payload)+10), opcode, payload)
 	h.lock.RLock()
 	defer h.lock.RUnlock()
 	for m := range h.members {
@@ -69,6 +69,13 @@ func (m *member) write(frame []byte) {
 	_, _ = m.conn.Write(frame)
 }
 
+// WebSocket opcodes, RFC 6455 section 5.2.
+const (
+	opText   = 0x1
+	opBinary = 0x2
+	opClose  = 0x8
+)
+
 const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 // upgrade answers 101 and the open packet.
@@ -76,7 +83,7 @@ func (m *member) upgrade(key string) error {
 	sum := sha1.Sum([]byte(key + acceptGUID))
 	answer := fmt.Appendf(nil, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
 		"Sec-WebSocket-Accept: %s\r\n\r\n", base64.StdEncoding.EncodeToString(sum[:]))
-	answer = appendFrame(answer, []byte(`0{"sid":"floor","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}`))
+	answer = appendFrame(answer, opText, []byte(`0{"sid":"floor","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}`))
 	_, err := m.conn.Write(answer)
 	return err
 }
@@ -107,10 +114,14 @@ func (m *member) read(h *hub, reader *bufio.Reader) error {
 		for i := range payload {
 			payload[i] ^= mask[i&3]
 		}
-		if opcode == 8 {
+		switch opcode {
+		case opClose:
 			return errClosed
+		case opBinary:
+			h.broadcast(m, opBinary, payload)
+		default:
+			m.packet(h, payload)
 		}
-		m.packet(h, payload)
 	}
 }
 
@@ -119,11 +130,11 @@ func (m *member) packet(h *hub, payload []byte) {
 	switch {
 	case bytes.Equal(payload, []byte("40")):
 		h.join(m)
-	case bytes.HasPrefix(payload, []byte("42[")):
-		h.broadcast(m, payload)
+	case bytes.HasPrefix(payload, []byte("42[")), bytes.HasPrefix(payload, []byte("45")):
+		h.broadcast(m, opText, payload)
 	case bytes.HasPrefix(payload, []byte("42")):
 		id, _, _ := bytes.Cut(payload[2:], []byte("["))
-		m.write(appendFrame(nil, fmt.Appendf(nil, `43%s[{"success":true}]`, id)))
+		m.write(appendFrame(nil, opText, fmt.Appendf(nil, `43%s[{"success":true}]`, id)))
 	}
 }
 
@@ -156,10 +167,10 @@ func readHeader(reader *bufio.Reader) (opcode byte, size int, mask [4]byte, err 
 	return header[0] & 0xf, size, mask, nil
 }
 
-// appendFrame appends a text frame as servers send it, unmasked.
-func appendFrame(b, text []byte) []byte {
-	b = append(b, 0x81)
-	switch size := len(text); {
+// appendFrame appends a frame as servers send it, unmasked.
+func appendFrame(b []byte, opcode byte, payload []byte) []byte {
+	b = append(b, 0x80|opcode)
+	switch size := len(payload); {
 	case size < 126:
 		b = append(b, byte(size))
 	case size <= 0xffff:
@@ -167,5 +178,5 @@ func appendFrame(b, text []byte) []byte {
 	default:
 		b = binary.BigEndian.AppendUint64(append(b, 127), uint64(size))
 	}
-	return append(b, text...)
+	return append(b, payload...)
 }

@@ -17,21 +17,31 @@ const receiverBuffer = 16 << 10
 // stallAfter is how long no delivery may come before what is outstanding counts as lost.
 const stallAfter = 2 * time.Second
 
+// phases is how many kinds of time a scenario may tell apart, and notRecording is none of them.
+const (
+	phases       = 2
+	notRecording = -1
+)
+
 // fanout is one sender and its receivers.
 type fanout struct {
 	options           Options
 	audience, stalled *crowd
 	receivers         []*receiver // of the audience
-	sender            *Socket
 	lostHandshakes    int
+	// senders are the clients that send: one, or the owners of rooms.
+	senders []*Socket
+	// each is how many deliveries a message is due.
+	each int64
 
 	sent      atomic.Int64 // messages
 	delivered atomic.Int64 // deliveries, of all receivers
 	written   atomic.Int64 // bytes of delivered frames
 	// wakeAt is the count of deliveries the sender waits for, and wake tells it.
-	wakeAt    atomic.Int64
-	wake      chan struct{}
-	recording atomic.Bool
+	wakeAt atomic.Int64
+	wake   chan struct{}
+	// recording says into which histogram latencies go; notRecording into none.
+	recording atomic.Int32
 	group     sync.WaitGroup
 	closing   atomic.Bool
 	failed    atomic.Pointer[error]
@@ -41,7 +51,8 @@ type fanout struct {
 type receiver struct {
 	socket *Socket
 	stamps stampReader
-	counts histogram
+	// counts are the histograms of the phases that are told apart.
+	counts [phases]histogram
 	last   time.Duration
 	// disordered counts messages that came after one that was sent later.
 	disordered int
@@ -53,19 +64,39 @@ func Fanout(ctx context.Context, target *Target, options Options) (*Result, erro
 	if options.Receivers == 0 || (options.Window == 0) == (options.Rate == 0) {
 		return nil, errors.New("needs receivers, and either a window or a rate")
 	}
-	f := &fanout{options: options, wake: make(chan struct{}, 1)}
-	f.wakeAt.Store(-1)
+	f := newFanout(options)
 	if err := f.connect(ctx, target); err != nil {
 		return nil, err
 	}
-	defer f.close()
-	// A server that stops reading would hold the sender for ever; the context's end frees it.
-	defer context.AfterFunc(ctx, f.sender.Abort)()
+	defer f.start(ctx)()
+	return f.run(ctx, f.send)
+}
+
+func newFanout(options Options) *fanout {
+	f := &fanout{options: options, wake: make(chan struct{}, 1)}
+	f.wakeAt.Store(-1)
+	f.recording.Store(notRecording)
+	return f
+}
+
+// start lets everyone who is connected read, and returns what ends it.
+func (f *fanout) start(ctx context.Context) (end func()) {
+	// A server that stops reading would hold a sender for ever; the context's end frees it.
+	free := context.AfterFunc(ctx, func() {
+		for _, s := range f.senders {
+			s.Abort()
+		}
+	})
 	for _, r := range f.receivers {
 		f.group.Go(func() { f.receive(r) })
 	}
-	f.group.Go(f.drain)
-	return f.run(ctx)
+	for _, s := range f.senders {
+		f.group.Go(func() { f.drain(s) })
+	}
+	return func() {
+		free()
+		f.close()
+	}
 }
 
 func (f *fanout) connect(ctx context.Context, target *Target) error {
@@ -83,7 +114,8 @@ func (f *fanout) connect(ctx context.Context, target *Target) error {
 		f.stalled.abort()
 		return err
 	}
-	f.sender = sender.sockets[0]
+	f.senders = sender.sockets
+	f.each = int64(len(f.audience.sockets))
 	f.lostHandshakes = f.audience.lost + f.stalled.lost + sender.lost
 	for _, s := range f.audience.sockets {
 		f.receivers = append(f.receivers, &receiver{socket: s})
@@ -93,8 +125,12 @@ func (f *fanout) connect(ctx context.Context, target *Target) error {
 
 func (f *fanout) close() {
 	f.closing.Store(true)
-	f.sender.Abort()
-	f.stalled.abort()
+	for _, s := range f.senders {
+		s.Abort()
+	}
+	if f.stalled != nil {
+		f.stalled.abort()
+	}
 	f.audience.abort()
 	f.group.Wait()
 }
@@ -107,13 +143,7 @@ func (f *fanout) receive(r *receiver) {
 			return
 		}
 		f.written.Add(bytes)
-		total := f.delivered.Add(deliveries)
-		if at := f.wakeAt.Load(); at >= 0 && total >= at {
-			select {
-			case f.wake <- struct{}{}:
-			default:
-			}
-		}
+		f.count(deliveries)
 		deliveries, bytes = 0, 0
 	}
 	for {
@@ -132,16 +162,27 @@ func (f *fanout) receive(r *receiver) {
 			r.disordered++
 		}
 		r.last = sent
-		if f.recording.Load() {
-			r.counts.add(r.socket.readAt - sent)
+		if phase := f.recording.Load(); phase != notRecording {
+			r.counts[phase].add(r.socket.readAt - sent)
 		}
 	}
 }
 
-// drain reads what the sender gets, which is heartbeats.
-func (f *fanout) drain() {
+// count adds deliveries, and wakes the sender when they are what it waits for.
+func (f *fanout) count(deliveries int64) {
+	total := f.delivered.Add(deliveries)
+	if at := f.wakeAt.Load(); at >= 0 && total >= at {
+		select {
+		case f.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// drain reads what a sender gets, which is heartbeats and acknowledgements.
+func (f *fanout) drain(sender *Socket) {
 	for {
-		if _, err := f.sender.next(); err != nil {
+		if _, err := sender.next(); err != nil {
 			f.fail(fmt.Errorf("sender: %w", err))
 			return
 		}
@@ -154,21 +195,38 @@ func (f *fanout) fail(err error) {
 	}
 }
 
-// run sends for warm-up and measurement, then waits for the last deliveries.
-func (f *fanout) run(ctx context.Context) (*Result, error) {
+// send sends the one sender's messages as the options say.
+func (f *fanout) send(stop <-chan struct{}) error {
+	message := newMessage(f.options.Payload)
+	if f.options.Binary {
+		message = newBinaryMessage(f.options.Payload)
+	}
+	if f.options.Rate == 0 {
+		return f.sendInWindow(stop, message)
+	}
+	return f.sendAtRate(stop, func() error {
+		if err := f.senders[0].send(message.stamped(now())); err != nil {
+			return fmt.Errorf("sender: %w", err)
+		}
+		f.sent.Add(1)
+		return nil
+	})
+}
+
+// keepSending lets send run until the returned function is called for the first time; that returns send's error.
+func keepSending(send func(stop <-chan struct{}) error) (finish func() error) {
 	stop := make(chan struct{})
 	sending := make(chan error, 1)
-	go func() {
-		if f.options.Rate > 0 {
-			sending <- f.sendAtRate(stop)
-		} else {
-			sending <- f.sendInWindow(stop)
-		}
-	}()
-	finish := sync.OnceValue(func() error {
+	go func() { sending <- send(stop) }()
+	return sync.OnceValue(func() error {
 		close(stop)
 		return <-sending
 	})
+}
+
+// run sends for warm-up and measurement, then waits for the last deliveries.
+func (f *fanout) run(ctx context.Context, send func(stop <-chan struct{}) error) (*Result, error) {
+	finish := keepSending(send)
 	// An early return has an error of its own to tell.
 	defer func() { _ = finish() }()
 
@@ -180,11 +238,11 @@ func (f *fanout) run(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	deliveredBefore, writtenBefore, sentBefore := f.delivered.Load(), f.written.Load(), f.sent.Load()
-	f.recording.Store(true)
+	f.recording.Store(0)
 	if err := sleep(ctx, f.options.Duration); err != nil {
 		return nil, err
 	}
-	f.recording.Store(false)
+	f.recording.Store(notRecording)
 	to, err := f.options.mark()
 	if err != nil {
 		return nil, err
@@ -202,34 +260,47 @@ func (f *fanout) run(ctx context.Context) (*Result, error) {
 	result.set("lost_handshakes", float64(f.lostHandshakes))
 	result.set("messages_per_s", float64(sent)/(to.at-from.at).Seconds())
 	result.set("mbit_per_s", float64(written)*8/1e6/(to.at-from.at).Seconds())
+	if err := f.tell(result); err != nil {
+		return nil, err
+	}
+	all := f.latencies(0)
+	result.latency(&all)
+	return result, nil
+}
+
+// tell adds to the result what is known when all is over.
+func (f *fanout) tell(result *Result) error {
 	result.set("lost", float64(f.expected()-f.delivered.Load()))
 	peak, err := proc.Peak(f.options.PIDs)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	result.set("peak_mib", float64(peak)/(1<<20))
-	var all histogram
 	disordered := 0
 	for _, r := range f.receivers {
-		all.merge(&r.counts)
 		disordered += r.disordered
 	}
 	result.set("disordered", float64(disordered))
-	result.latency(&all)
 	if failure := f.failed.Load(); failure != nil {
 		result.set("failed", 1)
 		result.Notes = append(result.Notes, (*failure).Error())
 	}
-	return result, nil
+	return nil
 }
 
-func (f *fanout) expected() int64 { return f.sent.Load() * int64(len(f.receivers)) }
+// latencies are those of one phase, of all receivers.
+func (f *fanout) latencies(phase int) (all histogram) {
+	for _, r := range f.receivers {
+		all.merge(&r.counts[phase])
+	}
+	return all
+}
+
+func (f *fanout) expected() int64 { return f.sent.Load() * f.each }
 
 // sendInWindow keeps at most Window messages under way. What a server loses would keep the window shut for ever: after a
 // while without any delivery it is opened again, and the loss shows in the result.
-func (f *fanout) sendInWindow(stop <-chan struct{}) error {
-	message := newMessage(f.options.Payload)
-	receivers := int64(len(f.receivers))
+func (f *fanout) sendInWindow(stop <-chan struct{}, message *message) error {
 	var writtenOff int64
 	for {
 		select {
@@ -239,13 +310,13 @@ func (f *fanout) sendInWindow(stop <-chan struct{}) error {
 		}
 		// Half of the window is waited for at once: waking up for each message would cost more than sending it.
 		outstanding := f.expected() - writtenOff - f.delivered.Load()
-		if outstanding > int64(f.options.Window-1)*receivers {
-			target := f.expected() - writtenOff - int64(f.options.Window/2)*receivers
+		if outstanding > int64(f.options.Window-1)*f.each {
+			target := f.expected() - writtenOff - int64(f.options.Window/2)*f.each
 			if !f.await(target) {
 				writtenOff = f.expected() - f.delivered.Load()
 			}
 		}
-		if err := f.sender.send(message.stamped(now())); err != nil {
+		if err := f.senders[0].send(message.stamped(now())); err != nil {
 			return fmt.Errorf("sender: %w", err)
 		}
 		f.sent.Add(1)
@@ -253,8 +324,7 @@ func (f *fanout) sendInWindow(stop <-chan struct{}) error {
 }
 
 // sendAtRate sends at a fixed pace. A message that is late is sent at once and its successors keep their times.
-func (f *fanout) sendAtRate(stop <-chan struct{}) error {
-	message := newMessage(f.options.Payload)
+func (f *fanout) sendAtRate(stop <-chan struct{}, send func() error) error {
 	interval := time.Second / time.Duration(f.options.Rate)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -265,10 +335,9 @@ func (f *fanout) sendAtRate(stop <-chan struct{}) error {
 			return nil
 		case <-timer.C:
 		}
-		if err := f.sender.send(message.stamped(now())); err != nil {
-			return fmt.Errorf("sender: %w", err)
+		if err := send(); err != nil {
+			return err
 		}
-		f.sent.Add(1)
 	}
 }
 

@@ -7,11 +7,12 @@ import (
 
 // WebSocket opcodes, RFC 6455 section 5.2.
 const (
-	opText   = 0x1
-	opBinary = 0x2
-	opClose  = 0x8
-	opPing   = 0x9
-	opPong   = 0xa
+	opContinuation = 0x0
+	opText         = 0x1
+	opBinary       = 0x2
+	opClose        = 0x8
+	opPing         = 0x9
+	opPong         = 0xa
 )
 
 // headLength is how much of a payload a receiver looks at; the rest is counted and passed over. It holds any handshake
@@ -30,10 +31,9 @@ type frame struct {
 }
 
 var (
-	errFragmented = errors.New("the server sent a fragmented frame")
-	errMasked     = errors.New("the server sent a masked frame")
-	errReserved   = errors.New("the server sent a frame with reserved bits: no extension was agreed on")
-	errTooLarge   = errors.New("the server sent a frame over 1 GiB")
+	errMasked   = errors.New("the server sent a masked frame")
+	errReserved = errors.New("the server sent a frame with reserved bits: no extension was agreed on")
+	errTooLarge = errors.New("the server sent a frame over 1 GiB")
 )
 
 // scanner cuts a byte stream into frames, however the stream was cut into reads. A frame that lies whole in what was
@@ -46,9 +46,12 @@ type scanner struct {
 	left   int // payload bytes to come
 	head   [headLength]byte
 	kept   int
+	// fragments is the message of which the last frame has not come yet. Servers that cut messages into frames are few: it allocates.
+	fragments frame
 }
 
-// scan takes bytes from the beginning of b, says how many, and whether they complete the frame it returns.
+// scan takes bytes from the beginning of b, says how many, and whether they complete the frame it returns. The frames of
+// a fragmented message are returned as one.
 func (s *scanner) scan(b []byte) (f frame, taken int, complete bool, err error) {
 	if s.length == 0 || s.filled < s.length {
 		n, err := s.scanHeader(b)
@@ -57,10 +60,9 @@ func (s *scanner) scan(b []byte) (f frame, taken int, complete bool, err error) 
 			return f, taken, false, err
 		}
 		if rest := b[taken:]; len(rest) >= s.size {
-			f = frame{opcode: s.header[0] & 0xf, head: rest[:min(s.size, headLength)], size: s.size, wire: s.length + s.size}
 			taken += s.size
-			s.filled, s.length = 0, 0
-			return f, taken, true, nil
+			f, complete = s.finish(rest[:min(s.size, headLength)])
+			return f, taken, complete, nil
 		}
 		s.left, s.kept = s.size, 0
 	}
@@ -72,9 +74,24 @@ func (s *scanner) scan(b []byte) (f frame, taken int, complete bool, err error) 
 	if s.left > 0 {
 		return f, taken, false, nil
 	}
-	f = frame{opcode: s.header[0] & 0xf, head: s.head[:s.kept], size: s.size, wire: s.length + s.size}
+	f, complete = s.finish(s.head[:s.kept])
+	return f, taken, complete, nil
+}
+
+// finish ends a frame that is whole. It is complete when its message is.
+func (s *scanner) finish(head []byte) (f frame, complete bool) {
+	final, opcode := s.header[0]&0x80 != 0, s.header[0]&0xf
+	f = frame{opcode: opcode, head: head, size: s.size, wire: s.length + s.size}
 	s.filled, s.length = 0, 0
-	return f, taken, true, nil
+	if opcode >= opClose || final && opcode != opContinuation {
+		return f, true
+	}
+	if opcode != opContinuation {
+		s.fragments = frame{opcode: opcode, head: append([]byte(nil), head...)}
+	}
+	s.fragments.size += f.size
+	s.fragments.wire += f.wire
+	return s.fragments, final
 }
 
 func (s *scanner) scanHeader(b []byte) (taken int, err error) {
@@ -99,8 +116,6 @@ func headerLength(header [10]byte) (int, error) {
 	switch {
 	case header[0]&0x70 != 0:
 		return 0, errReserved
-	case header[0]&0x80 == 0 || header[0]&0xf == 0:
-		return 0, errFragmented
 	case header[1]&0x80 != 0:
 		return 0, errMasked
 	case header[1] == 126:

@@ -14,8 +14,12 @@ import (
 type Options struct {
 	// PIDs are the server's processes, descendants included by themselves. Without any, the server's cost is not measured.
 	PIDs []int
-	// Receivers is how many clients listen (fanout), ask (ack) or sit there (idle).
+	// Receivers is how many clients listen (fanout, polling, slow), ask (ack), sit there (idle), or are in each room.
 	Receivers int
+	// Rooms is how many rooms of Receivers clients each there are, and Others how many further clients are in none (rooms).
+	Rooms, Others int
+	// Binary sends the message's argument as an attachment (fanout).
+	Binary bool
 	// Stalled is how many further clients join and never read (fanout).
 	Stalled int
 	// Payload is the size of a message's argument in bytes.
@@ -53,6 +57,7 @@ func (o *Options) validate() error {
 	return errors.Join(
 		inRange("receivers", o.Receivers, 0, maxReceivers),
 		inRange("stalled", o.Stalled, 0, maxReceivers),
+		inRange("clients of all rooms", o.Rooms*o.Receivers+o.Others, 0, maxReceivers),
 		inRange("payload", o.Payload, stampSize, maxPayload),
 		inRange("window", o.Window, 0, 1<<16),
 		inRange("rate", o.Rate, 0, 100_000),
@@ -82,6 +87,9 @@ var Scenarios = map[string]Scenario{
 	"connect": Connect,
 	"idle":    Idle,
 	"vanish":  Vanish,
+	"rooms":   Rooms,
+	"polling": Polling,
+	"slow":    SlowReader,
 }
 
 // Run checks the options and runs the named scenario.

@@ -51,6 +51,7 @@ func TestScenarios(t *testing.T) {
 	}{
 		{"fanout", nil, []string{"delivery_per_s", "p99_ms", "mbit_per_s"}, []string{"lost", "disordered", "failed"}},
 		{"fanout", func(o *Options) { o.Window, o.Rate = 0, 200 }, []string{"delivery_per_s"}, []string{"lost", "failed"}},
+		{"fanout", func(o *Options) { o.Binary, o.Payload = true, 65_536 }, []string{"delivery_per_s"}, []string{"lost", "disordered", "failed"}},
 		{"ack", nil, []string{"ack_per_s", "p50_ms"}, nil},
 		{"connect", nil, []string{"connect_per_s"}, []string{"failed"}},
 		{"idle", func(o *Options) { o.Settle = 10 * time.Millisecond }, []string{"pss_mib"}, nil},
@@ -77,6 +78,34 @@ func TestScenarios(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A server that writes to one receiver after the other stands still beside a client that stalls; one with workers to
+// spare does not.
+func TestSlowReader(t *testing.T) {
+	options := Options{Receivers: 20, Payload: 4096, Rate: 100, Parallel: 1, Duration: 300 * time.Millisecond}
+	for _, test := range []struct {
+		mode   string
+		server *floor.Server
+		flows  bool
+	}{
+		{"one", floor.NewOne(), false},
+		{"joined", floor.NewJoined(4), true},
+	} {
+		t.Run(test.mode, func(t *testing.T) {
+			t.Parallel()
+			result, err := Run(t.Context(), "slow", serveFloor(t, test.server), options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if result.Values["p99_ms"] <= 0 {
+				t.Error("nothing is delivered without the stalled client")
+			}
+			if flows := result.Values["p99_beside_ms"] > 0; flows != test.flows {
+				t.Errorf("deliveries beside it: %v", flows)
+			}
+		})
 	}
 }
 

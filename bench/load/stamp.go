@@ -16,20 +16,45 @@ const (
 // message is a prepared event, masked and framed, whose time of sending is set before each use.
 type message struct {
 	frame []byte
-	// digits is where the stamp's digits stand in the frame, and payload where the payload starts: the key repeats from
-	// there.
+	// digits is where the stamp's digits stand in the frame, and payload where the payload that holds them starts: the key
+	// repeats from there.
 	digits, payload int
 }
 
 // newMessage prepares a `message` event whose string argument is size bytes long.
 func newMessage(size int) *message {
-	text := []byte(`42["message","@`)
+	return newText(`42["message",`, size, `]`)
+}
+
+// newText prepares a text packet with a stamped string of size bytes in the middle.
+func newText(before string, size int, after string) *message {
+	text := append([]byte(before), stampMark...)
 	digits := len(text)
 	text = append(text, bytes.Repeat([]byte{'0'}, stampDigits)...)
 	text = append(text, bytes.Repeat([]byte{'x'}, size-stampSize)...)
-	text = append(text, `"]`...)
+	text = append(append(text, '"'), after...)
 	frame := appendFrame(nil, opText, text)
 	start := len(frame) - len(text)
+	return &message{frame: frame, digits: start + digits, payload: start}
+}
+
+// newBinaryMessage prepares a `message` event whose argument is an attachment of size bytes.
+func newBinaryMessage(size int) *message {
+	return newBinary(`451-["message",`+placeholder+`]`, size)
+}
+
+// placeholder stands for the attachment in the text of a packet.
+const placeholder = `{"_placeholder":true,"num":0}`
+
+// newBinary prepares a packet and its one attachment, of size bytes, which carries the stamp. Both go in one write.
+func newBinary(packet string, size int) *message {
+	// The mark does not stand at the very beginning, where a reader takes it for absent.
+	attachment := append([]byte{'x'}, stampMark...)
+	digits := len(attachment)
+	attachment = append(attachment, bytes.Repeat([]byte{'0'}, stampDigits)...)
+	attachment = append(attachment, bytes.Repeat([]byte{'x'}, max(0, size-len(attachment)))...)
+	frame := appendFrame(appendFrame(nil, opText, []byte(packet)), opBinary, attachment)
+	start := len(frame) - len(attachment)
 	return &message{frame: frame, digits: start + digits, payload: start}
 }
 

@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -22,7 +23,9 @@ type Target struct {
 	// Path is where Engine.IO is served, with the slash at its end.
 	Path string
 
-	config  *tls.Config
+	config *tls.Config
+	// narrow lets the kernels on both ends hold little for a connection, see narrowed.
+	narrow  bool
 	sources *atomic.Uint32
 }
 
@@ -83,6 +86,11 @@ func (t *Target) dialTCP(ctx context.Context) (*net.TCPConn, error) {
 			var failed error
 			err := raw.Control(func(fd uintptr) {
 				failed = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, bindNoPort, 1)
+				if t.narrow {
+					failed = errors.Join(failed,
+						syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4<<10),
+						syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_MAXSEG, 536))
+				}
 			})
 			if err != nil {
 				return err
@@ -95,6 +103,15 @@ func (t *Target) dialTCP(ctx context.Context) (*net.TCPConn, error) {
 		return nil, err
 	}
 	return conn.(*net.TCPConn), nil
+}
+
+// narrowed is the target for clients with a small receive buffer and small segments. On loopback, whose segments are
+// large, a server's kernel takes some megabytes for a client that reads nothing before the server notices; of such a
+// client it takes about a hundred kilobytes, as it would over a real network.
+func (t *Target) narrowed() *Target {
+	other := *t
+	other.narrow = true
+	return &other
 }
 
 // secure turns a bare connection into one the target speaks: itself, or TLS on top of it.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,16 +59,33 @@ func TestScannerFindsFramesHoweverTheyAreCut(t *testing.T) {
 	}
 }
 
+func TestScannerJoinsFragments(t *testing.T) {
+	first, middle, last := serverFrame(opBinary, []byte("ab")), serverFrame(opContinuation, []byte("cd")), serverFrame(opContinuation, []byte("e"))
+	first[0], middle[0] = opBinary, opContinuation
+	var s scanner
+	var found []frame
+	for stream := slices.Concat(first, serverFrame(opPing, nil), middle, last); len(stream) > 0; {
+		f, taken, complete, err := s.scan(stream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stream = stream[taken:]; complete {
+			found = append(found, f)
+		}
+	}
+	if len(found) != 2 || found[0].opcode != opPing || found[1].opcode != opBinary || found[1].size != 5 || string(found[1].head) != "ab" {
+		t.Errorf("found %+v", found)
+	}
+}
+
 func TestScannerRefuses(t *testing.T) {
 	for name, test := range map[string]struct {
 		bytes []byte
 		want  error
 	}{
-		"compressed":   {[]byte{0xc1, 0}, errReserved},
-		"fragment":     {[]byte{0x01, 0}, errFragmented},
-		"continuation": {[]byte{0x80, 0}, errFragmented},
-		"masked":       {[]byte{0x81, 0x80}, errMasked},
-		"huge":         {[]byte{0x82, 127, 0, 0, 1, 0, 0, 0, 0, 0}, errTooLarge},
+		"compressed": {[]byte{0xc1, 0}, errReserved},
+		"masked":     {[]byte{0x81, 0x80}, errMasked},
+		"huge":       {[]byte{0x82, 127, 0, 0, 1, 0, 0, 0, 0, 0}, errTooLarge},
 	} {
 		var s scanner
 		if _, _, _, err := s.scan(test.bytes); !errors.Is(err, test.want) {
@@ -93,6 +111,21 @@ func TestStampComesBack(t *testing.T) {
 				t.Errorf("%v became %v (%v)", sent, got, found)
 			}
 		}
+	}
+}
+
+func TestBinaryStampComesBack(t *testing.T) {
+	m := newBinaryMessage(65_536)
+	attachment := append([]byte(nil), m.stamped(1234567)[m.payload:]...)
+	for i := range attachment {
+		attachment[i] ^= mask[i&3]
+	}
+	if len(attachment) != 65_536 {
+		t.Fatalf("the attachment is %d bytes long", len(attachment))
+	}
+	var reader stampReader
+	if got, found := reader.read(attachment[:headLength]); !found || got != 1234567 {
+		t.Errorf("got %v (%v)", got, found)
 	}
 }
 

@@ -20,7 +20,9 @@ type starter struct {
 	binaries Binaries
 	settings Settings
 	// address is where clients connect, set by the stack's start function.
-	address   string
+	address string
+	// admin is the address of Caddy's admin endpoint, empty without Caddy.
+	admin     string
 	processes []*process
 }
 

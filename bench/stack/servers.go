@@ -12,8 +12,13 @@ import (
 // environment is what the peers read their settings from.
 func (st *starter) environment() []string {
 	milliseconds := func(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+	audience := "all"
+	if st.settings.Subscribers {
+		audience = "subscribers"
+	}
 	return []string{
 		"PORT=0",
+		"AUDIENCE=" + audience,
 		"NODE_ENV=production",
 		"PING_INTERVAL_MS=" + milliseconds(st.settings.PingInterval),
 		"PING_TIMEOUT_MS=" + milliseconds(st.settings.PingTimeout),
@@ -51,8 +56,12 @@ func startFloor(mode string) func(*starter) error {
 
 // startModule runs Caddy with this module: one process, no proxy behind it.
 func startModule(st *starter) error {
-	return st.caddy(fmt.Sprintf("socketio_stream {\n\t\thealth /health\n\t\tping_interval %s\n\t\tping_timeout %s\n\t}",
-		st.settings.PingInterval, st.settings.PingTimeout))
+	namespace := ""
+	if st.settings.Subscribers {
+		namespace = "\t\tnamespace / {\n\t\t\tevents streaming {\n\t\t\t\taudience subscribers\n\t\t\t}\n\t\t}\n"
+	}
+	return st.caddy(fmt.Sprintf("socketio_stream {\n\t\thealth /health\n\t\tping_interval %s\n\t\tping_timeout %s\n%s\t}",
+		st.settings.PingInterval, st.settings.PingTimeout, namespace))
 }
 
 // startCaddyProxy runs Node and Caddy's reverse_proxy in front of it.
@@ -69,6 +78,9 @@ func (st *starter) caddy(directive string) (err error) {
 	if st.address, err = freeAddress(); err != nil {
 		return err
 	}
+	if st.admin, err = freeAddress(); err != nil {
+		return err
+	}
 	_, port, err := net.SplitHostPort(st.address)
 	if err != nil {
 		return err
@@ -78,7 +90,7 @@ func (st *starter) caddy(directive string) (err error) {
 		scheme = "https"
 	}
 	config, err := st.write("Caddyfile", fmt.Sprintf(`{
-	admin off
+	admin %s
 	persist_config off
 	local_certs
 	skip_install_trust
@@ -91,7 +103,7 @@ func (st *starter) caddy(directive string) (err error) {
 %s://localhost:%s {
 	%s
 }
-`, st.dir, scheme, port, directive))
+`, st.admin, st.dir, scheme, port, directive))
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,8 @@ type Binaries struct {
 // Settings are what all stacks are given alike.
 type Settings struct {
 	PingInterval, PingTimeout time.Duration
+	// Subscribers sends a stream's data to those who joined it, in place of everyone.
+	Subscribers bool
 }
 
 // Stack is one way to serve the streaming events.
@@ -57,6 +59,8 @@ var All = []Stack{
 type Running struct {
 	// URL is where clients connect.
 	URL string
+	// Profile is where a stack that can be profiled serves Go's profiles; empty for one that cannot.
+	Profile string
 	// PIDs are the processes that were started; their children belong to the stack too.
 	PIDs []int
 
@@ -86,7 +90,11 @@ func Start(ctx context.Context, s Stack, binaries Binaries, settings Settings) (
 	if s.TLS {
 		scheme = "https"
 	}
-	return &Running{URL: scheme + "://" + st.address + "/socket.io/", PIDs: st.pids(), starter: st}, nil
+	running := &Running{URL: scheme + "://" + st.address + "/socket.io/", PIDs: st.pids(), starter: st}
+	if st.admin != "" {
+		running.Profile = "http://" + st.admin + "/debug/pprof/"
+	}
+	return running, nil
 }
 
 // readyTimeout is how long a stack may take to answer.

@@ -5,6 +5,7 @@ import (
 	"net"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 )
@@ -13,10 +14,10 @@ import (
 // in its list at most once, however much is pending for it, and a worker
 // writes all of that at once.
 //
-// There are as many workers as processors. A worker that waits for a slow
-// client is missing from them, so when sessions wait and none has been taken
-// for stuckAfter, as many workers again are added; those leave when the list
-// is empty.
+// There are as many workers as processors. One that has been held up by the
+// same client for stuckAfter while sessions wait does not count: another takes
+// its place, and leaves when it is back and the list is empty. When nobody
+// gets anywhere, their number doubles.
 type flusher struct {
 	logger *slog.Logger
 	// clock is the server's.
@@ -29,9 +30,19 @@ type flusher struct {
 	workers    int
 	idle       int
 	closed     bool
+	// turns has one for each worker; held is how many of them are held up.
+	turns []*flushTurn
+	held  int
 
 	watching  bool
 	seenTaken uint64 // taken, when the watch last looked
+}
+
+// flushTurn is what one worker is at.
+type flushTurn struct {
+	// writing is true while it writes to a client, seen once the watch has
+	// seen it at that, held once it has seen it again.
+	writing, seen, held bool
 }
 
 // stuckAfter is how long sessions wait before workers are added.
@@ -68,7 +79,7 @@ func (f *flusher) push(head, tail *Session, n int) {
 		f.work.Signal()
 	}
 	f.idle -= wake
-	for f.workers < runtime.GOMAXPROCS(0) && wake < n {
+	for f.missing() > 0 && wake < n {
 		f.workers++
 		wake++
 		go f.run()
@@ -80,7 +91,10 @@ func (f *flusher) push(head, tail *Session, n int) {
 	f.mu.Unlock()
 }
 
-// watch adds workers when those there are make no progress.
+// missing is how many workers are wanted, less than zero if there are too many.
+func (f *flusher) missing() int { return runtime.GOMAXPROCS(0) - (f.workers - f.held) }
+
+// watch adds workers for those that are held up.
 func (f *flusher) watch() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -88,11 +102,20 @@ func (f *flusher) watch() {
 		f.watching = false
 		return
 	}
-	if f.taken == f.seenTaken {
-		for range max(f.workers, 1) {
-			f.workers++
-			go f.run()
+	for _, turn := range f.turns {
+		if turn.seen && !turn.held {
+			turn.held = true
+			f.held++
 		}
+		turn.seen = turn.writing
+	}
+	wanted := f.missing()
+	if f.taken == f.seenTaken {
+		wanted = max(wanted, f.workers, 1)
+	}
+	for range wanted {
+		f.workers++
+		go f.run()
 	}
 	f.seenTaken = f.taken
 	time.AfterFunc(stuckAfter, f.watch)
@@ -102,12 +125,15 @@ func (f *flusher) watch() {
 func (f *flusher) run() {
 	buffer := flushBuffers.Get().(*[]byte)
 	defer flushBuffers.Put(buffer)
+	turn := new(flushTurn)
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.turns = append(f.turns, turn)
 	for {
 		for f.head == nil {
-			if f.closed || f.workers > runtime.GOMAXPROCS(0) {
+			if f.closed || f.missing() < 0 {
 				f.workers--
+				f.turns = slices.DeleteFunc(f.turns, func(t *flushTurn) bool { return t == turn })
 				return
 			}
 			f.idle++
@@ -121,12 +147,17 @@ func (f *flusher) run() {
 			f.tail = nil
 		}
 		f.taken++
+		turn.writing = true
 		f.mu.Unlock()
 		again := f.flush(s, *buffer)
 		if again {
 			f.push(s, s, 1)
 		}
 		f.mu.Lock()
+		if turn.held {
+			f.held--
+		}
+		*turn = flushTurn{}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -39,6 +40,8 @@ type bench struct {
 	load     string
 	extra    []string
 	repeats  int
+	// profiles is the folder for CPU profiles, empty for none.
+	profiles string
 }
 
 func run(ctx context.Context, arguments []string) error {
@@ -51,9 +54,19 @@ func run(ctx context.Context, arguments []string) error {
 	only := flags.String("stacks", "", "names of the stacks to run, with semicolons between; all when empty")
 	extra := flags.String("load", "", "further arguments for the load command, such as '-duration 2s'")
 	raw := flags.String("json", "", "file to write every single result to")
+	earlier := flags.String("read", "", "files of earlier runs, with semicolons between: their results are shown, and nothing is measured")
+	picture := flags.String("svg", "", "file to draw the ratios to, in SVG")
+	flags.StringVar(&b.profiles, "profiles", "", "folder to write CPU profiles of Caddy to, taken under load")
 	names, err := parse(flags, arguments)
 	if err != nil {
 		return err
+	}
+	stacks, err := chooseStacks(*only)
+	if err != nil {
+		return err
+	}
+	if *earlier != "" {
+		return show(strings.Split(*earlier, ";"), names, stacks, *picture)
 	}
 	b.extra = strings.Fields(*extra)
 	if b.repeats < 1 || b.repeats > 20 {
@@ -62,18 +75,17 @@ func run(ctx context.Context, arguments []string) error {
 	if err := b.locate(*bin); err != nil {
 		return err
 	}
-	chosen, err := chooseScenarios(names)
-	if err != nil {
+	if err := raiseFileLimit(); err != nil {
 		return err
 	}
-	stacks, err := chooseStacks(*only)
+	chosen, err := chooseScenarios(names)
 	if err != nil {
 		return err
 	}
 	fmt.Printf("%d cores, %s, %d rounds; medians, (smallest–largest); ratios are taken within each round.\n"+
 		"Peer: nginx + Node over TLS, Node alone where plain. Floor: the one that joins what is pending.\n",
 		runtime.NumCPU(), runtime.Version(), b.repeats)
-	everything := make(map[string]map[string]rounds)
+	everything := make(results)
 	for _, s := range chosen {
 		results, err := b.measure(ctx, s, stacks)
 		if err != nil {
@@ -87,9 +99,51 @@ func run(ctx context.Context, arguments []string) error {
 		if err != nil {
 			return err
 		}
-		return os.WriteFile(*raw, append(content, '\n'), 0o644)
+		if err := os.WriteFile(*raw, append(content, '\n'), 0o644); err != nil {
+			return err
+		}
 	}
-	return nil
+	return draw(*picture, everything)
+}
+
+// results are the rounds of every scenario and stack, by name.
+type results map[string]map[string]rounds
+
+// show prints and draws what earlier runs measured.
+func show(files, names []string, stacks []stack.Stack, picture string) error {
+	everything := make(results)
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		var run results
+		if err := json.Unmarshal(content, &run); err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		maps.Copy(everything, run)
+	}
+	chosen, err := chooseScenarios(names)
+	if err != nil {
+		return err
+	}
+	for _, s := range chosen {
+		measured := everything[s.name]
+		present := slices.DeleteFunc(takingPart(s, stacks), func(st stack.Stack) bool { return measured[st.Name] == nil })
+		if len(present) > 0 {
+			printTable(os.Stdout, s, present, measured)
+		}
+	}
+	return draw(picture, everything)
+}
+
+func draw(path string, everything results) error {
+	if path == "" {
+		return nil
+	}
+	var picture bytes.Buffer
+	drawRatios(&picture, scenarios, everything)
+	return os.WriteFile(path, picture.Bytes(), 0o644)
 }
 
 // parse takes flags and names in any order.
@@ -156,7 +210,9 @@ func chooseStacks(only string) ([]stack.Stack, error) {
 }
 
 func takingPart(s scenario, stacks []stack.Stack) []stack.Stack {
-	return slices.DeleteFunc(slices.Clone(stacks), func(st stack.Stack) bool { return st.Floor && !s.floors })
+	return slices.DeleteFunc(slices.Clone(stacks), func(st stack.Stack) bool {
+		return st.Floor && !s.floors || len(s.only) > 0 && !slices.Contains(s.only, st.Name)
+	})
 }
 
 // measure gives every stack its turn, round after round, so that what else the machine does falls on all of them alike.
@@ -165,7 +221,7 @@ func (b *bench) measure(ctx context.Context, s scenario, stacks []stack.Stack) (
 	results := make(map[string]rounds)
 	for round := range b.repeats {
 		for _, st := range takingPart(s, stacks) {
-			result, err := b.once(ctx, s, st)
+			result, err := b.turn(ctx, s, st)
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
@@ -179,8 +235,30 @@ func (b *bench) measure(ctx context.Context, s scenario, stacks []stack.Stack) (
 	return results, nil
 }
 
+// turn loads a stack once, or twice where the scenario compares two loads.
+func (b *bench) turn(ctx context.Context, s scenario, st stack.Stack) (*load.Result, error) {
+	result, err := b.once(ctx, s, st, s.load)
+	if err != nil || s.then == nil {
+		return result, err
+	}
+	later, err := b.once(ctx, s, st, slices.Concat(s.load, s.then))
+	if err != nil {
+		return nil, err
+	}
+	// Both loads have the same figures; the one whose growth is of interest is the cost.
+	const cost = "cpu_us_per_delivery"
+	if first := result.Values[cost]; first > 0 {
+		result.Values[growthMain.key] = later.Values[cost] / first
+	}
+	for name, value := range later.Values {
+		result.Values[thenPrefix+name] = value
+	}
+	result.Notes = append(result.Notes, later.Notes...)
+	return result, nil
+}
+
 // once starts a stack, loads it and ends it.
-func (b *bench) once(ctx context.Context, s scenario, st stack.Stack) (result *load.Result, err error) {
+func (b *bench) once(ctx context.Context, s scenario, st stack.Stack, loading []string) (result *load.Result, err error) {
 	running, err := stack.Start(ctx, st, b.binaries, s.settings)
 	if err != nil {
 		return nil, err
@@ -190,7 +268,11 @@ func (b *bench) once(ctx context.Context, s scenario, st stack.Stack) (result *l
 			err = errors.Join(err, fmt.Errorf("%s: stopping: %w", st.Name, failed))
 		}
 	}()
-	arguments := slices.Concat([]string{"-url", running.URL, "-pids", joinPIDs(running.PIDs)}, s.load, b.extra)
+	arguments := slices.Concat([]string{"-url", running.URL, "-pids", joinPIDs(running.PIDs)}, loading, b.extra)
+	if b.profiles != "" && running.Profile != "" {
+		profiled := b.profile(ctx, running.Profile, s, st)
+		defer func() { err = errors.Join(err, <-profiled) }()
+	}
 	command := exec.CommandContext(ctx, b.load, arguments...)
 	var output bytes.Buffer
 	command.Stdout = &output

@@ -9,17 +9,28 @@ import (
 // scenario is one table: what load is put on each stack, and which of the figures are shown.
 type scenario struct {
 	name, title string
+	// short is what the picture calls it; without it, the scenario is not drawn.
+	short string
 	// load are the arguments of the load command.
 	load []string
+	// then are further arguments of a second load, on a fresh server. Its figures have names that begin with thenPrefix,
+	// and growth is its main figure over that of the first.
+	then []string
 	// main is the figure that the table begins with; less of it is better.
 	main    column
 	columns []column
-	// counted tells that main counts faults, of which there should be none: no ratios are shown.
-	counted bool
+	// alone tells that main is no cost but a ratio, or a count of faults, of which there should be none: it is not compared
+	// with other stacks.
+	alone bool
 	// floors tells whether the floor programs take part. They do not where what they leave out is what counts.
-	floors   bool
+	floors bool
+	// only are the stacks that take part, by name; all when empty.
+	only     []string
 	settings stack.Settings
 }
+
+// thenPrefix begins the names of the second load's figures.
+const thenPrefix = "then_"
 
 // column is one figure of the table.
 type column struct {
@@ -32,6 +43,12 @@ var defaults = stack.Settings{PingInterval: 25 * time.Second, PingTimeout: 20 * 
 
 // hasty finds out soon about clients that went without a word.
 var hasty = stack.Settings{PingInterval: 3 * time.Second, PingTimeout: 2 * time.Second}
+
+// rooms sends a stream's data to those who joined it. The heartbeat is rare: of the others, nothing is to be seen.
+var rooms = stack.Settings{PingInterval: 2 * time.Minute, PingTimeout: 20 * time.Second, Subscribers: true}
+
+// lean are the stacks that show how this module grows: many clients of a peer would show how the peer does.
+var lean = []string{"this module, TLS", "floor joined, TLS", "this module", "floor joined"}
 
 var fanoutMain = column{"cpu_us_per_delivery", "server CPU µs/delivery", 2}
 
@@ -46,6 +63,10 @@ var fanoutColumns = []column{
 	{"load_cores", "load cores", 2},
 }
 
+var binaryColumns = append([]column{{"mbit_per_s", "Mbit/s", 0}}, fanoutColumns...)
+
+var growthMain = column{"growth", "later / first", 2}
+
 var connectColumns = []column{
 	{"connect_per_s", "connects/s", 0},
 	{"p50_ms", "p50 ms", 1},
@@ -56,22 +77,86 @@ var connectColumns = []column{
 // scenarios are all tables, in order.
 var scenarios = []scenario{
 	{
-		name: "fanout", title: "Fan-out, saturated: 1,000 receivers, 200-byte messages, 12 under way",
+		name: "fanout", short: "1,000 receivers, saturated", title: "Fan-out, saturated: 1,000 receivers, 200-byte messages, 12 under way",
 		load: []string{"-scenario", "fanout", "-n", "1000", "-window", "12"},
 		main: fanoutMain, columns: fanoutColumns, floors: true, settings: defaults,
 	},
 	{
-		name: "fanout-200", title: "Fan-out, saturated: 200 receivers, 200-byte messages, 12 under way",
+		name: "fanout-200", short: "200 receivers, saturated", title: "Fan-out, saturated: 200 receivers, 200-byte messages, 12 under way",
 		load: []string{"-scenario", "fanout", "-n", "200", "-window", "12"},
 		main: fanoutMain, columns: fanoutColumns, floors: true, settings: defaults,
 	},
 	{
-		name: "fanout-fixed", title: "Fan-out at a fixed 20 messages/s: 1,000 receivers, 200-byte messages",
+		name: "fanout-fixed", short: "1,000 receivers, 20 messages/s", title: "Fan-out at a fixed 20 messages/s: 1,000 receivers, 200-byte messages",
 		load: []string{"-scenario", "fanout", "-n", "1000", "-rate", "20"},
 		main: fanoutMain, columns: fanoutColumns, floors: true, settings: defaults,
 	},
 	{
-		name: "ack", title: "Ack round trips: 50 clients, one question each at a time",
+		name: "fanout-binary", short: "1,000 receivers, 64 KB binary",
+		title: "Fan-out, saturated: 1,000 receivers, 64 KB binary messages, 2 under way",
+		load:  []string{"-scenario", "fanout", "-n", "1000", "-window", "2", "-binary", "-payload", "65536"},
+		main:  fanoutMain, columns: binaryColumns, floors: true, settings: defaults,
+	},
+	{
+		name: "fanout-binary-200", title: "Fan-out, saturated: 200 receivers, 64 KB binary messages, 4 under way",
+		load: []string{"-scenario", "fanout", "-n", "200", "-window", "4", "-binary", "-payload", "65536"},
+		main: fanoutMain, columns: binaryColumns, floors: true, settings: defaults,
+	},
+	{
+		name: "rooms", short: "200 rooms of 20", title: "Rooms: 200 of 20 clients, 500 messages/s in all, of which 70 % text, 20 % binary of 2 KB, 10 % acknowledged questions",
+		load: []string{"-scenario", "rooms", "-rooms", "200", "-n", "20", "-rate", "500"},
+		main: fanoutMain, columns: fanoutColumns, settings: rooms,
+	},
+	{
+		name: "room-growth", title: "One room of 20 at 1,000 messages/s: alone, then beside 8,000 clients that are not in it",
+		load: []string{"-scenario", "rooms", "-rooms", "1", "-n", "20", "-rate", "1000"},
+		then: []string{"-others", "8000"},
+		main: growthMain, alone: true,
+		columns: []column{
+			{"cpu_us_per_delivery", "µs/delivery alone", 2},
+			{thenPrefix + "cpu_us_per_delivery", "µs/delivery beside 8,000", 2},
+			{"p99_ms", "p99 ms alone", 2},
+			{thenPrefix + "p99_ms", "p99 ms beside 8,000", 2},
+			{thenPrefix + "lost", "lost", 0},
+		},
+		only: []string{"this module, TLS", "nginx + Node, TLS", "this module"}, settings: rooms,
+	},
+	{
+		name: "grow", title: "Growth: fan-out saturated, 1,000 receivers and then 8,000, 12 messages under way",
+		load: []string{"-scenario", "fanout", "-n", "1000", "-window", "12"},
+		then: []string{"-n", "8000"},
+		main: growthMain, alone: true,
+		columns: []column{
+			{"cpu_us_per_delivery", "µs/delivery at 1,000", 2},
+			{thenPrefix + "cpu_us_per_delivery", "µs/delivery at 8,000", 2},
+			{"delivery_per_s", "deliveries/s at 1,000", 0},
+			{thenPrefix + "delivery_per_s", "deliveries/s at 8,000", 0},
+			{thenPrefix + "peak_mib", "peak MiB at 8,000", 0},
+			{thenPrefix + "lost", "lost", 0},
+		},
+		floors: true, only: lean, settings: defaults,
+	},
+	{
+		name: "polling", short: "200 long-polling receivers", title: "Long-polling: 200 receivers, 20 messages/s of 200 bytes",
+		load: []string{"-scenario", "polling", "-n", "200", "-rate", "20"},
+		main: fanoutMain, columns: fanoutColumns, settings: defaults,
+	},
+	{
+		name: "slow-reader", title: "One client that stops reading beside 1,000 at 20 messages/s of 4 KB: how far the others' p99 moves",
+		load: []string{"-scenario", "slow", "-n", "1000", "-rate", "20", "-payload", "4096", "-duration", "3s"},
+		main: column{"p99_moved", "p99 beside it / without", 2}, alone: true,
+		columns: []column{
+			{"p50_ms", "p50 ms without", 1},
+			{"p50_beside_ms", "p50 ms beside", 1},
+			{"p99_ms", "p99 ms without", 1},
+			{"p99_beside_ms", "p99 ms beside", 1},
+			{"peak_mib", "peak MiB", 0},
+			{"lost", "lost", 0},
+		},
+		settings: defaults,
+	},
+	{
+		name: "ack", short: "acknowledged questions", title: "Ack round trips: 50 clients, one question each at a time",
 		load: []string{"-scenario", "ack", "-n", "50"},
 		main: column{"cpu_us_per_ack", "server CPU µs/ack", 1},
 		columns: []column{
@@ -84,7 +169,7 @@ var scenarios = []scenario{
 		floors: true, settings: defaults,
 	},
 	{
-		name: "connect", title: "Connects: 3,000 WebSocket handshakes, 32 at a time",
+		name: "connect", short: "connecting", title: "Connects: 3,000 WebSocket handshakes, 32 at a time",
 		load: []string{"-scenario", "connect", "-count", "3000", "-parallel", "32"},
 		main: column{"cpu_us_per_connect", "server CPU µs/connect", 0}, columns: connectColumns,
 		floors: true, settings: defaults,
@@ -96,7 +181,7 @@ var scenarios = []scenario{
 		settings: defaults,
 	},
 	{
-		name: "idle", title: "Idle: 2,000 connections",
+		name: "idle", short: "idle connections: memory", title: "Idle: 2,000 connections",
 		load: []string{"-scenario", "idle", "-n", "2000", "-duration", "2s"},
 		main: column{"pss_kib_each", "PSS KiB each", 1},
 		columns: []column{
@@ -106,9 +191,20 @@ var scenarios = []scenario{
 		floors: true, settings: defaults,
 	},
 	{
+		name: "idle-8000", title: "Idle: 8,000 connections",
+		load: []string{"-scenario", "idle", "-n", "8000", "-duration", "2s"},
+		main: column{"pss_kib_each", "PSS KiB each", 1},
+		columns: []column{
+			{"rss_kib_each", "RSS KiB each", 1},
+			{"pss_mib", "PSS MiB in all", 0},
+			{"cpu_us_per_s_each", "CPU µs/s each", 1},
+		},
+		floors: true, settings: defaults,
+	},
+	{
 		name: "vanish", title: "Vanishing: 20,000 clients that go away while connecting, 64 at a time",
 		load: []string{"-scenario", "vanish", "-count", "20000", "-parallel", "64", "-settle", "60s"},
-		main: column{"ghosts", "ghosts", 0}, counted: true,
+		main: column{"ghosts", "ghosts", 0}, alone: true,
 		columns: []column{
 			{"health_sockets", "of them in the namespace", 0},
 			{"settled_s", "s until empty", 1},

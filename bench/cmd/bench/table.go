@@ -23,10 +23,10 @@ var references = map[bool]struct{ peer, floor string }{
 func printTable(w io.Writer, s scenario, stacks []stack.Stack, results map[string]rounds) {
 	fmt.Fprintf(w, "\n### %s\n\n", s.title)
 	header := []string{"stack", s.main.title}
-	if !s.counted {
+	if !s.alone {
 		header = append(header, "× peer")
 	}
-	if !s.counted && s.floors {
+	if !s.alone && s.floors {
 		header = append(header, "× floor")
 	}
 	ratios := len(header) - 2
@@ -87,21 +87,26 @@ func ratio(mine, others []figure) []figure {
 
 // cell is the median of the figures and, of several, their spread.
 func cell(figures []figure, digits int) string {
-	var present []float64
-	for _, f := range figures {
-		if f.present {
-			present = append(present, f.value)
-		}
-	}
+	present := sorted(figures)
 	if len(present) == 0 {
 		return "–"
 	}
-	slices.Sort(present)
 	text := fmt.Sprintf("%.*f", digits, median(present))
 	if low, high := present[0], present[len(present)-1]; low != high {
 		text += fmt.Sprintf(" (%.*f–%.*f)", digits, low, digits, high)
 	}
 	return text
+}
+
+// sorted are the figures that are present, the smallest first.
+func sorted(figures []figure) (present []float64) {
+	for _, f := range figures {
+		if f.present {
+			present = append(present, f.value)
+		}
+	}
+	slices.Sort(present)
+	return present
 }
 
 // median is the middle of sorted figures, or the mean of the two in the middle.

@@ -7,6 +7,9 @@ const host = "127.0.0.1";
 const port = Number(process.env.PORT ?? 0);
 const milliseconds = (name, otherwise) => Number(process.env[name] ?? otherwise);
 
+// With AUDIENCE=subscribers a stream's data goes to those who joined it.
+const subscribers = process.env.AUDIENCE === "subscribers";
+
 // The counters make ghosts (sockets whose client is gone) and repeated disconnects visible from outside.
 const seen = { connected: 0, disconnected: 0, twice: 0 };
 
@@ -40,7 +43,8 @@ io.on("connection", (socket) => {
     socket.emit("stream:started", { status: "ok", streamId: stream?.streamId });
   });
   socket.on("stream:data", (chunk) => {
-    socket.broadcast.emit("stream:data", chunk);
+    const audience = subscribers ? socket.to(`stream:${chunk?.streamId}`) : socket.broadcast;
+    audience.emit("stream:data", chunk);
   });
   socket.on("stream:stop", (stream) => {
     socket.emit("stream:stopped", { status: "ok", streamId: stream?.streamId });

@@ -62,6 +62,9 @@ func run() error {
 	return http.Serve(listener, mux)
 }
 
+// subscribers sends a stream's data to those who joined it, in place of everyone.
+var subscribers = os.Getenv("AUDIENCE") == "subscribers"
+
 // counters make ghosts (sockets whose client is gone) and repeated disconnects visible from outside.
 type counters struct {
 	connected, disconnected, twice atomic.Int64
@@ -76,7 +79,11 @@ func (c *counters) connect(client *socket.Socket) {
 			report(client.Emit("stream:started", map[string]any{"status": "ok", "streamId": streamID(arguments)}))
 		},
 		"stream:data": func(arguments ...any) {
-			report(client.Broadcast().Emit("stream:data", arguments...))
+			audience := client.Broadcast()
+			if subscribers {
+				audience = client.To(roomOf(arguments))
+			}
+			report(audience.Emit("stream:data", arguments...))
 		},
 		"stream:stop": func(arguments ...any) {
 			report(client.Emit("stream:stopped", map[string]any{"status": "ok", "streamId": streamID(arguments)}))
@@ -85,10 +92,9 @@ func (c *counters) connect(client *socket.Socket) {
 			report(client.Broadcast().Emit("message", arguments...))
 		},
 		"stream:join": func(arguments ...any) {
-			id := streamID(arguments)
-			client.Join(socket.Room(fmt.Sprint("stream:", id)))
+			client.Join(roomOf(arguments))
 			if answer, asked := arguments[len(arguments)-1].(socket.Ack); asked {
-				answer([]any{map[string]any{"success": true, "stream": map[string]any{"streamId": id}}}, nil)
+				answer([]any{map[string]any{"success": true, "stream": map[string]any{"streamId": streamID(arguments)}}}, nil)
 			}
 		},
 		"disconnect": func(...any) {
@@ -108,6 +114,10 @@ func report(err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "zishang:", err)
 	}
+}
+
+func roomOf(arguments []any) socket.Room {
+	return socket.Room(fmt.Sprint("stream:", streamID(arguments)))
 }
 
 func streamID(arguments []any) any {
