@@ -19,6 +19,12 @@ type Ack struct {
 	sent   atomic.Bool
 }
 
+// question is an event whose sender asked for an answer.
+type question struct {
+	Event
+	ack Ack
+}
+
 // Reply sends the answer. Only the first one counts. It may be called at any
 // time, also after the handler has returned.
 func (a *Ack) Reply(args Args) {
@@ -82,6 +88,7 @@ func (s *Socket) Call(ctx context.Context, event string, args Args) (Args, error
 		s.resolve(id, Args{}, ErrDisconnected)
 		return Args{}, ErrDisconnected
 	}
+	s.client.session.HandOver()
 	select {
 	case r := <-answered:
 		return r.args, r.err
@@ -175,6 +182,9 @@ func (b Broadcast) Call(ctx context.Context, event string, args Args) ([]Reply, 
 		}
 	}
 	burst.Flush()
+	for _, s := range targets {
+		s.client.session.HandOver()
+	}
 	settle(nil)
 
 	select {

@@ -122,8 +122,8 @@ type Object struct {
 // Field returns the value of a field, or nil.
 func (o Object) Field(name string) json.RawMessage {
 	var found json.RawMessage
-	for member, value := range members(o.raw) {
-		if member == name {
+	for member, value := range quotedMembers(o.raw) {
+		if isName(member, name) {
 			found = value
 		}
 	}

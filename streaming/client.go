@@ -31,33 +31,46 @@ type client struct {
 const maxNamespaces = 64
 
 // Message implements engineio.Listener.
-func (c *client) Message(data []byte, binary bool) error {
-	err := c.receive(data, binary)
+func (c *client) Message(data []byte, binary bool) (engineio.Work, error) {
+	s, err := c.receive(data, binary)
 	if err != nil {
 		c.server.logger.Debug("malformed packet", "error", err, "remote", c.session.Handshake().RemoteAddr)
 	}
-	return err
+	if s == nil {
+		return nil, err
+	}
+	return s.work(), err
 }
 
-// receive decodes text and gathers attachments until a packet is complete.
-func (c *client) receive(data []byte, binary bool) error {
-	p := c.partial
-	switch {
-	case binary && p == nil:
-		return errUnexpectedBin
-	case binary:
-		p.attachments = append(p.attachments, data)
-	case p != nil:
-		return errExpectedBin
-	default:
-		var err error
-		if p, err = decodePacket(data); err != nil {
-			return err
-		}
+// receive decodes text and gathers attachments until a packet is complete. A
+// socket is returned when the inbox of that socket must be worked on.
+func (c *client) receive(data []byte, binary bool) (*Socket, error) {
+	if binary {
+		return c.receiveAttachment(data)
+	}
+	if c.partial != nil {
+		return nil, errExpectedBin
+	}
+	p, err := decodePacket(data)
+	if err != nil {
+		return nil, err
 	}
 	if !p.complete() {
-		c.partial = p
-		return nil
+		partial := *p
+		c.partial = &partial
+		return nil, nil
+	}
+	return c.handle(p)
+}
+
+func (c *client) receiveAttachment(data []byte) (*Socket, error) {
+	p := c.partial
+	if p == nil {
+		return nil, errUnexpectedBin
+	}
+	p.attachments = append(p.attachments, data)
+	if !p.complete() {
+		return nil, nil
 	}
 	c.partial = nil
 	return c.handle(p)
@@ -66,13 +79,13 @@ func (c *client) receive(data []byte, binary bool) error {
 var errState = errors.New("packet that makes no sense at this point")
 
 // handle handles a complete packet.
-func (c *client) handle(p *inPacket) error {
+func (c *client) handle(p *inPacket) (*Socket, error) {
 	if p.kind == packetConnect {
 		return c.connect(p)
 	}
 	s := c.socket(p.namespace)
 	if s == nil || !s.Connected() {
-		return errState
+		return nil, errState
 	}
 	switch p.kind {
 	case packetEvent, packetBinaryEvent:
@@ -83,50 +96,59 @@ func (c *client) handle(p *inPacket) error {
 		c.remove(s)
 		s.close(ReasonClientDisconnect)
 	default:
-		return errState
+		return nil, errState
 	}
-	return nil
+	return nil, nil
 }
 
-func (c *client) handleEvent(s *Socket, p *inPacket) error {
-	e := &Event{Socket: s}
+func (c *client) handleEvent(s *Socket, p *inPacket) (*Socket, error) {
+	var e *Event
 	if p.hasID {
-		e.Ack = &Ack{socket: s, id: p.id}
+		question := &question{ack: Ack{socket: s, id: p.id}}
+		e = &question.Event
+		e.Ack = &question.ack
+	} else {
+		e = new(Event)
 	}
+	e.Socket = s
 	var err error
 	e.Name, e.Args, err = p.event()
 	switch {
 	case errors.Is(err, errReservedEvent):
 		e.Refuse("reserved_event", "the event name is reserved")
-		return nil
+		return nil, nil
 	case err != nil:
 		e.Refuse("invalid_payload", err.Error())
-		return err
+		return nil, err
 	}
-	s.deliver(e)
-	return nil
+	if !s.deliver(e) {
+		return nil, nil
+	}
+	return s, nil
 }
 
 // connect begins to connect the client to a namespace. See "Connection to a
 // namespace" in the Socket.IO protocol.
-func (c *client) connect(p *inPacket) error {
+func (c *client) connect(p *inPacket) (*Socket, error) {
 	n := c.server.namespace(p.namespace)
 	if n == nil {
 		c.sendConnectError(p.namespace, &ConnectError{Message: "Invalid namespace"})
-		return nil
+		return nil, nil
 	}
 	s := &Socket{id: newSocketID(), namespace: n, client: c, auth: json.RawMessage(p.payload)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		return nil
+		return nil, nil
 	}
 	if len(c.sockets) == maxNamespaces || slices.ContainsFunc(c.sockets, func(s *Socket) bool { return s.namespace == n }) {
-		return errState
+		return nil, errState
 	}
 	c.sockets = append(c.sockets, s)
-	s.run(task{connect: true})
-	return nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.addLocked(task{connect: true})
+	return s, nil
 }
 
 func (c *client) sendConnectError(namespace string, refusal *ConnectError) {

@@ -8,7 +8,10 @@ import (
 // inbox holds what is to be done for a socket, in order. While it is not
 // empty a goroutine works on it; otherwise there is none.
 type inbox struct {
-	tasks   []task
+	tasks []task
+	// event comes before the tasks: the only one of an inbox that had been
+	// empty, as is the rule, needs no list.
+	event   *Event
 	running bool
 	// bytes is the size of the events that wait.
 	bytes int
@@ -34,9 +37,9 @@ type task struct {
 	reason     Reason
 }
 
-// deliver hands an event to the socket's handlers. It waits while too many
-// wait already.
-func (s *Socket) deliver(e *Event) {
+// deliver puts an event into the inbox. It waits while too many wait already.
+// start is true when the caller must see to it that the inbox is worked on.
+func (s *Socket) deliver(e *Event) (start bool) {
 	size := e.Args.Size()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -47,29 +50,36 @@ func (s *Socket) deliver(e *Event) {
 		s.inbox.room.Wait()
 	}
 	if s.inbox.closed {
-		return
+		return false
+	}
+	if !s.inbox.running {
+		s.inbox.event, s.inbox.running = e, true
+		return true
 	}
 	s.inbox.bytes += size
-	s.addLocked(task{event: e})
+	return s.addLocked(task{event: e})
 }
 
-// run hands any other task to the socket's goroutine. It does not wait.
+// run has any other task done. It does not wait.
 func (s *Socket) run(t task) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.addLocked(t)
+	start := s.addLocked(t)
+	s.mu.Unlock()
+	if start {
+		s.work().Start()
+	}
 }
 
 // finish closes the inbox to events and adds the last task. What waits is
 // still done, unless drop is set.
 func (s *Socket) finish(last task, drop bool) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.inbox.closed = true
 	if s.inbox.room != nil {
 		s.inbox.room.Broadcast()
 	}
 	if drop {
+		s.inbox.event = nil
 		kept := s.inbox.tasks[:0]
 		for _, t := range s.inbox.tasks {
 			if t.event == nil {
@@ -79,41 +89,67 @@ func (s *Socket) finish(last task, drop bool) {
 		clear(s.inbox.tasks[len(kept):])
 		s.inbox.tasks, s.inbox.bytes = kept, 0
 	}
-	if last.disconnect {
-		s.addLocked(last)
+	start := last.disconnect && s.addLocked(last)
+	s.mu.Unlock()
+	if start {
+		s.work().Start()
 	}
 }
 
-func (s *Socket) addLocked(t task) {
+// addLocked adds a task. start is true when the caller must see to it that the
+// inbox is worked on.
+func (s *Socket) addLocked(t task) (start bool) {
 	s.inbox.tasks = append(s.inbox.tasks, t)
-	if !s.inbox.running {
-		s.inbox.running = true
-		s.namespace.server.runners.start(s)
-	}
+	start = !s.inbox.running
+	s.inbox.running = true
+	return start
 }
 
-// work does what is in the inbox until it is empty.
-func (s *Socket) work() {
+// work is what there is to do for a socket.
+func (s *Socket) work() *inboxWork { return (*inboxWork)(s) }
+
+// inboxWork implements engineio.Work.
+type inboxWork Socket
+
+// Start implements engineio.Work.
+func (w *inboxWork) Start() { w.namespace.server.runners.start((*Socket)(w)) }
+
+// Run does what is in the inbox until it is empty.
+func (w *inboxWork) Run() {
+	s := (*Socket)(w)
 	for {
 		s.mu.Lock()
-		if len(s.inbox.tasks) == 0 {
-			s.inbox.tasks = nil
-			s.inbox.running = false
-			s.mu.Unlock()
+		t, ok := s.inbox.next()
+		s.mu.Unlock()
+		if !ok {
 			return
 		}
-		t := s.inbox.tasks[0]
-		s.inbox.tasks[0] = task{}
-		s.inbox.tasks = s.inbox.tasks[1:]
-		if t.event != nil {
-			s.inbox.bytes = max(s.inbox.bytes-t.event.Args.Size(), 0)
-		}
-		if s.inbox.room != nil {
-			s.inbox.room.Broadcast()
-		}
-		s.mu.Unlock()
 		s.do(t)
 	}
+}
+
+// next takes the next task out. ok is false when there is none, and nobody
+// works on the inbox any more.
+func (b *inbox) next() (t task, ok bool) {
+	switch {
+	case b.event != nil:
+		t.event, b.event = b.event, nil
+		return t, true
+	case len(b.tasks) == 0:
+		b.tasks = nil
+		b.running = false
+		return t, false
+	}
+	t = b.tasks[0]
+	b.tasks[0] = task{}
+	b.tasks = b.tasks[1:]
+	if t.event != nil {
+		b.bytes = max(b.bytes-t.event.Args.Size(), 0)
+	}
+	if b.room != nil {
+		b.room.Broadcast()
+	}
+	return t, true
 }
 
 // do does one task. A panic in it ends the task and nothing else.

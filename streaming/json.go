@@ -104,10 +104,21 @@ func elements(list []byte) iter.Seq[json.RawMessage] {
 // members yields the names and values of a valid JSON object.
 func members(object []byte) iter.Seq2[string, json.RawMessage] {
 	return func(yield func(string, json.RawMessage) bool) {
+		for quoted, value := range quotedMembers(object) {
+			if name, _ := unquote(quoted); !yield(name, value) {
+				return
+			}
+		}
+	}
+}
+
+// quotedMembers is members with the names as they are written.
+func quotedMembers(object []byte) iter.Seq2[[]byte, json.RawMessage] {
+	return func(yield func([]byte, json.RawMessage) bool) {
 		i := skipSpace(object, skipSpace(object, 0)+1)
 		for i < len(object) && object[i] == '"' {
 			nameEnd := stringEnd(object, i)
-			name, _ := unquote(object[i:nameEnd])
+			name := object[i:nameEnd]
 			i = skipSpace(object, skipSpace(object, nameEnd)+1)
 			end := valueEnd(object, i)
 			if !yield(name, json.RawMessage(object[i:end])) {

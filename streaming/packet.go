@@ -61,24 +61,30 @@ var (
 // decodePacket decodes the text of a packet. See "Packet encoding" in the
 // Socket.IO protocol.
 func decodePacket(text []byte) (*inPacket, error) {
+	// Whoever keeps no packet needs no memory for it: this is inlined.
+	p := new(inPacket)
+	return p, p.decode(text)
+}
+
+func (p *inPacket) decode(text []byte) error {
 	if len(text) == 0 || text[0] < byte(packetConnect) || text[0] > byte(packetBinaryAck) {
-		return nil, errPacketType
+		return errPacketType
 	}
-	p := &inPacket{kind: packetType(text[0]), namespace: "/"}
+	p.kind, p.namespace = packetType(text[0]), "/"
 	text = text[1:]
 
 	if p.kind == packetBinaryEvent || p.kind == packetBinaryAck {
 		digits, rest, found := bytes.Cut(text, []byte{'-'})
 		n, err := strconv.ParseUint(string(digits[:min(len(digits), 4)]), 10, 16)
 		if !found || len(digits) > 3 || err != nil || n > maxAttachments {
-			return nil, errAttachments
+			return errAttachments
 		}
 		p.expected, text = int(n), rest
 	}
 	if len(text) > 0 && text[0] == '/' {
 		name, rest, _ := bytes.Cut(text, []byte{','})
 		if len(name) > maxNamespaceLength {
-			return nil, errNamespace
+			return errNamespace
 		}
 		p.namespace, text = string(name), rest
 	}
@@ -89,17 +95,17 @@ func decodePacket(text []byte) (*inPacket, error) {
 	if digits > 0 {
 		id, err := strconv.ParseUint(string(text[:digits]), 10, 64)
 		if err != nil || id > math.MaxInt64 {
-			return nil, errAckID
+			return errAckID
 		}
 		p.id, p.hasID, text = id, true, text[digits:]
 	}
 	if len(text) > 0 {
 		if !validJSON(text) {
-			return nil, errPayload
+			return errPayload
 		}
 		p.payload = bytes.TrimSpace(text)
 	}
-	return p, p.check()
+	return p.check()
 }
 
 // check checks what the reference implementation checks of a payload, except

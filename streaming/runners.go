@@ -31,7 +31,7 @@ func (r *runners) start(s *Socket) {
 
 func (r *runners) run(s *Socket) {
 	for {
-		s.work()
+		s.work().Run()
 		if int(r.resting.Add(1)) > 4*runtime.GOMAXPROCS(0) {
 			r.resting.Add(-1)
 			return

@@ -78,7 +78,7 @@ type recorder struct {
 	overlaps atomic.Int32
 }
 
-func (r *recorder) Message(data []byte, binary bool) error {
+func (r *recorder) Message(data []byte, binary bool) (Work, error) {
 	if r.talking.Add(1) > 1 {
 		r.overlaps.Add(1)
 	}
@@ -87,9 +87,9 @@ func (r *recorder) Message(data []byte, binary bool) error {
 	r.messages = append(r.messages, heard{string(data), binary})
 	r.mu.Unlock()
 	if r.handle != nil {
-		return r.handle(r, data, binary)
+		return nil, r.handle(r, data, binary)
 	}
-	return nil
+	return nil, nil
 }
 
 func (r *recorder) Close(reason Reason) {

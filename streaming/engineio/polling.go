@@ -351,7 +351,11 @@ func (s *Session) handlePayload(body []byte) (refusal *RequestError) {
 		}
 		switch p.kind {
 		case packetMessage:
-			if err := s.receive(p.data, p.binary); err != nil {
+			work, err := s.receive(p.data, p.binary)
+			if work != nil {
+				work.Start()
+			}
+			if err != nil {
 				s.Close(ReasonParseError)
 				return nil
 			}

@@ -37,6 +37,7 @@ type Server struct {
 	started time.Time
 	table   *table
 	flusher *flusher
+	readers *readers
 	wheel   wheel
 	budget  budget
 	counts  counts
@@ -55,6 +56,7 @@ func New(options Options, accept Accept, logger *slog.Logger) *Server {
 	s := &Server{accept: accept, logger: logger, started: time.Now(), table: newTable()}
 	s.SetOptions(options)
 	s.flusher = newFlusher(s.clock, logger)
+	s.readers = newReaders()
 	s.wheel.clock = s.clock
 	s.wheel.fire = func(session *Session, now int64) {
 		defer s.recoverPanic("panic in a heartbeat", session)

@@ -18,9 +18,10 @@ import (
 // by the goroutine that reads from the client and must not wait for it.
 type Listener interface {
 	// Message is one message; the listener owns data. Calls never overlap.
-	// An error means that the message makes no sense: the session is closed
-	// with ReasonParseError.
-	Message(data []byte, binary bool) error
+	// What takes longer, or may wait, is returned as work; nil if there is
+	// none. An error means that the message makes no sense: the session is
+	// closed with ReasonParseError.
+	Message(data []byte, binary bool) (Work, error)
 	// Close says that the session is over. It is called exactly once.
 	Close(reason Reason)
 }
@@ -108,6 +109,7 @@ type Session struct {
 	heartbeat heartbeat
 	timer     wheelTimer // guarded by the wheel
 	nextReady *Session   // guarded by the flusher
+	reader    *reader    // guarded by its shard; nil unless it is at work
 }
 
 // ID is the session's ID. Whoever knows it can take the session over: it must
@@ -312,7 +314,7 @@ func (s *Session) tellClosed(reason Reason) {
 }
 
 // receive hands a message to the listener.
-func (s *Session) receive(data []byte, binary bool) error {
+func (s *Session) receive(data []byte, binary bool) (Work, error) {
 	s.receiving.Lock()
 	defer s.receiving.Unlock()
 	s.stalled.Store(true)

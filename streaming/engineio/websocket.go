@@ -105,13 +105,17 @@ func newCloseFrame(code ws.StatusCode) *Message {
 	return newControl(ws.OpClose, ws.NewCloseFrameBody(code, ""))
 }
 
-// readWebSocket reads from the client until the connection ends. It is the
-// one goroutine of a WebSocket session.
+// readWebSocket reads from the client until the connection ends, or until
+// another goroutine has taken that over. It is the one goroutine of a WebSocket
+// session, but for one that is held up by what it has to do.
 func (s *Session) readWebSocket(f *frameReader) {
+	r := &reader{session: s, frames: f, shard: s.server.readers.of(s)}
 	defer func() {
-		f.giveBack()
-		_ = f.conn.Close()
-		s.server.alive.Add(-1)
+		if r.end() {
+			f.giveBack()
+			_ = f.conn.Close()
+			s.server.alive.Add(-1)
+		}
 	}()
 	defer s.server.recoverPanic("panic while reading from a client", s)
 	for {
@@ -128,16 +132,19 @@ func (s *Session) readWebSocket(f *frameReader) {
 			s.onCloseFrame(f, data)
 			return
 		default:
-			s.onWebSocketMessage(op, data)
+			if work := s.onWebSocketMessage(op, data); work != nil && !r.work(work) {
+				return
+			}
 		}
 	}
 }
 
-// onWebSocketMessage handles one message. What comes after the end of the
-// session is ignored: the loop goes on only for the sake of the close frame.
-func (s *Session) onWebSocketMessage(op ws.OpCode, data []byte) {
+// onWebSocketMessage handles one message, except for the work it returns. What
+// comes after the end of the session is ignored: the loop goes on only for the
+// sake of the close frame.
+func (s *Session) onWebSocketMessage(op ws.OpCode, data []byte) Work {
 	if !s.isOpen() {
-		return
+		return nil
 	}
 	p, ok := packet{kind: packetMessage, data: data, binary: true}, true
 	if op == ws.OpText {
@@ -147,9 +154,11 @@ func (s *Session) onWebSocketMessage(op ws.OpCode, data []byte) {
 	case !ok:
 		s.Close(ReasonParseError)
 	case p.kind == packetMessage:
-		if s.receive(p.data, p.binary) != nil {
+		work, err := s.receive(p.data, p.binary)
+		if err != nil {
 			s.Close(ReasonParseError)
 		}
+		return work
 	case p.kind == packetPong:
 		s.onPong()
 	case p.kind == packetPing:
@@ -158,6 +167,7 @@ func (s *Session) onWebSocketMessage(op ws.OpCode, data []byte) {
 	case p.kind == packetClose:
 		s.Close(ReasonTransportClose)
 	}
+	return nil
 }
 
 // onReadError ends the session after a failed read.

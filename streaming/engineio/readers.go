@@ -1,0 +1,259 @@
+package engineio
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Work is what a message leaves to be done: something that may wait. Exactly
+// one of its methods is called.
+type Work interface {
+	// Run does the work.
+	Run()
+	// Start makes another goroutine do it, and does not wait.
+	Start()
+}
+
+// readers lets a goroutine that reads from a client do the work that a message
+// leaves, and write the answer as well: to hand both to others would cost more
+// than most handlers do. While it is at that, its client is not read from. When
+// that takes longer than handOverAfter, or the work is about to wait for the
+// client, another goroutine goes on reading, and the first one leaves once it
+// has finished.
+type readers struct {
+	shards   []readersShard
+	watching atomic.Bool
+}
+
+type readersShard struct {
+	mu sync.Mutex
+	// working is the list of the goroutines that are at work.
+	working *reader
+	_       [48]byte // a cache line each
+}
+
+// handOverAfter is how long a reader may be at work before another goroutine
+// takes the reading over, at least; at most it is twice that.
+const handOverAfter = 2 * time.Millisecond
+
+func newReaders() *readers {
+	shards := 1
+	for shards < 2*runtime.GOMAXPROCS(0) {
+		shards *= 2
+	}
+	return &readers{shards: make([]readersShard, shards)}
+}
+
+// reader is a goroutine that reads from a WebSocket client.
+type reader struct {
+	session *Session
+	frames  *frameReader
+	shard   *readersShard
+
+	// What follows is guarded by the shard.
+	next, previous *reader
+	// corked is true while what is sent to the session waits for the end of
+	// the work: answers go out together, and are written by the reader.
+	corked bool
+	// seen is true once the watch has seen it at work.
+	seen bool
+	// lost is true once another goroutine reads.
+	lost bool
+}
+
+// begin is called before the work.
+func (r *reader) begin(corked bool) {
+	r.shard.mu.Lock()
+	r.corked, r.seen = corked, false
+	r.next = r.shard.working
+	if r.next != nil {
+		r.next.previous = r
+	}
+	r.shard.working = r
+	r.session.reader = r
+	r.shard.mu.Unlock()
+	r.session.server.readers.watch()
+}
+
+// uncork is called when the work is done. It reports whether the answers are
+// the reader's to write.
+func (r *reader) uncork() bool {
+	r.shard.mu.Lock()
+	defer r.shard.mu.Unlock()
+	corked := r.corked
+	r.corked = false
+	return corked && !r.lost
+}
+
+// end is called when the answers are written. It reports whether reading is
+// still this goroutine's.
+func (r *reader) end() bool {
+	r.shard.mu.Lock()
+	defer r.shard.mu.Unlock()
+	if r.lost {
+		return false
+	}
+	if r.session.reader == r {
+		r.unlinkLocked()
+	}
+	return true
+}
+
+func (r *reader) unlinkLocked() {
+	if r.previous != nil {
+		r.previous.next = r.next
+	} else {
+		r.shard.working = r.next
+	}
+	if r.next != nil {
+		r.next.previous = r.previous
+	}
+	r.next, r.previous = nil, nil
+	r.session.reader = nil
+}
+
+// loseLocked takes the reading from the goroutine. handOver is to be called
+// without the lock.
+func (r *reader) loseLocked() (corked bool) {
+	r.lost = true
+	r.unlinkLocked()
+	return r.corked
+}
+
+// handOver makes another goroutine read, and the flush workers write.
+func (r *reader) handOver(corked bool) {
+	if corked {
+		r.session.release()
+	}
+	go r.session.readWebSocket(r.frames)
+}
+
+// HandOver is to be called by work that is about to wait for the session's
+// client: it makes sure that the client is listened to and that what was sent
+// to it goes out, also when the caller is the goroutine that does both.
+func (s *Session) HandOver() {
+	shard := s.server.readers.of(s)
+	shard.mu.Lock()
+	r := s.reader
+	corked := r != nil && r.loseLocked()
+	shard.mu.Unlock()
+	if r != nil {
+		r.handOver(corked)
+	}
+}
+
+// of returns the shard of a session.
+func (r *readers) of(s *Session) *readersShard {
+	return &r.shards[int(s.id[0])%len(r.shards)]
+}
+
+// watch makes sure that somebody looks after those at work.
+func (r *readers) watch() {
+	if !r.watching.Load() && r.watching.CompareAndSwap(false, true) {
+		time.AfterFunc(handOverAfter, r.look)
+	}
+}
+
+// look takes the reading from those that were at the same work the last time.
+func (r *readers) look() {
+	if !r.lookOnce() {
+		r.watching.Store(false)
+		// Who began before that did not arm the watch.
+		if !r.anyWorking() || !r.watching.CompareAndSwap(false, true) {
+			return
+		}
+	}
+	time.AfterFunc(handOverAfter, r.look)
+}
+
+func (r *readers) lookOnce() (working bool) {
+	type lost struct {
+		reader *reader
+		corked bool
+	}
+	for i := range r.shards {
+		shard := &r.shards[i]
+		var list []lost
+		shard.mu.Lock()
+		for at := shard.working; at != nil; {
+			next := at.next
+			working = true
+			if at.seen {
+				list = append(list, lost{at, at.loseLocked()})
+			}
+			at.seen = true
+			at = next
+		}
+		shard.mu.Unlock()
+		for _, l := range list {
+			l.reader.handOver(l.corked)
+		}
+	}
+	return working
+}
+
+func (r *readers) anyWorking() bool {
+	for i := range r.shards {
+		shard := &r.shards[i]
+		shard.mu.Lock()
+		working := shard.working != nil
+		shard.mu.Unlock()
+		if working {
+			return true
+		}
+	}
+	return false
+}
+
+// cork makes what is sent to the session from now on wait for release or
+// flush. It reports false when a flush worker is writing to it already.
+func (s *Session) cork() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flushing {
+		return false
+	}
+	s.flushing = true
+	return true
+}
+
+// release undoes cork: the flush workers write what is pending.
+func (s *Session) release() {
+	s.mu.Lock()
+	s.flushing = false
+	ready := s.state != stateClosed && s.readyLocked()
+	s.mu.Unlock()
+	if ready {
+		s.server.flusher.push(s, s, 1)
+	}
+}
+
+// work does what a message has left, and reports whether to read on.
+func (r *reader) work(work Work) bool {
+	s := r.session
+	// Once the work has begun, the frames may be another's to read.
+	more := r.frames.begin < r.frames.end
+	r.begin(s.cork())
+	work.Run()
+	if r.uncork() {
+		if more {
+			// There is more to do: somebody else may write the answers.
+			s.release()
+		} else {
+			s.flushHere()
+		}
+	}
+	return r.end()
+}
+
+// flushHere writes what is pending in the calling goroutine. The session has
+// been marked as being flushed.
+func (s *Session) flushHere() {
+	buffer := flushBuffers.Get().(*[]byte)
+	defer flushBuffers.Put(buffer)
+	if s.server.flusher.flush(s, *buffer) {
+		s.server.flusher.push(s, s, 1)
+	}
+}
