@@ -61,6 +61,20 @@ type reader struct {
 	seen bool
 	// lost is true once another goroutine reads.
 	lost bool
+
+	// tired is true when the stack has been used for more than waiting, and
+	// the client may be about to wait, too.
+	tired bool
+}
+
+// renew makes a new goroutine read, and the caller leave. A goroutine keeps
+// the stack that it has once needed; one that only waits for a silent client
+// needs half of that.
+func (r *reader) renew() {
+	r.shard.mu.Lock()
+	r.lost = true
+	r.shard.mu.Unlock()
+	go r.session.readWebSocket(r.frames)
 }
 
 // begin is called before the work.
@@ -245,7 +259,14 @@ func (r *reader) work(work Work) bool {
 			s.flushHere()
 		}
 	}
-	return r.end()
+	if !r.end() {
+		return false
+	}
+	if !s.begun {
+		// That was the connection to a namespace, and may have been all.
+		s.begun, r.tired = true, true
+	}
+	return true
 }
 
 // flushHere writes what is pending in the calling goroutine. The session has

@@ -110,6 +110,7 @@ type Session struct {
 	timer     wheelTimer // guarded by the wheel
 	nextReady *Session   // guarded by the flusher
 	reader    *reader    // guarded by its shard; nil unless it is at work
+	begun     bool       // work has been done; belongs to who reads
 }
 
 // ID is the session's ID. Whoever knows it can take the session over: it must

@@ -119,6 +119,10 @@ func (s *Session) readWebSocket(f *frameReader) {
 	}()
 	defer s.server.recoverPanic("panic while reading from a client", s)
 	for {
+		if r.tired && f.begin == f.end {
+			r.renew()
+			return
+		}
 		op, data, err := f.next()
 		if err != nil {
 			s.onReadError(f, err)
@@ -135,9 +139,14 @@ func (s *Session) readWebSocket(f *frameReader) {
 			if work := s.onWebSocketMessage(op, data); work != nil && !r.work(work) {
 				return
 			}
+			r.tired = r.tired || isPong(data)
 		}
 	}
 }
+
+// isPong reports whether a message is the answer to a heartbeat: the client may
+// have nothing else to say for long.
+func isPong(data []byte) bool { return len(data) == 1 && data[0] == byte(packetPong) }
 
 // onWebSocketMessage handles one message, except for the work it returns. What
 // comes after the end of the session is ignored: the loop goes on only for the
