@@ -70,47 +70,51 @@ const maxPollGrace = 30 * time.Second
 // Session is one client's Engine.IO connection. All methods may be called
 // from any goroutine.
 type Session struct {
+	// What queueing a message and writing it touch comes first, so that a
+	// delivery to one of many thousands waits for memory as seldom as can be.
+
+	mu      sync.Mutex
+	server  *Server
+	options *Options
+	pending queue
+	// inFlight is how many bytes a writer has taken and not yet written.
+	inFlight  int
+	nextReady *Session // guarded by the flusher
+	state     state
+	// flushing is true from the moment a WebSocket session is handed to the
+	// flush workers until nothing is pending, and while a reader that is at
+	// work keeps what is sent for later.
+	flushing bool
+	// peerClosed is true once the client's close frame has come.
+	peerClosed bool
+	poll       pollState
+	conn       net.Conn
+	// deflate, when not nil, is the compression the client has agreed to.
+	deflate *Compression
+	// writeDeadline is what conn's write deadline is set to, by the server's
+	// clock.
+	writeDeadline int64
+
 	id        string
-	server    *Server
-	options   *Options
 	handshake *Handshake
 	listener  Listener
+	transport Transport
+	reason    Reason
+	upgrade   *upgrade
 
 	// receiving serialises calls of listener.Message.
 	receiving sync.Mutex
 	// stalled is true while listener.Message waits: a client whose messages
 	// nobody takes is not to blame for a late pong.
 	stalled atomic.Bool
+	// begun is true once work has been done. It belongs to who reads.
+	begun bool
 	// pongAt is when the last pong came, by the server's clock.
 	pongAt atomic.Int64
 
-	mu        sync.Mutex
-	state     state
-	transport Transport
-	reason    Reason
-	pending   queue
-	// inFlight is how many bytes a writer has taken and not yet written.
-	inFlight int
-	// flushing is true from the moment a WebSocket session is handed to the
-	// flush workers until nothing is pending.
-	flushing bool
-	conn     net.Conn
-	// deflate, when not nil, is the compression the client has agreed to.
-	deflate *Compression
-	// peerClosed is true once the client's close frame has come.
-	peerClosed bool
-	// writeDeadline is what conn's write deadline is set to, by the server's
-	// clock.
-	writeDeadline int64
-
-	poll    pollState
-	upgrade *upgrade
-
 	heartbeat heartbeat
 	timer     wheelTimer // guarded by the wheel
-	nextReady *Session   // guarded by the flusher
 	reader    *reader    // guarded by its shard; nil unless it is at work
-	begun     bool       // work has been done; belongs to who reads
 }
 
 // ID is the session's ID. Whoever knows it can take the session over: it must
