@@ -36,7 +36,9 @@ type fanout struct {
 
 	sent      atomic.Int64 // messages
 	delivered atomic.Int64 // deliveries, of all receivers
-	written   atomic.Int64 // bytes of delivered frames
+	written   atomic.Int64 // bytes of delivered frames, or of the bodies they came in
+	// received counts the bytes that came to all clients over TCP, with those of TLS and HTTP.
+	received *atomic.Int64
 	// wakeAt is the count of deliveries the sender waits for, and wake tells it.
 	wakeAt atomic.Int64
 	wake   chan struct{}
@@ -64,7 +66,7 @@ func Fanout(ctx context.Context, target *Target, options Options) (*Result, erro
 	if options.Receivers == 0 || (options.Window == 0) == (options.Rate == 0) {
 		return nil, errors.New("needs receivers, and either a window or a rate")
 	}
-	f := newFanout(options)
+	f := newFanout(target, options)
 	if err := f.connect(ctx, target); err != nil {
 		return nil, err
 	}
@@ -72,8 +74,8 @@ func Fanout(ctx context.Context, target *Target, options Options) (*Result, erro
 	return f.run(ctx, f.send)
 }
 
-func newFanout(options Options) *fanout {
-	f := &fanout{options: options, wake: make(chan struct{}, 1)}
+func newFanout(target *Target, options Options) *fanout {
+	f := &fanout{options: options, received: target.received, wake: make(chan struct{}, 1)}
 	f.wakeAt.Store(-1)
 	f.recording.Store(notRecording)
 	return f
@@ -198,8 +200,11 @@ func (f *fanout) fail(err error) {
 // send sends the one sender's messages as the options say.
 func (f *fanout) send(stop <-chan struct{}) error {
 	message := newMessage(f.options.Payload)
-	if f.options.Binary {
+	switch {
+	case f.options.Binary:
 		message = newBinaryMessage(f.options.Payload)
+	case f.options.Telemetry:
+		message = newTelemetry(f.options.Payload)
 	}
 	if f.options.Rate == 0 {
 		return f.sendInWindow(stop, message)
@@ -238,6 +243,7 @@ func (f *fanout) run(ctx context.Context, send func(stop <-chan struct{}) error)
 		return nil, err
 	}
 	deliveredBefore, writtenBefore, sentBefore := f.delivered.Load(), f.written.Load(), f.sent.Load()
+	receivedBefore := f.received.Load()
 	f.recording.Store(0)
 	if err := sleep(ctx, f.options.Duration); err != nil {
 		return nil, err
@@ -249,6 +255,7 @@ func (f *fanout) run(ctx context.Context, send func(stop <-chan struct{}) error)
 	}
 	delivered := f.delivered.Load() - deliveredBefore
 	written := f.written.Load() - writtenBefore
+	received := f.received.Load() - receivedBefore
 	sent := f.sent.Load() - sentBefore
 	if err := finish(); err != nil {
 		return nil, err
@@ -260,6 +267,9 @@ func (f *fanout) run(ctx context.Context, send func(stop <-chan struct{}) error)
 	result.set("lost_handshakes", float64(f.lostHandshakes))
 	result.set("messages_per_s", float64(sent)/(to.at-from.at).Seconds())
 	result.set("mbit_per_s", float64(written)*8/1e6/(to.at-from.at).Seconds())
+	if delivered > 0 {
+		result.set("wire_bytes_per_delivery", float64(received)/float64(delivered))
+	}
 	if err := f.tell(result); err != nil {
 		return nil, err
 	}

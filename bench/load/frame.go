@@ -22,8 +22,11 @@ const headLength = 512
 // frame is one WebSocket frame as a receiver sees it.
 type frame struct {
 	opcode byte
-	// head is the beginning of the payload, at most headLength bytes. It is valid until the next frame is read.
+	// head is the beginning of the payload, at most headLength bytes, or all of it when compressed. It is valid until the
+	// next frame is read.
 	head []byte
+	// compressed tells that the payload is still in the form of permessage-deflate.
+	compressed bool
 	// size is the payload's length.
 	size int
 	// wire is the length of the whole frame, header included.
@@ -32,8 +35,9 @@ type frame struct {
 
 var (
 	errMasked   = errors.New("the server sent a masked frame")
-	errReserved = errors.New("the server sent a frame with reserved bits: no extension was agreed on")
-	errTooLarge = errors.New("the server sent a frame over 1 GiB")
+	errReserved = errors.New("the server sent a frame with reserved bits that no agreed extension explains")
+	errTooLarge = errors.New("the server sent a frame over 1 GiB, or a compressed one over 1 MiB")
+	errPieces   = errors.New("the server sent a compressed message in several frames, which is not read here")
 )
 
 // scanner cuts a byte stream into frames, however the stream was cut into reads. A frame that lies whole in what was
@@ -46,6 +50,10 @@ type scanner struct {
 	left   int // payload bytes to come
 	head   [headLength]byte
 	kept   int
+	// deflate tells that frames may be compressed: it was agreed on. Such a frame is kept whole, in whole when it came in
+	// several reads.
+	deflate bool
+	whole   []byte
 	// fragments is the message of which the last frame has not come yet. Servers that cut messages into frames are few: it allocates.
 	fragments frame
 }
@@ -61,27 +69,42 @@ func (s *scanner) scan(b []byte) (f frame, taken int, complete bool, err error) 
 		}
 		if rest := b[taken:]; len(rest) >= s.size {
 			taken += s.size
-			f, complete = s.finish(rest[:min(s.size, headLength)])
+			keep := s.size
+			if !s.compressed() {
+				keep = min(keep, headLength)
+			}
+			f, complete = s.finish(rest[:keep])
 			return f, taken, complete, nil
 		}
-		s.left, s.kept = s.size, 0
+		s.left, s.kept, s.whole = s.size, 0, s.whole[:0]
 	}
 	rest := b[taken:]
 	n := min(s.left, len(rest))
-	s.kept += copy(s.head[s.kept:], rest[:n])
+	if s.compressed() {
+		s.whole = append(s.whole, rest[:n]...)
+	} else {
+		s.kept += copy(s.head[s.kept:], rest[:n])
+	}
 	s.left -= n
 	taken += n
 	if s.left > 0 {
 		return f, taken, false, nil
 	}
-	f, complete = s.finish(s.head[:s.kept])
+	head := s.head[:s.kept]
+	if s.compressed() {
+		head = s.whole
+	}
+	f, complete = s.finish(head)
 	return f, taken, complete, nil
 }
 
+// compressed tells whether the current frame is, by its header.
+func (s *scanner) compressed() bool { return s.header[0]&rsv1 != 0 }
+
 // finish ends a frame that is whole. It is complete when its message is.
 func (s *scanner) finish(head []byte) (f frame, complete bool) {
-	final, opcode := s.header[0]&0x80 != 0, s.header[0]&0xf
-	f = frame{opcode: opcode, head: head, size: s.size, wire: s.length + s.size}
+	final, opcode := s.header[0]&finalBit != 0, s.header[0]&0xf
+	f = frame{opcode: opcode, head: head, compressed: s.compressed(), size: s.size, wire: s.length + s.size}
 	s.filled, s.length = 0, 0
 	if opcode >= opClose || final && opcode != opContinuation {
 		return f, true
@@ -100,22 +123,35 @@ func (s *scanner) scanHeader(b []byte) (taken int, err error) {
 		s.filled++
 		taken++
 		if s.filled == 2 {
-			if s.length, err = headerLength(s.header); err != nil {
+			if s.length, err = headerLength(s.header, s.deflate); err != nil {
 				return taken, err
 			}
 		}
 		if s.filled == s.length {
 			s.size, err = payloadSize(s.header)
+			if err == nil && s.compressed() && s.size > maxPayload {
+				err = errTooLarge
+			}
 			return taken, err
 		}
 	}
 	return taken, nil
 }
 
-func headerLength(header [10]byte) (int, error) {
+// The reserved bits of a frame's first byte. The first of them says that a message is compressed.
+const (
+	rsv      = 0x70
+	rsv1     = 0x40
+	finalBit = 0x80
+)
+
+func headerLength(header [10]byte, deflate bool) (int, error) {
+	opcode := header[0] & 0xf
 	switch {
-	case header[0]&0x70 != 0:
+	case header[0]&rsv != 0 && (!deflate || header[0]&rsv != rsv1 || opcode != opText && opcode != opBinary):
 		return 0, errReserved
+	case header[0]&rsv1 != 0 && header[0]&finalBit == 0:
+		return 0, errPieces
 	case header[1]&0x80 != 0:
 		return 0, errMasked
 	case header[1] == 126:

@@ -16,7 +16,7 @@ func Polling(ctx context.Context, target *Target, options Options) (*Result, err
 	if options.Receivers == 0 || options.Rate == 0 {
 		return nil, errors.New("needs receivers and a rate")
 	}
-	f := newFanout(options)
+	f := newFanout(target, options)
 	sender, err := gather(ctx, target, 1, 0)
 	if err != nil {
 		return nil, err
@@ -154,7 +154,7 @@ func (f *fanout) poll(p *poller, r *receiver) {
 				r.counts[phase].add(readAt - sent)
 			}
 		}
-		f.written.Add(int64(len(body)))
+		f.written.Add(int64(p.size))
 		f.count(deliveries)
 	}
 }

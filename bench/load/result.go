@@ -20,6 +20,11 @@ type Options struct {
 	Rooms, Others int
 	// Binary sends the message's argument as an attachment (fanout).
 	Binary bool
+	// Telemetry makes the argument an object with readings of sensors, which can be compressed as such data can (fanout,
+	// polling, slow).
+	Telemetry bool
+	// Compression lets the clients offer permessage-deflate, and gzip for the bodies of long-polling.
+	Compression bool
 	// Stalled is how many further clients join and never read (fanout).
 	Stalled int
 	// Payload is the size of a message's argument in bytes.
@@ -100,6 +105,9 @@ func Run(ctx context.Context, name string, target *Target, options Options) (*Re
 	}
 	if err := options.validate(); err != nil {
 		return nil, err
+	}
+	if options.Compression {
+		target = target.offeringCompression()
 	}
 	result, err := scenario(ctx, target, options)
 	if err != nil {

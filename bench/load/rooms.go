@@ -31,7 +31,7 @@ func Rooms(ctx context.Context, target *Target, options Options) (*Result, error
 	if options.Rooms == 0 || options.Receivers < 2 || options.Rate == 0 {
 		return nil, errors.New("needs rooms, two or more clients in each, and a rate")
 	}
-	f := newFanout(options)
+	f := newFanout(target, options)
 	var err error
 	if f.audience, err = gather(ctx, target, options.Rooms*options.Receivers+options.Others, 0); err != nil {
 		return nil, err

@@ -21,7 +21,7 @@ func SlowReader(ctx context.Context, target *Target, options Options) (*Result, 
 	if options.Receivers == 0 || options.Rate == 0 {
 		return nil, errors.New("needs receivers and a rate")
 	}
-	f := newFanout(options)
+	f := newFanout(target, options)
 	if err := f.connect(ctx, target); err != nil {
 		return nil, err
 	}

@@ -17,6 +17,8 @@ type Socket struct {
 	buffer  []byte
 	pending []byte // what was read and not yet scanned, a part of buffer
 	scanner scanner
+	// compression is what the client offers, nil for nothing.
+	compression *compression
 
 	// readAt is when the bytes of the current frame came.
 	readAt time.Duration
@@ -58,7 +60,7 @@ func Dial(ctx context.Context, target *Target, buffer int) (*Socket, error) {
 		tcp.Close()
 		return nil, err
 	}
-	s := &Socket{conn: conn, tcp: tcp, buffer: make([]byte, max(buffer, 1<<10))}
+	s := &Socket{conn: conn, tcp: tcp, buffer: make([]byte, max(buffer, 1<<10)), compression: target.compression}
 	if err := s.handshake(target); err != nil {
 		s.Abort()
 		return nil, err
@@ -91,9 +93,13 @@ func (s *Socket) handshake(target *Target) error {
 }
 
 func upgradeRequest(target *Target) []byte {
+	offer := ""
+	if target.compression != nil {
+		offer = "Sec-WebSocket-Extensions: " + deflateOffer + "\r\n"
+	}
 	return fmt.Appendf(nil, "GET %s?EIO=4&transport=websocket HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\n"+
-		"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n",
-		target.Path, target.Host, upgradeKey)
+		"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n%s\r\n",
+		target.Path, target.Host, upgradeKey, offer)
 }
 
 // readUpgrade reads the answer to the upgrade request; what follows it stays pending.
@@ -105,7 +111,11 @@ func (s *Socket) readUpgrade() error {
 		if at := bytes.Index(s.buffer[:filled], end); at >= 0 {
 			s.pending = s.buffer[at+len(end) : filled]
 			s.readAt = now()
-			return checkUpgrade(s.buffer[:at])
+			if err := checkUpgrade(s.buffer[:at]); err != nil {
+				return err
+			}
+			s.scanner.deflate, err = agreedToDeflate(string(s.buffer[:at]), s.compression != nil)
+			return err
 		}
 		if err != nil {
 			return err
@@ -148,6 +158,11 @@ func (s *Socket) next() (frame, error) {
 			}
 			if !complete {
 				continue
+			}
+			if f.compressed {
+				if f, err = s.compression.frames.inflate(f); err != nil {
+					return f, err
+				}
 			}
 			message, err := s.sort(f)
 			if message || err != nil {

@@ -27,6 +27,10 @@ type Target struct {
 	// narrow lets the kernels on both ends hold little for a connection, see narrowed.
 	narrow  bool
 	sources *atomic.Uint32
+	// received counts what the target sent, in bytes over TCP.
+	received *atomic.Int64
+	// compression, when not nil, is offered by the clients.
+	compression *compression
 }
 
 // ParseTarget reads a URL such as https://127.0.0.1:8443/socket.io/. It refuses everything that is not loopback: this is
@@ -36,7 +40,7 @@ func ParseTarget(raw string) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	target := &Target{Path: u.Path, sources: new(atomic.Uint32)}
+	target := &Target{Path: u.Path, sources: new(atomic.Uint32), received: new(atomic.Int64)}
 	switch u.Scheme {
 	case "http", "ws":
 	case "https", "wss":
@@ -114,8 +118,28 @@ func (t *Target) narrowed() *Target {
 	return &other
 }
 
+// offeringCompression is the target for clients that take compressed messages and bodies.
+func (t *Target) offeringCompression() *Target {
+	other := *t
+	other.compression = newCompression()
+	return &other
+}
+
+// counted is a connection whose received bytes are counted.
+type counted struct {
+	*net.TCPConn
+	received *atomic.Int64
+}
+
+func (c counted) Read(b []byte) (int, error) {
+	n, err := c.TCPConn.Read(b)
+	c.received.Add(int64(n))
+	return n, err
+}
+
 // secure turns a bare connection into one the target speaks: itself, or TLS on top of it.
-func (t *Target) secure(ctx context.Context, conn *net.TCPConn) (net.Conn, error) {
+func (t *Target) secure(ctx context.Context, tcp *net.TCPConn) (net.Conn, error) {
+	conn := counted{tcp, t.received}
 	if !t.TLS {
 		return conn, nil
 	}

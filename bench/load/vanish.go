@@ -100,7 +100,7 @@ func webSocketSteps(target *Target, tcp *net.TCPConn, conn net.Conn, steps int) 
 		_, err := conn.Write(request[:rand.IntN(len(request))])
 		return false, err
 	}
-	s := &Socket{conn: conn, tcp: tcp, buffer: make([]byte, 1<<10)}
+	s := &Socket{conn: conn, tcp: tcp, buffer: make([]byte, 1<<10), compression: target.compression}
 	if _, err := conn.Write(request); err != nil || steps == 2 {
 		return false, err
 	}
@@ -168,6 +168,8 @@ type poller struct {
 	conn   net.Conn
 	reader *bufio.Reader
 	sid    string
+	// size is the length of the last answer's body as it came, compressed or not.
+	size int
 }
 
 func (p *poller) request(method, body string) []byte {
@@ -176,13 +178,16 @@ func (p *poller) request(method, body string) []byte {
 		query += "&sid=" + p.sid
 	}
 	request := fmt.Sprintf("%s %s%s HTTP/1.1\r\nHost: %s\r\n", method, p.target.Path, query, p.target.Host)
+	if p.target.compression != nil {
+		request += "Accept-Encoding: gzip\r\n"
+	}
 	if method == "POST" {
 		request += fmt.Sprintf("Content-Type: text/plain;charset=UTF-8\r\nContent-Length: %d\r\n", len(body))
 	}
 	return []byte(request + "\r\n" + body)
 }
 
-// answer reads a response, which must be 200.
+// answer reads a response, which must be 200, and inflates its body when that is compressed.
 func (p *poller) answer() (string, error) {
 	response, err := http.ReadResponse(p.reader, nil)
 	if err != nil {
@@ -193,7 +198,22 @@ func (p *poller) answer() (string, error) {
 	if err == nil && response.StatusCode != http.StatusOK {
 		err = fmt.Errorf("polling: %s %.60q", response.Status, body)
 	}
+	p.size = len(body)
+	if err == nil {
+		body, err = p.decoded(body, response.Header.Get("Content-Encoding"))
+	}
 	return string(body), err
+}
+
+// decoded is a body without its encoding, which must be one that was asked for.
+func (p *poller) decoded(body []byte, encoding string) ([]byte, error) {
+	switch {
+	case encoding == "":
+		return body, nil
+	case encoding == "gzip" && p.target.compression != nil:
+		return p.target.compression.bodies.content(body)
+	}
+	return nil, fmt.Errorf("polling: the answer has the encoding %.20q, which was not asked for", encoding)
 }
 
 // open reads the open packet and keeps the session's id.

@@ -36,6 +36,8 @@ func run() error {
 	flag.IntVar(&options.Rooms, "rooms", 0, "rooms (rooms)")
 	flag.IntVar(&options.Others, "others", 0, "further clients that are in no room (rooms)")
 	flag.BoolVar(&options.Binary, "binary", false, "the argument is a binary attachment (fanout)")
+	flag.BoolVar(&options.Telemetry, "telemetry", false, "the argument is an object with readings of sensors, of at most that many bytes (fanout, polling, slow)")
+	flag.BoolVar(&options.Compression, "compression", false, "the clients offer permessage-deflate and accept gzip")
 	flag.IntVar(&options.Stalled, "stalled", 0, "clients that connect and never read (fanout)")
 	flag.IntVar(&options.Payload, "payload", 200, "bytes of a message's argument (fanout, rooms, polling, slow)")
 	flag.IntVar(&options.Window, "window", 12, "messages under way at most (fanout); 0 with -rate")
