@@ -19,6 +19,8 @@ type starter struct {
 	tls      bool
 	binaries Binaries
 	settings Settings
+	// compression switches on what the stack has of it: for WebSocket and for long-polling, from 1 KB on.
+	compression bool
 	// address is where clients connect, set by the stack's start function.
 	address string
 	// admin is the address of Caddy's admin endpoint, empty without Caddy.

@@ -16,8 +16,13 @@ func (st *starter) environment() []string {
 	if st.settings.Subscribers {
 		audience = "subscribers"
 	}
+	compression := "off"
+	if st.compression {
+		compression = "on"
+	}
 	return []string{
 		"PORT=0",
+		"COMPRESSION=" + compression,
 		"AUDIENCE=" + audience,
 		"NODE_ENV=production",
 		"PING_INTERVAL_MS=" + milliseconds(st.settings.PingInterval),
@@ -60,8 +65,12 @@ func startModule(st *starter) error {
 	if st.settings.Subscribers {
 		namespace = "\t\tnamespace / {\n\t\t\tevents streaming {\n\t\t\t\taudience subscribers\n\t\t\t}\n\t\t}\n"
 	}
-	return st.caddy(fmt.Sprintf("socketio_stream {\n\t\thealth /health\n\t\tping_interval %s\n\t\tping_timeout %s\n%s\t}",
-		st.settings.PingInterval, st.settings.PingTimeout, namespace))
+	compression := ""
+	if st.compression {
+		compression = "\t\tper_message_deflate\n\t\thttp_compression\n"
+	}
+	return st.caddy(fmt.Sprintf("socketio_stream {\n\t\thealth /health\n\t\tping_interval %s\n\t\tping_timeout %s\n%s%s\t}",
+		st.settings.PingInterval, st.settings.PingTimeout, compression, namespace))
 }
 
 // startCaddyProxy runs Node and Caddy's reverse_proxy in front of it.

@@ -37,6 +37,9 @@ type Stack struct {
 	TLS bool
 	// Floor tells that it only writes frames: it has no heartbeat, no limits, and takes no part where those count.
 	Floor bool
+	// Without names the stack that is the same but for compression, which this one has switched on. Empty: this one has it
+	// switched off.
+	Without string
 
 	start func(*starter) error
 }
@@ -44,7 +47,9 @@ type Stack struct {
 // All are the stacks in the order of the table.
 var All = []Stack{
 	{Name: "this module, TLS", TLS: true, start: startModule},
+	{Name: "this module, TLS, compression", TLS: true, Without: "this module, TLS", start: startModule},
 	{Name: "nginx + Node, TLS", TLS: true, start: startNginx},
+	{Name: "nginx + Node, TLS, compression", TLS: true, Without: "nginx + Node, TLS", start: startNginx},
 	{Name: "Caddy + Node, TLS", TLS: true, start: startCaddyProxy},
 	{Name: "floor one, TLS", TLS: true, Floor: true, start: startFloor("one")},
 	{Name: "floor joined, TLS", TLS: true, Floor: true, start: startFloor("joined")},
@@ -76,7 +81,7 @@ func Start(ctx context.Context, s Stack, binaries Binaries, settings Settings) (
 	if err != nil {
 		return nil, err
 	}
-	st := &starter{dir: dir, tls: s.TLS, binaries: binaries, settings: settings}
+	st := &starter{dir: dir, tls: s.TLS, compression: s.Without != "", binaries: binaries, settings: settings}
 	err = s.start(st)
 	if err == nil {
 		err = st.awaitHealth(ctx)

@@ -83,7 +83,7 @@ func run(ctx context.Context, arguments []string) error {
 		return err
 	}
 	fmt.Printf("%d cores, %s, %d rounds; medians, (smallest–largest); ratios are taken within each round.\n"+
-		"Peer: nginx + Node over TLS, Node alone where plain. Floor: the one that joins what is pending.\n",
+		"Peer: nginx + Node over TLS, with compression that of it which has it, Node alone where plain. Floor: the one that joins what is pending.\n",
 		runtime.NumCPU(), runtime.Version(), b.repeats)
 	everything := make(results)
 	for _, s := range chosen {
@@ -211,7 +211,10 @@ func chooseStacks(only string) ([]stack.Stack, error) {
 
 func takingPart(s scenario, stacks []stack.Stack) []stack.Stack {
 	return slices.DeleteFunc(slices.Clone(stacks), func(st stack.Stack) bool {
-		return st.Floor && !s.floors || len(s.only) > 0 && !slices.Contains(s.only, st.Name)
+		if len(s.only) > 0 && !slices.Contains(s.only, st.Name) || st.Floor && !s.floors {
+			return true
+		}
+		return len(s.only) == 0 && st.Without != ""
 	})
 }
 

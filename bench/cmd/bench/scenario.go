@@ -24,7 +24,7 @@ type scenario struct {
 	alone bool
 	// floors tells whether the floor programs take part. They do not where what they leave out is what counts.
 	floors bool
-	// only are the stacks that take part, by name; all when empty.
+	// only are the stacks that take part, by name; when empty, all that have compression switched off.
 	only     []string
 	settings stack.Settings
 }
@@ -50,6 +50,9 @@ var rooms = stack.Settings{PingInterval: 2 * time.Minute, PingTimeout: 20 * time
 // lean are the stacks that show how this module grows: many clients of a peer would show how the peer does.
 var lean = []string{"this module, TLS", "floor joined, TLS", "this module", "floor joined"}
 
+// compressing are the stacks that show what compression costs and saves.
+var compressing = []string{"this module, TLS", "this module, TLS, compression", "nginx + Node, TLS", "nginx + Node, TLS, compression"}
+
 var fanoutMain = column{"cpu_us_per_delivery", "server CPU µs/delivery", 2}
 
 var fanoutColumns = []column{
@@ -64,6 +67,8 @@ var fanoutColumns = []column{
 }
 
 var binaryColumns = append([]column{{"mbit_per_s", "Mbit/s", 0}}, fanoutColumns...)
+
+var compressionColumns = append([]column{{"wire_bytes_per_delivery", "wire bytes/delivery", 0}}, fanoutColumns...)
 
 var growthMain = column{"growth", "later / first", 2}
 
@@ -140,6 +145,21 @@ var scenarios = []scenario{
 		name: "polling", short: "200 long-polling receivers", title: "Long-polling: 200 receivers, 20 messages/s of 200 bytes",
 		load: []string{"-scenario", "polling", "-n", "200", "-rate", "20"},
 		main: fanoutMain, columns: fanoutColumns, settings: defaults,
+	},
+	{
+		name: "compression", title: "Compression over WebSocket at a fixed 20 messages/s: 200 receivers, telemetry of 4 KB",
+		load: []string{"-scenario", "fanout", "-n", "200", "-rate", "20", "-payload", "4096", "-telemetry", "-compression"},
+		main: fanoutMain, columns: compressionColumns, only: compressing, settings: defaults,
+	},
+	{
+		name: "compression-saturated", title: "Compression over WebSocket, saturated: 200 receivers, telemetry of 4 KB, 12 under way",
+		load: []string{"-scenario", "fanout", "-n", "200", "-window", "12", "-payload", "4096", "-telemetry", "-compression"},
+		main: fanoutMain, columns: compressionColumns, only: compressing, settings: defaults,
+	},
+	{
+		name: "compression-polling", title: "Compression over long-polling: 200 receivers, 20 messages/s, telemetry of 4 KB",
+		load: []string{"-scenario", "polling", "-n", "200", "-rate", "20", "-payload", "4096", "-telemetry", "-compression"},
+		main: fanoutMain, columns: compressionColumns, only: compressing, settings: defaults,
 	},
 	{
 		name: "slow-reader", title: "One client that stops reading beside 1,000 at 20 messages/s of 4 KB: how far the others' p99 moves",

@@ -19,6 +19,18 @@ var references = map[bool]struct{ peer, floor string }{
 	false: {peer: "Node", floor: "floor joined"},
 }
 
+// compressingPeer is what the ratio of a stack that compresses is taken against: the peer that compresses too.
+const compressingPeer = "nginx + Node, TLS, compression"
+
+// reference is what a stack is compared with.
+func reference(st stack.Stack) (peer, floor string) {
+	other := references[st.TLS]
+	if st.Without != "" {
+		other.peer = compressingPeer
+	}
+	return other.peer, other.floor
+}
+
 // printTable writes the scenario's Markdown table: medians, and from the smallest to the largest in parentheses.
 func printTable(w io.Writer, s scenario, stacks []stack.Stack, results map[string]rounds) {
 	fmt.Fprintf(w, "\n### %s\n\n", s.title)
@@ -30,6 +42,10 @@ func printTable(w io.Writer, s scenario, stacks []stack.Stack, results map[strin
 		header = append(header, "× floor")
 	}
 	ratios := len(header) - 2
+	comparesWithout := slices.ContainsFunc(stacks, func(st stack.Stack) bool { return st.Without != "" })
+	if comparesWithout {
+		header = append(header, "× without")
+	}
 	for _, c := range s.columns {
 		header = append(header, c.title)
 	}
@@ -37,10 +53,13 @@ func printTable(w io.Writer, s scenario, stacks []stack.Stack, results map[strin
 	fmt.Fprintln(w, "|---|"+strings.Repeat("---:|", len(header)-1))
 	for _, st := range stacks {
 		mine := results[st.Name]
-		reference := references[st.TLS]
+		peer, floor := reference(st)
 		row := []string{st.Name, cell(values(mine, s.main.key), s.main.digits)}
-		for _, other := range []string{reference.peer, reference.floor}[:ratios] {
+		for _, other := range []string{peer, floor}[:ratios] {
 			row = append(row, cell(ratio(values(mine, s.main.key), values(results[other], s.main.key)), 2))
+		}
+		if comparesWithout {
+			row = append(row, cell(ratio(values(mine, s.main.key), values(results[st.Without], s.main.key)), 2))
 		}
 		for _, c := range s.columns {
 			row = append(row, cell(values(mine, c.key), c.digits))

@@ -10,6 +10,9 @@ const milliseconds = (name, otherwise) => Number(process.env[name] ?? otherwise)
 // With AUDIENCE=subscribers a stream's data goes to those who joined it.
 const subscribers = process.env.AUDIENCE === "subscribers";
 
+// With COMPRESSION=on both transports compress from 1 KB on, and each message over WebSocket stands alone.
+const compressed = process.env.COMPRESSION === "on";
+
 // The counters make ghosts (sockets whose client is gone) and repeated disconnects visible from outside.
 const seen = { connected: 0, disconnected: 0, twice: 0 };
 
@@ -32,6 +35,12 @@ const io = new Server(http, {
   pingInterval: milliseconds("PING_INTERVAL_MS", 25_000),
   pingTimeout: milliseconds("PING_TIMEOUT_MS", 20_000),
   maxHttpBufferSize: 1e6,
+  perMessageDeflate: compressed && {
+    threshold: 1024,
+    serverNoContextTakeover: true,
+    clientNoContextTakeover: true,
+  },
+  httpCompression: compressed && { threshold: 1024 },
   serveClient: false,
 });
 
