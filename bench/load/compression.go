@@ -137,6 +137,13 @@ func (m *memo) content(compressed []byte) ([]byte, error) {
 	return content, nil
 }
 
+// inflations is how often something was inflated, which is to be about once for each message.
+func (m *memo) inflations() int {
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	return m.misses
+}
+
 func (m *memo) find(compressed []byte) (content []byte, known bool) {
 	for i := range m.recent {
 		if seen := m.recent[i].Load(); seen != nil && bytes.Equal(seen.compressed, compressed) {

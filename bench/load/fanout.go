@@ -26,6 +26,7 @@ const (
 // fanout is one sender and its receivers.
 type fanout struct {
 	options           Options
+	target            *Target
 	audience, stalled *crowd
 	receivers         []*receiver // of the audience
 	lostHandshakes    int
@@ -37,8 +38,6 @@ type fanout struct {
 	sent      atomic.Int64 // messages
 	delivered atomic.Int64 // deliveries, of all receivers
 	written   atomic.Int64 // bytes of delivered frames, or of the bodies they came in
-	// received counts the bytes that came to all clients over TCP, with those of TLS and HTTP.
-	received *atomic.Int64
 	// wakeAt is the count of deliveries the sender waits for, and wake tells it.
 	wakeAt atomic.Int64
 	wake   chan struct{}
@@ -75,7 +74,7 @@ func Fanout(ctx context.Context, target *Target, options Options) (*Result, erro
 }
 
 func newFanout(target *Target, options Options) *fanout {
-	f := &fanout{options: options, received: target.received, wake: make(chan struct{}, 1)}
+	f := &fanout{options: options, target: target, wake: make(chan struct{}, 1)}
 	f.wakeAt.Store(-1)
 	f.recording.Store(notRecording)
 	return f
@@ -243,7 +242,7 @@ func (f *fanout) run(ctx context.Context, send func(stop <-chan struct{}) error)
 		return nil, err
 	}
 	deliveredBefore, writtenBefore, sentBefore := f.delivered.Load(), f.written.Load(), f.sent.Load()
-	receivedBefore := f.received.Load()
+	receivedBefore := f.target.received.Load()
 	f.recording.Store(0)
 	if err := sleep(ctx, f.options.Duration); err != nil {
 		return nil, err
@@ -255,7 +254,7 @@ func (f *fanout) run(ctx context.Context, send func(stop <-chan struct{}) error)
 	}
 	delivered := f.delivered.Load() - deliveredBefore
 	written := f.written.Load() - writtenBefore
-	received := f.received.Load() - receivedBefore
+	received := f.target.received.Load() - receivedBefore
 	sent := f.sent.Load() - sentBefore
 	if err := finish(); err != nil {
 		return nil, err
@@ -291,6 +290,10 @@ func (f *fanout) tell(result *Result) error {
 		disordered += r.disordered
 	}
 	result.set("disordered", float64(disordered))
+	if shared := f.target.compression; shared != nil {
+		result.set("inflated", float64(shared.frames.inflations()+shared.bodies.inflations()))
+		result.set("messages", float64(f.sent.Load()))
+	}
 	if failure := f.failed.Load(); failure != nil {
 		result.set("failed", 1)
 		result.Notes = append(result.Notes, (*failure).Error())
