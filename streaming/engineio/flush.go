@@ -166,6 +166,9 @@ func (f *flusher) flush(s *Session, buffer []byte) (again bool) {
 	defer func() {
 		if r := recover(); r != nil {
 			f.logger.Error("panic while writing to a client", "panic", r, "stack", string(debug.Stack()))
+			if s.written(0, 0) {
+				s.server.connections.end(s)
+			}
 			s.abort(ReasonTransportError)
 			again = false
 		}
@@ -197,23 +200,31 @@ func (s *Session) flush(buffer []byte, now int64) (again bool) {
 	s.armWriteDeadlineLocked(now)
 	s.mu.Unlock()
 
-	err := writeMessages(conn, list.messages, buffer, s.deflate)
-	list.release(&s.server.budget)
+	bytes, err := writeMessages(conn, list.messages, buffer, s.deflate)
+	packets := list.release(&s.server.budget)
 	if err != nil {
+		// How many of the messages the bytes are, if any, nobody knows.
+		if s.written(bytes, 0) {
+			s.server.connections.end(s)
+		}
 		// flushing stays true: nobody is to write to this connection again.
 		s.abort(ReasonTransportError)
 		return false
 	}
 
 	s.mu.Lock()
-	s.inFlight = 0
+	s.writtenLocked(bytes, packets)
 	again = !s.pending.empty()
 	s.flushing = again
 	closed, peerClosed := s.state == stateClosing && !again, s.peerClosed
 	if closed {
 		s.state = stateClosed
 	}
+	over := s.state == stateClosed
 	s.mu.Unlock()
+	if over {
+		s.server.connections.end(s)
+	}
 	if closed {
 		// The close frame is out. The reader goes on until the client has
 		// said its own, and closes the connection.
@@ -236,26 +247,28 @@ func (s *Session) armWriteDeadlineLocked(now int64) {
 	}
 }
 
-// writeMessages writes the frames of the messages, joining small ones. deflate
-// is what the client has agreed to, or nil.
-func writeMessages(conn net.Conn, messages []*Message, buffer []byte, deflate *Compression) error {
+// writeMessages writes the frames of the messages, joining small ones, and
+// returns how many bytes were written. deflate is what the client has agreed
+// to, or nil.
+func writeMessages(conn net.Conn, messages []*Message, buffer []byte, deflate *Compression) (written int, err error) {
 	if len(messages) == 1 {
-		_, err := conn.Write(messages[0].wireFor(deflate))
-		return err
+		return conn.Write(messages[0].wireFor(deflate))
 	}
 	buffer = buffer[:0]
 	for _, m := range messages {
 		wire := m.wireFor(deflate)
 		if len(buffer)+len(wire) > cap(buffer) {
 			if len(buffer) > 0 {
-				if _, err := conn.Write(buffer); err != nil {
-					return err
+				n, err := conn.Write(buffer)
+				if written += n; err != nil {
+					return written, err
 				}
 				buffer = buffer[:0]
 			}
 			if len(wire) > cap(buffer) {
-				if _, err := conn.Write(wire); err != nil {
-					return err
+				n, err := conn.Write(wire)
+				if written += n; err != nil {
+					return written, err
 				}
 				continue
 			}
@@ -263,10 +276,10 @@ func writeMessages(conn net.Conn, messages []*Message, buffer []byte, deflate *C
 		buffer = append(buffer, wire...)
 	}
 	if len(buffer) == 0 {
-		return nil
+		return written, nil
 	}
-	_, err := conn.Write(buffer)
-	return err
+	n, err := conn.Write(buffer)
+	return written + n, err
 }
 
 // Burst sends to many sessions and hands those that became ready to the flush

@@ -269,7 +269,8 @@ func TestPendingMessagesAreJoined(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			conn := new(countingConn)
 			buffer := make([]byte, 0, flushChunk)
-			must(t, writeMessages(conn, test.messages, buffer, nil))
+			written := need(writeMessages(conn, test.messages, buffer, nil))(t)
+			expect(t, "bytes said to be written", written, len(slices.Concat(conn.written...)))
 			expect(t, "writes", len(conn.written), test.writes)
 			var want []byte
 			for _, m := range test.messages {

@@ -25,6 +25,8 @@ type frameReader struct {
 	borrowed   *[]byte
 	// full is true when the last read filled the buffer.
 	full bool
+	// count is how many bytes were read since it was last taken.
+	count int
 
 	// deflate is true when the client may send compressed messages.
 	deflate bool
@@ -67,7 +69,7 @@ var errNegativeLength = ws.ProtocolError("frame length out of range")
 // newFrameReader returns a reader that begins with the bytes that were read
 // from the connection before.
 func newFrameReader(conn net.Conn, limit int64, before []byte) *frameReader {
-	f := &frameReader{conn: conn, limit: limit}
+	f := &frameReader{conn: conn, limit: limit, count: len(before)}
 	f.buffer = f.small[:]
 	if len(before) > len(f.buffer) {
 		f.buffer = before
@@ -202,6 +204,7 @@ func (f *frameReader) payload(dst []byte, h ws.Header) ([]byte, error) {
 		n, err := f.conn.Read(dst[len(dst):min(cap(dst), len(dst)+missing)])
 		dst = dst[:len(dst)+n]
 		missing -= n
+		f.count += n
 		if err != nil && missing > 0 {
 			return nil, unexpected(err)
 		}
@@ -246,6 +249,7 @@ func (f *frameReader) fill() error {
 	}
 	n, err := f.conn.Read(f.buffer[f.end:])
 	f.end += n
+	f.count += n
 	f.full = f.end == len(f.buffer)
 	if n > 0 {
 		return nil
@@ -254,6 +258,13 @@ func (f *frameReader) fill() error {
 		err = io.ErrNoProgress
 	}
 	return err
+}
+
+// takeCount returns how many bytes were read since it was last called.
+func (f *frameReader) takeCount() int {
+	count := f.count
+	f.count = 0
+	return count
 }
 
 func (f *frameReader) borrow() {

@@ -3,6 +3,7 @@ package engineio
 import (
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -152,6 +153,9 @@ type testServer struct {
 	client *rawclient.Client
 	// handle, when not nil, is called for each message.
 	handle func(r *recorder, data []byte, binary bool) error
+	// logs is what the server has logged: every session, unless a test wants
+	// to see them sampled.
+	logs logRecorder
 
 	mu        sync.Mutex
 	recorders []*recorder
@@ -173,8 +177,11 @@ func newEngine(t testing.TB, options Options) *testServer {
 // for goroutines of its own.
 func newEngineInBubble(t testing.TB, options Options) *testServer {
 	t.Helper()
+	if options.LogConnections == LogSampled {
+		options.LogConnections = LogAll
+	}
 	s := &testServer{}
-	s.Server = New(options, s.accept, nil)
+	s.Server = New(options, s.accept, slog.New(&s.logs))
 	t.Cleanup(func() { s.finish(t) })
 	return s
 }
@@ -212,6 +219,7 @@ func (s *testServer) finish(t testing.TB) {
 	eventually(t, "the budget to be free", func() bool { return s.budget.bytes.Load() == 0 })
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.expectEndsLogged(t)
 	for _, r := range s.recorders {
 		if reasons := r.closed(); len(reasons) != 1 {
 			t.Errorf("a listener heard of the end %d times: %q", len(reasons), reasons)

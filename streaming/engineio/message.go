@@ -24,6 +24,8 @@ type Message struct {
 	incompressible bool
 	// static messages are there in any case, and count for nothing.
 	static bool
+	// count is how many packets the message has that are not the protocol's own.
+	count uint32
 	// holders is how many queues hold the message, see budget.
 	holders atomic.Int64
 
@@ -76,7 +78,10 @@ func NewMessage(text, attachments [][]byte, options ...MessageOption) *Message {
 		wire = append(wire, attachment...)
 	}
 
-	m := &Message{wire: wire}
+	m := &Message{wire: wire, count: uint32(len(attachments))} //nolint:gosec // never that many
+	if text != nil {
+		m.count++
+	}
 	for _, option := range options {
 		option(m)
 	}

@@ -57,6 +57,10 @@ type Options struct {
 	// MaxSessions bounds the number of open sessions; further handshakes are
 	// answered 503. Zero means no bound.
 	MaxSessions int
+	// LogConnections says of which sessions the start and the end are logged, at
+	// info level. The end of a session by its client's fault is logged at warn
+	// level. Default: LogSampled.
+	LogConnections ConnectionLog
 	// Cookie, when not nil, makes a cookie that carries the session ID with
 	// the answer to a handshake. Default: none.
 	Cookie func(handshake *http.Request, sid string) *http.Cookie

@@ -132,14 +132,14 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request, maxHold time
 	noop, err := s.awaitPoll(r.Context(), maxHold)
 	if err != nil {
 		s.abort(ReasonTransportError)
-		s.endPoll(0)
+		s.endPoll(0, 0, 0)
 		return err
 	}
 
 	s.mu.Lock()
 	if s.transport != Polling {
 		s.mu.Unlock()
-		s.endPoll(0)
+		s.endPoll(0, 0, 0)
 		refusal := refuse(CodeBadRequest, "the session was upgraded while its poll was pending")
 		refusal.write(w)
 		return refusal
@@ -173,14 +173,17 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request, maxHold time
 	} else {
 		payload = compressPoll(w.Header(), r, payload, s.options.HTTPCompression)
 	}
+	packets := 0
 	if list != nil {
-		list.release(&s.server.budget)
+		packets = list.release(&s.server.budget)
 	}
 	err = writePoll(w, rc, payload, timeout)
 	if err != nil {
 		s.abort(ReasonTransportError)
+		// How much of it the client has got, nobody knows.
+		payload, packets = nil, 0
 	}
-	s.endPoll(last)
+	s.endPoll(last, len(payload), packets)
 	return err
 }
 
@@ -224,18 +227,23 @@ func (s *Session) pollPending() bool {
 	return s.poll.active
 }
 
-// endPoll unregisters a GET. last is the packet it was ended with, if any.
-func (s *Session) endPoll(last packetType) {
+// endPoll unregisters a GET. last is the packet it was ended with, if any. The
+// answer was of so many bytes and packets.
+func (s *Session) endPoll(last packetType, bytes, packets int) {
 	s.mu.Lock()
 	s.poll.active, s.poll.answering = false, false
 	if s.poll.through != nil {
 		close(s.poll.through)
 		s.poll.through = nil
 	}
-	s.inFlight = 0
+	closed := s.state == stateClosed && s.inFlight > 0
+	s.writtenLocked(bytes, packets)
 	over := s.state == stateClosing && s.conn == nil && last != 0
 	ready := s.readyLocked()
 	s.mu.Unlock()
+	if closed {
+		s.server.connections.end(s)
+	}
 	if over {
 		s.terminate(s.reason, last)
 	}
@@ -341,12 +349,13 @@ func (s *Session) handlePayload(body []byte) (refusal *RequestError) {
 	// What a panic leaves.
 	refusal = refuseStatus(http.StatusInternalServerError, "panic while handling a payload")
 	defer s.server.recoverPanic("panic while handling a payload", s)
+	s.arrived(len(body), 0)
 	for p, ok := range decodePayload(body) {
 		if !ok {
 			s.abort(ReasonParseError)
 			return refuse(CodeBadRequest, "malformed payload")
 		}
-		if p.kind != packetClose && !s.isOpen() {
+		if !s.arrived(0, countOf(p)) && p.kind != packetClose {
 			continue
 		}
 		switch p.kind {

@@ -65,9 +65,11 @@ func (q *queue) dropVolatile(b *budget) (dropped int) {
 	return dropped
 }
 
-// release gives the list back to the pool.
-func (l *messageList) release(b *budget) {
+// release gives the list back to the pool. It returns how many packets were in
+// it, not counting the protocol's own.
+func (l *messageList) release(b *budget) (packets int) {
 	for i, m := range l.messages {
+		packets += int(m.count)
 		b.letGo(m, 1)
 		l.messages[i] = nil
 	}
@@ -75,4 +77,5 @@ func (l *messageList) release(b *budget) {
 	if cap(l.messages) <= maxPooledList {
 		messageLists.Put(l)
 	}
+	return packets
 }

@@ -41,6 +41,8 @@ type Server struct {
 	wheel   wheel
 	budget  budget
 	counts  counts
+	// connections logs the starts and ends of sessions.
+	connections *connectionLog
 	// open counts the sessions in stateOpen, alive also those whose client
 	// has still to be told of the end.
 	open     atomic.Int64
@@ -54,6 +56,7 @@ func New(options Options, accept Accept, logger *slog.Logger) *Server {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{accept: accept, logger: logger, started: time.Now(), table: newTable()}
+	s.connections = newConnectionLog(logger)
 	s.SetOptions(options)
 	s.flusher = newFlusher(s.clock, logger)
 	s.readers = newReaders()
@@ -89,6 +92,7 @@ func (s *Server) Close(reason Reason) {
 // further requests come: sessions that would be told by their next poll are
 // just ended.
 func (s *Server) Shutdown(ctx context.Context, reason Reason) error {
+	defer s.connections.flush()
 	s.Close(reason)
 	const interval = 5 * time.Millisecond
 	ticker := time.NewTicker(interval)
@@ -288,6 +292,7 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, options *Opti
 // written.
 func (s *Server) begin(session *Session) {
 	s.alive.Add(1)
+	s.connections.begin(session)
 	session.mu.Lock()
 	session.queueLocked(session.openPacket())
 	// A listener may have set a timer that ends the session: it waits here.

@@ -87,13 +87,18 @@ type Session struct {
 	flushing bool
 	// peerClosed is true once the client's close frame has come.
 	peerClosed bool
-	poll       pollState
-	conn       net.Conn
+	// upgraded is true once the session was moved to WebSocket.
+	upgraded bool
+	// logged is true when the session's start was logged.
+	logged bool
+	poll   pollState
+	conn   net.Conn
 	// deflate, when not nil, is the compression the client has agreed to.
 	deflate *Compression
 	// writeDeadline is what conn's write deadline is set to, by the server's
 	// clock.
 	writeDeadline int64
+	traffic       Counts
 
 	id        string
 	handshake *Handshake
@@ -289,6 +294,7 @@ func (s *Session) terminate(reason Reason, pollEnd packetType) {
 		close(s.poll.ended)
 	}
 	conn, upgrade := s.conn, s.upgradeLocked()
+	writing := s.inFlight > 0
 	s.mu.Unlock()
 
 	s.server.forget(s)
@@ -303,6 +309,10 @@ func (s *Session) terminate(reason Reason, pollEnd packetType) {
 	if was == stateOpen {
 		s.tellClosed(reason)
 	}
+	if !writing {
+		// Who writes logs the end when it knows what went out.
+		s.server.connections.end(s)
+	}
 }
 
 // tellClosed is called by whoever moved the session out of stateOpen.
@@ -310,10 +320,6 @@ func (s *Session) tellClosed(reason Reason) {
 	s.server.open.Add(-1)
 	if reason == ReasonSlowClient {
 		s.server.counts.slowClients.Add(1)
-	}
-	switch reason {
-	case ReasonSlowClient, ReasonTooLarge, ReasonParseError:
-		s.server.logger.Warn("client disconnected", "reason", string(reason), "remote", s.handshake.RemoteAddr)
 	}
 	s.listener.Close(reason)
 }

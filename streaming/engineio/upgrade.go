@@ -175,6 +175,7 @@ func (s *Session) moveTo(f *frameReader) bool {
 		return false
 	}
 	s.transport = WebSocket
+	s.upgraded = true
 	s.conn = f.conn
 	if f.deflate {
 		s.deflate = s.options.Deflate

@@ -136,7 +136,7 @@ func (s *Session) readWebSocket(f *frameReader) {
 			s.onCloseFrame(f, data)
 			return
 		default:
-			if work := s.onWebSocketMessage(op, data); work != nil && !r.work(work) {
+			if work := s.onWebSocketMessage(op, data, f.takeCount()); work != nil && !r.work(work) {
 				return
 			}
 			r.tired = r.tired || isPong(data)
@@ -148,16 +148,16 @@ func (s *Session) readWebSocket(f *frameReader) {
 // have nothing else to say for long.
 func isPong(data []byte) bool { return len(data) == 1 && data[0] == byte(packetPong) }
 
-// onWebSocketMessage handles one message, except for the work it returns. What
-// comes after the end of the session is ignored: the loop goes on only for the
-// sake of the close frame.
-func (s *Session) onWebSocketMessage(op ws.OpCode, data []byte) Work {
-	if !s.isOpen() {
-		return nil
-	}
+// onWebSocketMessage handles one message, for which so many bytes were read,
+// except for the work it returns. What comes after the end of the session is
+// ignored: the loop goes on only for the sake of the close frame.
+func (s *Session) onWebSocketMessage(op ws.OpCode, data []byte, bytes int) Work {
 	p, ok := packet{kind: packetMessage, data: data, binary: true}, true
 	if op == ws.OpText {
 		p, ok = decodeText(data)
+	}
+	if !s.arrived(bytes, countOf(p)) {
+		return nil
 	}
 	switch {
 	case !ok:
@@ -181,6 +181,7 @@ func (s *Session) onWebSocketMessage(op ws.OpCode, data []byte) Work {
 
 // onReadError ends the session after a failed read.
 func (s *Session) onReadError(f *frameReader, err error) {
+	s.arrived(f.takeCount(), 0)
 	var violation *frameError
 	if !errors.As(err, &violation) {
 		s.abort(ReasonTransportClose)
@@ -213,6 +214,7 @@ func (s *Session) onCloseFrame(f *frameReader, data []byte) {
 	}
 	s.mu.Lock()
 	s.peerClosed = true
+	s.traffic.BytesIn += int64(f.takeCount())
 	s.mu.Unlock()
 	s.shut(ReasonTransportClose, code)
 	s.awaitFlushed(f)

@@ -1,0 +1,58 @@
+package engineio
+
+// Counts is what has gone over a session since it began.
+type Counts struct {
+	// BytesIn and BytesOut are the bytes of WebSocket frames, and of the bodies
+	// of HTTP requests and answers. What HTTP and TLS add is not in them.
+	BytesIn, BytesOut int64
+	// MessagesIn and MessagesOut are the messages of the session's listener and
+	// to its client: a packet and each of its attachments. What the protocol
+	// says for itself, such as heartbeats, is not in them.
+	MessagesIn, MessagesOut int64
+}
+
+// Counts returns what has gone over the session so far. What is just being
+// written is not in it yet.
+func (s *Session) Counts() Counts {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.traffic
+}
+
+// arrived counts what has come from the client, and reports whether the
+// session still takes messages. What comes later is not a message.
+func (s *Session) arrived(bytes, messages int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.traffic.BytesIn += int64(bytes)
+	if s.state != stateOpen {
+		return false
+	}
+	s.traffic.MessagesIn += int64(messages)
+	return true
+}
+
+// writtenLocked counts what has been written of what a writer took: it holds
+// nothing any more.
+func (s *Session) writtenLocked(bytes, messages int) {
+	s.inFlight = 0
+	s.traffic.BytesOut += int64(bytes)
+	s.traffic.MessagesOut += int64(messages)
+}
+
+// written is writtenLocked for a writer that ends. It reports whether the
+// session was closed meanwhile: its end is then left to the writer to log.
+func (s *Session) written(bytes, messages int) (closed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writtenLocked(bytes, messages)
+	return s.state == stateClosed
+}
+
+// countOf is how many messages a packet from the client is.
+func countOf(p packet) int {
+	if p.kind == packetMessage {
+		return 1
+	}
+	return 0
+}
