@@ -23,6 +23,8 @@ type client struct {
 	mu      sync.Mutex
 	sockets []*Socket
 	closed  bool
+	// been holds the bits of the namespaces that the client was let into.
+	been uint64
 	// patience ends a client that does not connect to any namespace.
 	patience *time.Timer
 }
@@ -132,6 +134,7 @@ func (c *client) handleEvent(s *Socket, p *inPacket) (*Socket, error) {
 func (c *client) connect(p *inPacket) (*Socket, error) {
 	n := c.server.namespace(p.namespace)
 	if n == nil {
+		c.logRefused(nil, p.namespace, errNoNamespace)
 		c.sendConnectError(p.namespace, &ConnectError{Message: "Invalid namespace"})
 		return nil, nil
 	}
@@ -173,9 +176,10 @@ func (c *client) socket(namespace string) *Socket {
 }
 
 // connected says that the client has connected to a namespace.
-func (c *client) connected() {
+func (c *client) connected(n *Namespace) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.been |= n.bit
 	c.loseTimer()
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -74,12 +75,12 @@ func TestConnectRefused(t *testing.T) {
 		name   string
 		err    error
 		packet string
-		logged int
+		logged string
 	}{
-		{"message", &ConnectError{Message: "no"}, `4{"message":"no"}`, 0},
-		{"message and data", &ConnectError{Message: "no", Data: []byte(`{"retry":false}`)}, `4{"message":"no","data":{"retry":false}}`, 0},
-		{"wrapped", fmt.Errorf("somewhere: %w", &ConnectError{Message: "no"}), `4{"message":"no"}`, 0},
-		{"any other error", refusal, `4{"message":"not authorized"}`, 1},
+		{"message", &ConnectError{Message: "no"}, `4{"message":"no"}`, "no"},
+		{"message and data", &ConnectError{Message: "no", Data: []byte(`{"retry":false}`)}, `4{"message":"no","data":{"retry":false}}`, "no"},
+		{"wrapped", fmt.Errorf("somewhere: %w", &ConnectError{Message: "no"}), `4{"message":"no"}`, "somewhere: no"},
+		{"any other error", refusal, `4{"message":"not authorized"}`, refusal.Error()},
 	} {
 		for _, transport := range bothTransports {
 			t.Run(test.name+"/"+string(transport), func(t *testing.T) {
@@ -107,8 +108,9 @@ func TestConnectRefused(t *testing.T) {
 				if n := len(s.Of("/").Everyone().Sockets()); n != 0 {
 					t.Errorf("%d sockets", n)
 				}
-				if n := len(s.logs.all("connection to a namespace refused")); n != test.logged {
-					t.Errorf("logged %d times, want %d", n, test.logged)
+				lines := s.logs.all("connection to a namespace refused")
+				if len(lines) != 1 || lines[0].level != slog.LevelWarn || lines[0].attrs["error"] != test.logged || lines[0].attrs["namespace"] != "/" {
+					t.Errorf("logged %+v, want one warning with the error %q", lines, test.logged)
 				}
 				// It may try again, and the first refusal is not held against it.
 				c.send("0{}")

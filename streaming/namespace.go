@@ -14,6 +14,8 @@ type Namespace struct {
 	adapter  Adapter
 	handlers atomic.Pointer[Handlers]
 	ackID    atomic.Uint64
+	// bit stands for the name, see namespaceBits.
+	bit uint64
 	// removed is true once nobody is to connect any more.
 	removed atomic.Bool
 

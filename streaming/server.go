@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-socketio/socketio-stream/internal/logline"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
 
@@ -31,6 +32,9 @@ type Server struct {
 	logger         *slog.Logger
 	runners        *runners
 	connectTimeout atomic.Int64
+	namespaceBits  namespaceBits
+	// refusals limits the lines about clients that a namespace refuses.
+	refusals *logline.Limiter
 
 	mu         sync.RWMutex
 	namespaces map[string]*Namespace
@@ -41,7 +45,7 @@ func New(options Options, logger *slog.Logger) *Server {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{logger: logger, runners: newRunners(), namespaces: make(map[string]*Namespace)}
+	s := &Server{logger: logger, runners: newRunners(), namespaces: make(map[string]*Namespace), refusals: newRefusals(logger)}
 	s.engine = engineio.New(options.Engine, s.accept, logger)
 	s.SetOptions(options)
 	return s
@@ -63,7 +67,7 @@ func (s *Server) Of(name string) *Namespace {
 	defer s.mu.Unlock()
 	n := s.namespaces[name]
 	if n == nil {
-		n = &Namespace{name: name, server: s, adapter: newMemoryAdapter()}
+		n = &Namespace{name: name, server: s, adapter: newMemoryAdapter(), bit: s.namespaceBits.of(name)}
 		n.handlers.Store(&Handlers{})
 		s.namespaces[name] = n
 	}
@@ -122,6 +126,7 @@ func (s *Server) Close() {
 // told, or until ctx ends; its error is that of ctx. It is for the time when no
 // further requests come.
 func (s *Server) Shutdown(ctx context.Context) error {
+	defer s.refusals.Flush()
 	defer s.runners.close()
 	return s.engine.Shutdown(ctx, engineio.ReasonShutdown)
 }

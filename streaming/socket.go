@@ -224,7 +224,7 @@ func (s *Socket) connect() {
 	// of what others send once it knows that it is connected.
 	s.state = socketConnected
 	s.mu.Unlock()
-	s.client.connected()
+	s.client.connected(s.namespace)
 	s.namespace.adapter.Add(s)
 	var burst engineio.Burst
 	s.greet(&burst)
@@ -294,9 +294,8 @@ func (s *Socket) refuse(err error) {
 		return
 	}
 	refusal := &ConnectError{Message: "not authorized"}
-	if !errors.As(err, &refusal) {
-		s.namespace.server.logger.Warn("connection to a namespace refused", "namespace", s.namespace.name, "error", err, "remote", s.Handshake().RemoteAddr)
-	}
+	_ = errors.As(err, &refusal)
+	s.client.logRefused(s.namespace, s.namespace.name, err)
 	s.client.remove(s)
 	s.close(ReasonServerDisconnect)
 	s.client.sendConnectError(s.namespace.name, refusal)
