@@ -59,6 +59,7 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //		max_connections      <n>
 //		per_message_deflate  [<size>]
 //		http_compression     [<size>]
+//		log_connections      all|sampled|faults
 //		serve_client         cdn|off|<folder>
 //		health               <path...>
 //		status               <path...> {
@@ -135,6 +136,8 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 		h.PerMessageDeflate, err = parseCompression(d)
 	case "http_compression":
 		h.HTTPCompression, err = parseCompression(d)
+	case "log_connections":
+		h.LogConnections, err = parseChoice(d, logAll, logSampled, logFaults)
 	case "serve_client":
 		h.ServeClient, err = parseText(d)
 	case "health":

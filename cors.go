@@ -7,9 +7,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
 )
 
 const (
@@ -18,9 +15,6 @@ const (
 
 	preflightMethods = "GET,POST,OPTIONS"
 	preflightMaxAge  = "600" // seconds
-
-	// maxLoggedOrigin bounds, in bytes, how much of a foreign header gets into the log.
-	maxLoggedOrigin = 200
 
 	// maxRequestHeaders bounds how many header names a preflight may ask for.
 	maxRequestHeaders = 64
@@ -229,18 +223,7 @@ func isToken(s string) bool {
 
 // refuseOrigin answers 403 as the reference server does, and tells the reason to the log only.
 func (h *Handler) refuseOrigin(w http.ResponseWriter, r *http.Request, d originDecision) {
-	sent := strings.Join(r.Header["Origin"], ", ")
-	if len(sent) > maxLoggedOrigin {
-		sent = sent[:maxLoggedOrigin]
-	}
-	clientIP, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
-	h.logger.Warn("origin refused",
-		zap.String("origin", strconv.Quote(sent)),
-		zap.String("reason", d.reason),
-		zap.String("host", r.Host),
-		zap.String("method", r.Method),
-		zap.String("path", r.URL.Path),
-		zap.String("client_ip", clientIP))
+	h.refusals.byOrigin(r, d)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusForbidden)
 	_, _ = io.WriteString(w, forbiddenBody) // a client that is gone needs no answer

@@ -29,6 +29,8 @@ type hub struct {
 	name   string
 	server *streaming.Server
 	logger *switchedLogger
+	// refusals logs the requests that the handlers of the hub refuse.
+	refusals *refusalLog
 
 	mu     sync.Mutex
 	claims []hubClaim
@@ -70,6 +72,7 @@ func (h *Handler) hubOptions() []hubOption {
 		{"max_connections", fmt.Sprint(s.maxConnections)},
 		{"per_message_deflate", s.perMessageDeflate.String()},
 		{"http_compression", s.httpCompression.String()},
+		{"log_connections", s.logConnections},
 	}
 	for _, ns := range s.namespaces {
 		sets := make([]string, 0, len(ns.sets))
@@ -147,6 +150,7 @@ func (h *Handler) joinHub(ctx caddy.Context) error {
 	h.hub = hub
 	h.engine = hub
 	h.stats = hub.server
+	h.refusals = hub.refusals
 
 	if loaded {
 		logger := ctx.Slogger()
@@ -182,8 +186,11 @@ func (f eventHandler) Handle(context.Context, caddy.Event) error {
 }
 
 func newHub(ctx caddy.Context, h *Handler) (*hub, error) {
-	logger := newSwitchedLogger(ctx.Slogger())
-	hub := &hub{name: h.settings.hub, logger: logger, server: streaming.New(h.streamingOptions(), slog.New(logger))}
+	logger := newSwitchedLogger(ctx.Slogger(), slog.String("hub", h.settings.hub))
+	hub := &hub{
+		name: h.settings.hub, logger: logger, refusals: newRefusalLog(slog.New(logger)),
+		server: streaming.New(h.streamingOptions(), slog.New(logger)),
+	}
 	if err := hub.useEvents(h); err != nil {
 		hub.server.Close()
 		return nil, err
@@ -253,6 +260,7 @@ func (hub *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 func (hub *hub) Destruct() error {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
+	defer hub.refusals.flush()
 	if err := hub.server.Shutdown(ctx); err != nil {
 		hub.logger.current().Warn("not all clients have heard of the end in time", "hub", hub.name, "waited", shutdownTimeout.String())
 	}
@@ -276,6 +284,7 @@ func (h *Handler) streamingOptions() streaming.Options {
 			HTTPCompression: s.httpCompression.engine(),
 			WriteTimeout:    s.writeTimeout,
 			MaxSessions:     s.maxConnections,
+			LogConnections:  connectionLogs[s.logConnections],
 		},
 	}
 	for _, transport := range s.transports {
@@ -285,6 +294,11 @@ func (h *Handler) streamingOptions() streaming.Options {
 		options.Engine.Cookie = s.cookie.make
 	}
 	return options
+}
+
+// connectionLogs translates the values of log_connections.
+var connectionLogs = map[string]engineio.ConnectionLog{
+	logAll: engineio.LogAll, logSampled: engineio.LogSampled, logFaults: engineio.LogFaults,
 }
 
 // engine translates the settings.

@@ -5,7 +5,6 @@ package socketiostream
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -14,7 +13,6 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
@@ -96,6 +94,11 @@ type Handler struct {
 	// Caddy's encode handler does that. Default: off.
 	HTTPCompression *Compression `json:"http_compression,omitempty"`
 
+	// LogConnections says of which clients the start and the end of their connection are logged: "all", "sampled" (up to
+	// 100 that come within one second; the others are counted, and a line says how many), or "faults" (only the ends that
+	// are the client's fault). Default: "sampled".
+	LogConnections string `json:"log_connections,omitempty"`
+
 	// ServeClient says what is answered for the browser client's files, such as /socket.io/socket.io.js: "cdn" redirects
 	// to the official CDN at a pinned version, "off" serves none, and anything else is the folder that holds them.
 	// Default: "cdn".
@@ -119,6 +122,7 @@ type Handler struct {
 	settings settings
 	engine   engineHandler
 	stats    hubStats
+	refusals *refusalLog
 }
 
 // CORS says which other origins may connect, and is held against every transport, WebSocket included.
@@ -289,24 +293,10 @@ func (h *Handler) serveSocketPath(w http.ResponseWriter, r *http.Request, file s
 		return nil
 	}
 	if err := h.engine.ServeHTTP(w, r); err != nil {
-		h.logRefusal(r, err)
+		// The response has been written, so the error is not one for Caddy to answer.
+		h.refusals.byEngine(r, err)
 	}
 	return nil
-}
-
-// logRefusal logs why the engine refused a request. The response has been written by then, so the error is not one for
-// Caddy to answer. What any client can bring about at no cost is logged at debug level only.
-func (h *Handler) logRefusal(r *http.Request, err error) {
-	level := zapcore.DebugLevel
-	var refusal *engineio.RequestError
-	if errors.As(err, &refusal) && refusal.Status > http.StatusBadRequest {
-		level = zapcore.WarnLevel
-	}
-	if entry := h.logger.Check(level, "request refused"); entry != nil {
-		clientIP, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
-		entry.Write(zap.Error(err), zap.String("method", r.Method), zap.String("path", r.URL.Path),
-			zap.String("client_ip", clientIP))
-	}
 }
 
 // Interface guards.

@@ -3,6 +3,7 @@ package socketiostream
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -62,8 +63,28 @@ func newTestHandler(t *testing.T, h *Handler) (*Handler, *recordingEngine, *obse
 	core, logs := observer.New(zapcore.DebugLevel)
 	engine := new(recordingEngine)
 	h.logger, h.engine, h.stats = zap.New(core), engine, fixedStats(3)
+	h.refusals = newRefusalLog(slog.New(zapHandler{core}))
 	return h, engine, logs
 }
+
+// zapHandler is a slog.Handler that writes to a core.
+type zapHandler struct{ zapcore.Core }
+
+func (z zapHandler) Enabled(_ context.Context, level slog.Level) bool {
+	return z.Core.Enabled(zapcore.Level(level / 4))
+}
+
+func (z zapHandler) Handle(_ context.Context, record slog.Record) error {
+	fields := make([]zapcore.Field, 0, record.NumAttrs())
+	record.Attrs(func(a slog.Attr) bool {
+		fields = append(fields, zap.Any(a.Key, a.Value.Any()))
+		return true
+	})
+	return z.Write(zapcore.Entry{Level: zapcore.Level(record.Level / 4), Time: record.Time, Message: record.Message}, fields)
+}
+
+func (z zapHandler) WithAttrs([]slog.Attr) slog.Handler { return z }
+func (z zapHandler) WithGroup(string) slog.Handler      { return z }
 
 // serve sends r through h as Caddy would, with clientIP as the client's address. A HandlerError becomes its status.
 func serve(t *testing.T, h *Handler, r *http.Request, clientIP string) (recorder *httptest.ResponseRecorder, passedOn bool) {
@@ -133,6 +154,7 @@ func TestBadInputIsRefused(t *testing.T) {
 		{"max_connections", Handler{MaxConnections: -1}, "max_connections must not be negative"},
 		{"per_message_deflate", Handler{PerMessageDeflate: &Compression{Threshold: -1}}, "per_message_deflate: the threshold must be"},
 		{"http_compression", Handler{HTTPCompression: &Compression{Threshold: -1}}, "http_compression: the threshold must be"},
+		{"log_connections", Handler{LogConnections: "off"}, "log_connections"},
 		{"origin with a path", Handler{CORS: &CORS{Origins: []string{"https://example.com/"}}}, "not even a slash"},
 		{"credentials without origins", Handler{CORS: &CORS{Credentials: true}}, "no effect without cors origins"},
 		{"cookie name", Handler{Cookie: &Cookie{Name: "a b"}}, "cookie"},

@@ -35,6 +35,13 @@ const (
 	transportWebSocket = "websocket"
 )
 
+// The values of log_connections.
+const (
+	logAll     = "all"
+	logSampled = "sampled"
+	logFaults  = "faults"
+)
+
 // privateRanges are the client addresses that may read the status unless the config says otherwise.
 var privateRanges = []string{
 	"127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7",
@@ -60,6 +67,7 @@ type settings struct {
 	maxConnections    int
 	perMessageDeflate *compressionSettings
 	httpCompression   *compressionSettings
+	logConnections    string
 	serveClient       string
 	health            map[string]string // path to the prefix it stands below, "" at the root
 	status            map[string]bool
@@ -106,6 +114,7 @@ func (h *Handler) resolve(ctx caddy.Context) (settings, error) {
 		maxConnections:    h.MaxConnections,
 		perMessageDeflate: h.PerMessageDeflate.resolve(),
 		httpCompression:   h.HTTPCompression.resolve(),
+		logConnections:    orDefault(t.one("log_connections", h.LogConnections), logSampled),
 		serveClient:       orDefault(t.one("serve_client", h.ServeClient), serveClientCDN),
 	}
 	if s.hubBuffer == 0 {

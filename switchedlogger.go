@@ -10,10 +10,12 @@ import (
 // logger it was made with.
 type switchedLogger struct {
 	logger atomic.Pointer[slog.Logger]
+	// attrs are added to every record, whatever the logger.
+	attrs []slog.Attr
 }
 
-func newSwitchedLogger(logger *slog.Logger) *switchedLogger {
-	s := new(switchedLogger)
+func newSwitchedLogger(logger *slog.Logger, attrs ...slog.Attr) *switchedLogger {
+	s := &switchedLogger{attrs: attrs}
 	s.use(logger)
 	return s
 }
@@ -31,15 +33,17 @@ func (s *switchedLogger) Enabled(ctx context.Context, level slog.Level) bool {
 
 // Handle implements slog.Handler.
 func (s *switchedLogger) Handle(ctx context.Context, record slog.Record) error {
+	record = record.Clone()
+	record.AddAttrs(s.attrs...)
 	return s.current().Handler().Handle(ctx, record)
 }
 
 // WithAttrs implements slog.Handler. What it returns stays with the logger of the moment.
 func (s *switchedLogger) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return s.current().Handler().WithAttrs(attrs)
+	return s.current().Handler().WithAttrs(s.attrs).WithAttrs(attrs)
 }
 
 // WithGroup implements slog.Handler. What it returns stays with the logger of the moment.
 func (s *switchedLogger) WithGroup(name string) slog.Handler {
-	return s.current().Handler().WithGroup(name)
+	return s.current().Handler().WithAttrs(s.attrs).WithGroup(name)
 }

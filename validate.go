@@ -21,6 +21,7 @@ func (s *settings) check() error {
 	for _, err := range []error{
 		s.checkTransports(), s.checkPaths(), s.checkLimits(), s.checkOrigins(), s.cookie.check(),
 		s.perMessageDeflate.check("per_message_deflate"), s.httpCompression.check("http_compression"),
+		checkChoice("log_connections", s.logConnections, logAll, logSampled, logFaults),
 		checkClientFolder(s.serveClient), s.checkNamespaces(),
 	} {
 		if err != nil {

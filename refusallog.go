@@ -1,0 +1,99 @@
+package socketiostream
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-socketio/socketio-stream/internal/logline"
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+)
+
+// Bounds, in bytes, of what gets into the log of what a client sends.
+const (
+	maxLoggedOrigin = 200
+	maxLoggedPath   = 100
+	maxLoggedMethod = 16
+	maxLoggedReason = 200
+)
+
+// refusalLog logs the requests that the handlers of a hub refuse, at warn level. Anyone can have requests refused at no
+// cost, and after a restart every client has one, so floods are counted: see logline.Limiter. It belongs to the hub, so
+// that a flood stays one across a reload.
+type refusalLog struct {
+	logger  *slog.Logger
+	limiter *logline.Limiter
+}
+
+func newRefusalLog(logger *slog.Logger) *refusalLog {
+	return &refusalLog{logger: logger, limiter: logline.NewLimiter(func(reason string, more int64) {
+		logger.Warn("more requests refused", "reason", reason, "count", more)
+	})}
+}
+
+// flush logs what is counted so far.
+func (l *refusalLog) flush() { l.limiter.Flush() }
+
+// byEngine logs a request that the Engine.IO server has refused.
+func (l *refusalLog) byEngine(r *http.Request, err error) {
+	reason, status, text := "error", 0, err.Error()
+	if refusal := (*engineio.RequestError)(nil); errors.As(err, &refusal) {
+		reason, status, text = refusalReason(refusal), refusal.Status, refusal.Reason
+	}
+	l.log(r, reason, "request refused",
+		slog.String("reason", reason),
+		slog.String("error", logline.Text(text, maxLoggedReason)),
+		slog.Int("status", status))
+}
+
+// byOrigin logs a request of an origin that is not let in.
+func (l *refusalLog) byOrigin(r *http.Request, d originDecision) {
+	l.log(r, d.reason, "origin refused",
+		slog.String("origin", logline.Text(strings.Join(r.Header["Origin"], ", "), maxLoggedOrigin)),
+		slog.String("reason", d.reason),
+		slog.String("host", logline.Text(r.Host, maxLoggedOrigin)))
+}
+
+// log writes a line, unless there are too many with that reason. The query holds the session's id, so it is left out.
+func (l *refusalLog) log(r *http.Request, reason, message string, attrs ...slog.Attr) {
+	if !l.logger.Enabled(r.Context(), slog.LevelWarn) || !l.limiter.Allow(reason) {
+		return
+	}
+	clientIP, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	attrs = append(attrs,
+		slog.String("method", logline.Text(r.Method, maxLoggedMethod)),
+		slog.String("path", logline.Text(r.URL.Path, maxLoggedPath)),
+		slog.String("client_ip", clientIP))
+	l.logger.LogAttrs(r.Context(), slog.LevelWarn, message, attrs...)
+}
+
+// refusalReason names a refusal by a word from a closed set.
+func refusalReason(refusal *engineio.RequestError) string {
+	switch refusal.Code {
+	case engineio.CodeUnknownTransport:
+		return "unknown_transport"
+	case engineio.CodeUnknownSID:
+		return "unknown_sid"
+	case engineio.CodeBadHandshakeMethod:
+		return "bad_handshake_method"
+	case engineio.CodeBadRequest:
+		return "bad_request"
+	case engineio.CodeForbidden:
+		return "forbidden"
+	case engineio.CodeUnsupportedVersion:
+		return "unsupported_version"
+	}
+	switch refusal.Status {
+	case http.StatusServiceUnavailable:
+		return "unavailable"
+	case http.StatusRequestEntityTooLarge:
+		return "too_large"
+	case http.StatusSwitchingProtocols:
+		return "no_connection"
+	default:
+		return "internal"
+	}
+}

@@ -1,0 +1,128 @@
+package socketiostream
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/caddy-socketio/socketio-stream/internal/logline"
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+)
+
+// failingEngine refuses everything.
+type failingEngine struct{ err error }
+
+func (e failingEngine) ServeHTTP(w http.ResponseWriter, _ *http.Request) error {
+	w.WriteHeader(http.StatusBadRequest)
+	return e.err
+}
+
+func TestRefusalsHaveReasonsFromAClosedSet(t *testing.T) {
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{&engineio.RequestError{Status: 400, Code: engineio.CodeUnknownTransport}, "unknown_transport"},
+		{&engineio.RequestError{Status: 400, Code: engineio.CodeUnknownSID}, "unknown_sid"},
+		{&engineio.RequestError{Status: 101, Code: engineio.CodeUnknownSID}, "unknown_sid"},
+		{&engineio.RequestError{Status: 400, Code: engineio.CodeBadHandshakeMethod}, "bad_handshake_method"},
+		{&engineio.RequestError{Status: 400, Code: engineio.CodeBadRequest}, "bad_request"},
+		{&engineio.RequestError{Status: 403, Code: engineio.CodeForbidden}, "forbidden"},
+		{&engineio.RequestError{Status: 400, Code: engineio.CodeUnsupportedVersion}, "unsupported_version"},
+		{&engineio.RequestError{Status: 503, Code: -1}, "unavailable"},
+		{&engineio.RequestError{Status: 413, Code: -1}, "too_large"},
+		{&engineio.RequestError{Status: 101, Code: -1}, "no_connection"},
+		{&engineio.RequestError{Status: 500, Code: -1}, "internal"},
+		{errors.New("else"), "error"},
+	} {
+		t.Run(fmt.Sprint(test.want, " ", test.err), func(t *testing.T) {
+			h, _, logs := newTestHandler(t, new(Handler))
+			h.engine = failingEngine{test.err}
+			serve(t, h, httptest.NewRequest("GET", "/socket.io/?sid=secret", nil), "192.0.2.1")
+			entries := logs.FilterMessage("request refused").All()
+			if len(entries) != 1 || entries[0].Level != zapcore.WarnLevel {
+				t.Fatalf("logged %v", entries)
+			}
+			fields := entries[0].ContextMap()
+			if fields["reason"] != test.want || fields["client_ip"] != "192.0.2.1" || fields["path"] != "/socket.io/" {
+				t.Errorf("fields %v", fields)
+			}
+		})
+	}
+}
+
+// TestRefusalsAreBounded holds that a client cannot make a line long, nor put control characters into it.
+func TestRefusalsAreBounded(t *testing.T) {
+	long := strings.Repeat("x", 100_000)
+	h, _, logs := newTestHandler(t, new(Handler))
+	h.engine = failingEngine{&engineio.RequestError{Status: 400, Code: engineio.CodeBadRequest, Reason: "method " + long}}
+	r := httptest.NewRequest("GET", "/socket.io/", nil)
+	r.Method, r.URL.Path, r.Host = "M\n"+long, "/socket.io/\x1b[2J"+long, "h\r"+long
+	serve(t, h, r, "192.0.2.1")
+	r.Header.Set("Origin", "https://"+long)
+	serve(t, h, r, "192.0.2.1")
+	entries := logs.All()
+	if len(entries) != 2 {
+		t.Fatalf("%d lines", len(entries))
+	}
+	for _, entry := range entries {
+		if text := fmt.Sprint(entry.ContextMap()); len(text) > 1000 || strings.ContainsAny(text, "\n\r\x1b") {
+			t.Errorf("line %q", text)
+		}
+	}
+}
+
+// TestFloodOfEachReasonIsCountedByItself holds that a flood of one reason does not hide another.
+func TestFloodOfEachReasonIsCountedByItself(t *testing.T) {
+	const flood = 1000
+	h, _, logs := newTestHandler(t, new(Handler))
+	request := func(code engineio.ErrorCode, origin string) {
+		h.engine = failingEngine{&engineio.RequestError{Status: 400, Code: code}}
+		r := httptest.NewRequest("GET", "/socket.io/", nil)
+		if origin != "" {
+			r.Header.Set("Origin", origin)
+		}
+		serve(t, h, r, "192.0.2.1")
+	}
+	for range flood {
+		request(engineio.CodeUnknownSID, "")
+		request(engineio.CodeUnknownSID, "https://evil.example.com")
+	}
+	request(engineio.CodeBadRequest, "")
+	h.refusals.flush()
+	if got := logs.FilterMessage("request refused").Len(); got != logline.First+1 {
+		t.Errorf("%d lines about requests", got)
+	}
+	if got := logs.FilterMessage("origin refused").Len(); got != logline.First {
+		t.Errorf("%d lines about origins", got)
+	}
+	counts := make(map[any]any)
+	for _, entry := range logs.FilterMessage("more requests refused").All() {
+		counts[entry.ContextMap()["reason"]] = entry.ContextMap()["count"]
+	}
+	const rest = int64(flood - logline.First)
+	if len(counts) != 2 || counts["unknown_sid"] != rest || counts[reasonNoCORS] != rest {
+		t.Errorf("counts %v", counts)
+	}
+}
+
+func TestSwitchedLoggerAddsItsAttributes(t *testing.T) {
+	before, was := observer.New(zapcore.DebugLevel)
+	after, is := observer.New(zapcore.WarnLevel)
+	switched := newSwitchedLogger(slog.New(zapHandler{before}), slog.String("hub", "a"))
+	logger := slog.New(switched)
+	logger.Info("one")
+	switched.use(slog.New(zapHandler{after}))
+	logger.Info("two")
+	logger.Warn("three", "count", 3)
+	if was.Len() != 1 || was.All()[0].ContextMap()["hub"] != "a" || is.Len() != 1 || is.All()[0].ContextMap()["hub"] != "a" {
+		t.Errorf("before %v, after %v", was.All(), is.All())
+	}
+}
