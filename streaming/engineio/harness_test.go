@@ -181,6 +181,7 @@ func newEngineInBubble(t testing.TB, options Options) *testServer {
 		options.LogConnections = LogAll
 	}
 	s := &testServer{}
+	_, s.logs.silent = t.(*testing.B)
 	s.Server = New(options, s.accept, slog.New(&s.logs))
 	t.Cleanup(func() { s.finish(t) })
 	return s
