@@ -23,7 +23,8 @@ const (
 
 // Limiter keeps floods of equal lines out of a log. The first few of each kind
 // pass, further ones are counted and reported once in an interval, until an
-// interval has gone by without any.
+// interval has gone by without any. After each report one more passes, so that
+// a long flood shows what it is made of now.
 //
 // The sampler of zap is not used, since it knows lines by their message alone,
 // and drops them without a trace: here every line that was not written is in
@@ -44,7 +45,9 @@ type flow struct {
 	// flooded is true from the first line that did not pass until an interval
 	// without any.
 	flooded bool
-	more    int64
+	// sample is true when one may pass all the same.
+	sample bool
+	more   int64
 }
 
 // NewLimiter returns a limiter. report is called, by a goroutine of its own or
@@ -79,6 +82,10 @@ func (l *Limiter) Allow(kind string) bool {
 			return true
 		}
 	}
+	if f.sample {
+		f.sample = false
+		return true
+	}
 	f.flooded = true
 	f.more++
 	if l.timer == nil {
@@ -92,7 +99,10 @@ func (l *Limiter) tick() {
 	l.mu.Lock()
 	more := l.takeLocked()
 	for kind, f := range l.kinds {
-		if f.flooded && more[kind] == 0 {
+		switch {
+		case more[kind] > 0:
+			f.sample = true
+		case f.flooded:
 			delete(l.kinds, kind)
 		}
 	}
