@@ -28,7 +28,7 @@ func advise(code string, answered software, values []string) []Mend {
 	// The server behind a proxy is not seen, and may be the place: these come after the proxy's own.
 	if answered != plugin && answered != node {
 		for _, name := range []software{plugin, node} {
-			if mend, ok := known[name]; ok {
+			if mend, ok := known[name]; ok && !mend.direct {
 				mends = append(mends, mend)
 			}
 		}
@@ -78,8 +78,11 @@ var remedies = map[string]advice{
 	"certificate-expired":      certificateRemedy,
 	"certificate-expires-soon": certificateRemedy,
 	"certificate-self-signed":  certificateRemedy,
-	"certificate-wrong-name":   certificateRemedy,
-	"tls-no-certificate":       certificateRemedy,
+	"certificate-local-authority": {
+		anywhere: in("on each machine that is to trust it, or give the site a public name", "caddy trust"),
+	},
+	"certificate-wrong-name": certificateRemedy,
+	"tls-no-certificate":     certificateRemedy,
 	"certificate-chain": {
 		nginx:   in("nginx, the certificate with its chain", "ssl_certificate /etc/ssl/{host}/fullchain.pem;"),
 		apache:  in("Apache, the certificate with its chain", "SSLCertificateFile /etc/ssl/{host}/fullchain.pem"),
@@ -93,6 +96,8 @@ var remedies = map[string]advice{
 	},
 	"handshake-not-found": pathRemedy,
 	"handshake-html":      pathRemedy,
+	"handshake-empty":     pathRemedy,
+	"handshake-garbage":   pathRemedy,
 	"bad-gateway":         upstreamRemedy,
 	"websocket-not-found": pathRemedy,
 	"engineio-3": {
@@ -247,7 +252,7 @@ var bodyRemedy = advice{
 	nginx:      in("nginx, in location {path}", "client_max_body_size {size}m;"),
 	apache:     in("Apache, in <Location {path}>", "LimitRequestBody {bytes}"),
 	caddyProxy: in("Caddyfile, in the site", "request_body {path}* {", "\tmax_size {size}MiB", "}"),
-	plugin:     in("Caddyfile, in the site, where there is a request_body", "request_body {path}* {", "\tmax_size {size}MiB", "}"),
+	plugin:     {Where: "Caddyfile, in the site, where there is a request_body", Lines: []string{"request_body {path}* {", "\tmax_size {size}MiB", "}"}, direct: true},
 }
 
 var ownOriginRemedy = advice{

@@ -47,6 +47,9 @@ func (q question) String() string {
 	if q.sid != "" {
 		text += "&sid=…"
 	}
+	if origin := q.header.Get("Origin"); origin != "" {
+		text += " with Origin: " + origin
+	}
 	return text
 }
 

@@ -65,6 +65,7 @@ address or an option is wrong.`,
 			if err != nil {
 				return cannotRun(cmd, err)
 			}
+			interrupted := ctx.Err()
 			out := cmd.OutOrStdout()
 			if asJSON {
 				err = report.WriteJSON(out)
@@ -74,6 +75,8 @@ address or an option is wrong.`,
 			switch {
 			case err != nil:
 				return cannotRun(cmd, err)
+			case interrupted != nil:
+				return cannotRun(cmd, errors.New("interrupted before everything was looked at"))
 			case !report.Healthy:
 				return exit(cmd, exitProblem)
 			}

@@ -56,7 +56,7 @@ func (d *visit) checkOwnOrigin(ctx context.Context, at place, websocket bool) {
 	if s == nil {
 		code, words := d.judgeHandshake(a)
 		if code == "handshake-forbidden" {
-			d.tell(Problem, at, "own-origin-refused", fmt.Sprintf("The site's own pages may not connect: the server does not take %s for its own. A proxy in between does not pass on the header Host.", own), &a, "own", own)
+			d.tell(Problem, at, "own-origin-refused", fmt.Sprintf("The site's own pages may not connect: the server does not take %s for its own. Most likely a proxy in between does not pass on the header Host.", own), &a, "own", own)
 		} else {
 			d.tell(Problem, at, "origin-failed", fmt.Sprintf("With the header Origin: %s the handshake fails. %s", own, words), &a)
 		}
@@ -83,23 +83,21 @@ func (d *visit) socketAllows(ctx context.Context, at place, origin string) bool 
 func (d *visit) judgeSharing(at place, a answer) bool {
 	allowed := a.header.Values("Access-Control-Allow-Origin")
 	credentials := a.header.Get("Access-Control-Allow-Credentials") == "true"
-	shown := a
-	shown.question += " with Origin: " + d.Origin
 	switch value := strings.Join(allowed, ", "); {
 	case value == "":
-		d.tell(Problem, at, "cors-no-header", "The answer lacks Access-Control-Allow-Origin: the browser hides it from pages of that origin.", &shown)
+		d.tell(Problem, at, "cors-no-header", "The answer lacks Access-Control-Allow-Origin: the browser hides it from pages of that origin.", &a)
 		return false
 	case len(allowed) > 1 || strings.Contains(value, ","):
-		d.tell(Problem, at, "cors-duplicate-header", fmt.Sprintf("Access-Control-Allow-Origin is there twice (%s): server and proxy both set it, and browsers then refuse the answer.", excerpt(value)), &shown)
+		d.tell(Problem, at, "cors-duplicate-header", fmt.Sprintf("Access-Control-Allow-Origin is there twice (%s): server and proxy both set it, and browsers then refuse the answer.", excerpt(value)), &a)
 		return false
 	case value == "*" && credentials:
-		d.tell(Problem, at, "cors-wildcard-credentials", "Access-Control-Allow-Origin is * and credentials are allowed: browsers refuse that pair, so pages with withCredentials cannot connect.", &shown)
+		d.tell(Problem, at, "cors-wildcard-credentials", "Access-Control-Allow-Origin is * and credentials are allowed: browsers refuse that pair, so pages with withCredentials cannot connect.", &a)
 		return false
 	case value != "*" && value != d.Origin:
-		d.tell(Problem, at, "cors-wrong-origin", fmt.Sprintf("Access-Control-Allow-Origin is %s: the browser hides the answer from pages of %s.", excerpt(value), d.Origin), &shown)
+		d.tell(Problem, at, "cors-wrong-origin", fmt.Sprintf("Access-Control-Allow-Origin is %s: the browser hides the answer from pages of %s.", excerpt(value), d.Origin), &a)
 		return false
 	case value != "*" && !varies(a.header):
-		d.tell(Warning, at, "cors-missing-vary", "The answer depends on the origin and lacks Vary: Origin: a cache may give one site's answer to another.", &shown)
+		d.tell(Warning, at, "cors-missing-vary", "The answer depends on the origin and lacks Vary: Origin: a cache may give one site's answer to another.", &a)
 		return false
 	}
 	return true
@@ -170,7 +168,6 @@ func (d *visit) checkStranger(ctx context.Context, at place) bool {
 	if a.header.Get("Access-Control-Allow-Origin") != strangerOrigin || a.header.Get("Access-Control-Allow-Credentials") != "true" {
 		return true
 	}
-	a.question += " with Origin: " + strangerOrigin
 	d.tell(Warning, at, "cors-any-origin-credentials", "Every origin is allowed, with cookies: any page on the web can act in its visitor's name.", &a)
 	return false
 }

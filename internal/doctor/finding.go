@@ -49,6 +49,8 @@ type Mend struct {
 
 	// needs names the value without which it says nothing.
 	needs string
+	// direct tells that it is for the software that answered, and not for one that may be behind it.
+	direct bool
 }
 
 // Report is what a visit found.
@@ -81,9 +83,9 @@ func (r *Report) count() {
 	r.Healthy = r.Problems == 0
 }
 
-// has reports whether there is a finding of that code.
-func (r *Report) has(code string) bool {
-	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Code == code })
+// hasAt reports whether there is a finding of that code about that path.
+func (r *Report) hasAt(code, path string) bool {
+	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Code == code && f.Path == path })
 }
 
 // secrets are texts that must not be printed: session IDs, and what the user gave as credentials.

@@ -50,7 +50,7 @@ func (d *visit) checkNamespace(ctx context.Context, s *session) bool {
 				return false
 			case found:
 				if !d.report.hasAt("poll-late", s.path) {
-					d.tell(OK, at, "polling-ok", fmt.Sprintf("Connected to %s, answered %d ms after it was asked.", d.Namespace, max(0, poll.received.Sub(post.received)).Milliseconds()), nil)
+					d.tell(OK, at, "polling-ok", fmt.Sprintf("Connected to %s, answered after %d ms.", d.Namespace, max(0, poll.received.Sub(post.received)).Milliseconds()), nil)
 				}
 				return true
 			}
@@ -69,17 +69,8 @@ func errorOr(err error) error {
 	return err
 }
 
-// hasAt reports whether there is a finding of that code about that path.
-func (r *Report) hasAt(code, path string) bool {
-	for _, f := range r.Findings {
-		if f.Code == code && f.Path == path {
-			return true
-		}
-	}
-	return false
-}
-
 func (d *visit) tellRefused(path, message string, a answer) {
+	d.refused = true
 	a.body = nil
 	if d.Auth == "" {
 		message += " (--auth sends what clients are to show)"

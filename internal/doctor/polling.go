@@ -86,7 +86,7 @@ func (d *visit) tellNoSession(ctx context.Context, f found) {
 		return
 	}
 	code, words := d.judgeHandshake(a)
-	if code == "handshake-not-found" || code == "handshake-html" {
+	if slices.Contains([]string{"handshake-not-found", "handshake-html", "handshake-empty", "handshake-garbage"}, code) {
 		if other := d.lookElsewhere(ctx, f.path); other != "" {
 			d.tell(Problem, at, code, fmt.Sprintf("%s There is a Socket.IO server at %s.", words, other), &a, "found", other)
 			return
@@ -161,6 +161,8 @@ func (d *visit) judgeHandshake(a answer) (code, words string) {
 		return "encoding-broken", "The answer says " + a.header.Get("Content-Encoding") + " and is something else."
 	case oldOpen.Match(body), len(body) > 2 && body[0] <= 1 && bytes.Contains(body, []byte(`0{"sid"`)):
 		return "engineio-3", "The server speaks Engine.IO 3, the protocol of Socket.IO 1 and 2: clients since version 3 cannot connect."
+	case len(body) == 0:
+		return "handshake-empty", from + " answers with an empty page: nothing in its configuration is for this path."
 	case a.isHTML():
 		return "handshake-html", from + " answers with a web page: the path leads to the site's pages, not to a Socket.IO server."
 	default:

@@ -151,7 +151,7 @@ func (s *session) end() {
 	const tries = 8
 	for range tries {
 		a := s.postBody(ctx, question{timeout: farewellTimeout, client: s.d.fresh}, []byte("1"))
-		if code, ok := a.protocolError(); a.err != nil || !ok || code != codeUnknownSID || !s.d.astray {
+		if code, ok := a.protocolError(); a.err != nil || !ok || code != codeUnknownSID {
 			return
 		}
 	}

@@ -72,7 +72,7 @@ func (d *visit) tellHeld(at place, h hold, code, subject string, o outcome) {
 	interval := h.open.pingInterval()
 	values := []string{
 		"seconds", strconv.Itoa(int((interval + 19*time.Second) / time.Second)),
-		"interval", fmt.Sprintf("%ds", max(1, int(o.silent.Seconds()*2/3))),
+		"interval", fmt.Sprintf("%ds", max(1, int(o.silent.Seconds()*2/3+0.5))),
 	}
 	switch {
 	case !o.cut && o.pings > 0:

@@ -36,6 +36,9 @@ func (d *visit) checkCertificate(ctx context.Context) bool {
 		d.tell(Warning, at, "tls-old", version+" is all the server speaks: browsers refuse it.", nil)
 	}
 	if len(faults) > 0 {
+		if !d.Insecure {
+			d.skip("what --insecure would show: it goes on with a certificate that cannot be verified")
+		}
 		return d.Insecure
 	}
 	left := time.Until(leaf.NotAfter)
@@ -119,6 +122,8 @@ func certificateFaults(chain []*x509.Certificate, host string, now time.Time) []
 		switch {
 		case leaf.CheckSignatureFrom(leaf) == nil || leaf.Issuer.String() == leaf.Subject.String():
 			add("certificate-self-signed", "The certificate is signed by itself: clients that were not told of it refuse it.")
+		case strings.HasPrefix(leaf.Issuer.CommonName, "Caddy Local Authority"):
+			add("certificate-local-authority", "The certificate is from Caddy's own authority, which this machine does not trust. Clients elsewhere do not either.")
 		case len(chain) == 1:
 			add("certificate-chain", "The certificate is from %s, and the chain to an authority that this machine trusts is missing: the server sends one certificate alone.", issuer(leaf))
 		default:

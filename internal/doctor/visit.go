@@ -29,6 +29,8 @@ type visit struct {
 	fresh *http.Client
 	// astray tells that some requests did not find the session they named.
 	astray bool
+	// refused tells that the namespace may not be joined, so that what is beyond it cannot be seen.
+	refused bool
 
 	mu       sync.Mutex
 	sessions []*session
@@ -61,8 +63,8 @@ func newVisit(ctx context.Context, t *target) *visit {
 	d := &visit{target: t, base: ctx}
 	d.report.Site = t.site.String()
 	d.report.NotLookedAt = []string{}
+	// The name to verify is that of the address each time: a redirect may lead to another.
 	d.tls = &tls.Config{
-		ServerName:         t.site.Hostname(),
 		InsecureSkipVerify: t.Insecure,       // only when the user asks for it
 		MinVersion:         tls.VersionTLS10, // so that an old server can be told from none
 	}
@@ -90,7 +92,35 @@ func newVisit(ctx context.Context, t *target) *visit {
 
 func (d *visit) dialNet(ctx context.Context, network, address string) (net.Conn, error) {
 	dialer := net.Dialer{Timeout: d.Timeout}
-	return dialer.DialContext(ctx, network, address)
+	conn, err := dialer.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return &patientConn{Conn: conn, asked: make(chan struct{})}, nil
+}
+
+// patientConn is a connection that reads nothing before something was written. What a server says unasked, as one that is
+// no HTTP server does, is then taken for its answer, in place of being logged by net/http.
+type patientConn struct {
+	net.Conn
+	asked chan struct{}
+	once  sync.Once
+}
+
+func (c *patientConn) Read(b []byte) (int, error) {
+	<-c.asked
+	return c.Conn.Read(b)
+}
+
+func (c *patientConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	c.once.Do(func() { close(c.asked) })
+	return n, err
+}
+
+func (c *patientConn) Close() error {
+	c.once.Do(func() { close(c.asked) })
+	return c.Conn.Close()
 }
 
 // leave closes what the visit has opened.
@@ -113,7 +143,7 @@ func (d *visit) walk(ctx context.Context) {
 	}
 	if d.secure() {
 		if !d.checkCertificate(ctx) {
-			d.skip("everything behind TLS: --insecure goes on with a certificate that cannot be verified")
+			d.skip("everything behind TLS")
 			return
 		}
 	} else {
@@ -132,7 +162,11 @@ func (d *visit) walk(ctx context.Context) {
 		}
 		holds = append(holds, d.examine(ctx, f))
 	}
-	d.checkSilence(ctx, holds)
+	if d.refused {
+		d.skip("message size and silence: they need a namespace that may be joined")
+	} else {
+		d.checkSilence(ctx, holds)
+	}
 	d.checkHealth(ctx)
 }
 
@@ -163,6 +197,9 @@ type place struct{ check, path string }
 
 // tell adds a finding. The answer is where it was seen, and nil where there is none; values fill the lines that mend it.
 func (d *visit) tell(status Status, at place, code, summary string, a *answer, values ...string) {
+	if d.base.Err() != nil && status != OK {
+		return // what fails because the visit was ended is no fault of the site's
+	}
 	f := Finding{Check: at.check, Path: at.path, Code: code, Status: status, Summary: summary}
 	software := d.front
 	if a != nil {

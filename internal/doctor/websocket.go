@@ -43,11 +43,15 @@ func (d *visit) checkWebSocket(ctx context.Context, f found) bool {
 	if d.agreesToDeflate(ctx, f.path) {
 		deflate = "messages may be compressed"
 	}
-	d.tell(OK, at, "websocket-ok", fmt.Sprintf("Opens from the start, connected to %s, %s.", d.Namespace, deflate), nil)
+	joined := ""
+	if !d.refused {
+		joined = "connected to " + d.Namespace + ", "
+	}
+	d.tell(OK, at, "websocket-ok", fmt.Sprintf("Opens from the start, %s%s.", joined, deflate), nil)
 	return true
 }
 
-// joinBySocket connects to the namespace.
+// joinBySocket connects to the namespace, and reports whether that was answered.
 func (d *visit) joinBySocket(at place, s *socket, a answer) bool {
 	err := s.write(d.connectPacket())
 	for err == nil {
@@ -61,7 +65,7 @@ func (d *visit) joinBySocket(at place, s *socket, a answer) bool {
 			if !d.report.hasAt("namespace-refused", at.path) {
 				d.tellRefused(at.path, message, a)
 			}
-			return false
+			return true
 		}
 		if found {
 			return true
