@@ -9,11 +9,13 @@
 #   lint    gofmt, go vet, golangci-lint
 #   go      go test -race of this module and of tools/
 #   bench   go vet and go test of bench/
-#   e2e     the built Caddy with the real socket.io-client and a real browser
+#   e2e     the built Caddy with the real socket.io-client and a real browser,
+#           and behind a real nginx
 #
 # Environment:
 #   CHROMIUM   the browser, if it is not in the PATH as chromium,
 #              chromium-browser, google-chrome or google-chrome-stable
+#   NGINX      nginx, if it is not in the PATH or in /usr/sbin
 
 set -euo pipefail
 
@@ -136,6 +138,20 @@ find_chromium() {
 	return 1
 }
 
+# need_nginx sets NGINX; the folder it is in is not in everybody's PATH.
+need_nginx() {
+	local folders=$PATH:/usr/sbin:/usr/local/sbin
+	if [[ -z ${NGINX:-} ]] && ! NGINX=$(PATH=$folders command -v nginx); then
+		can_install || fail "nginx is missing: install it, or set NGINX to one." \
+			"On Debian: apt-get install nginx"
+		# In a runlevel without services the package does not start its own.
+		RUNLEVEL=1 install nginx
+		NGINX=$(PATH=$folders command -v nginx) || fail "nginx was installed and is not in the PATH."
+	fi
+	[[ -x $NGINX ]] || fail "NGINX names no program: $NGINX"
+	export NGINX
+}
+
 # --- Parts -----------------------------------------------------------------
 
 run_lint() {
@@ -198,6 +214,10 @@ run_e2e() {
 	step 'e2e: chromium'
 	need_chromium
 	"$CHROMIUM" --version 2>/dev/null || fail "$CHROMIUM does not run."
+
+	step 'e2e: nginx'
+	need_nginx
+	"$NGINX" -v
 
 	step 'e2e: npm ci'
 	(cd e2e && npm ci --no-audit --no-fund --loglevel=error)

@@ -113,7 +113,7 @@ func TestFaults(t *testing.T) {
 			expected{"websocket-not-found", Problem, "different places", "404", ""}},
 		{"a proxy that gets no WebSocket", noOptions, Options{}, instead(isUpgrade, answering(502, "", "")),
 			expected{"websocket-bad-gateway", Problem, "while polling works", "502", ""}},
-		{"a WebSocket that is redirected", noOptions, Options{}, instead(isUpgrade, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/", 302) }),
+		{"a WebSocket that is redirected", noOptions, Options{}, instead(isUpgrade, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/", http.StatusFound) }),
 			expected{"websocket-redirected", Problem, "do not follow", "302", ""}},
 		{"a WebSocket answered by a page", noOptions, Options{}, instead(isUpgrade, answering(200, "text/html", html)),
 			expected{"websocket-headers-stripped", Problem, "as an ordinary one", "200", ""}},

@@ -98,11 +98,11 @@ func (d *visit) judgePost(s *session, a answer) bool {
 	return false
 }
 
-// tellLost tells a refusal; that of a session which is not known is left to the check for stickiness.
+// tellLost tells a refusal, which is another matter when the session is not known.
 func (d *visit) tellLost(at place, code, words string, a answer) {
 	if refusal, ok := a.protocolError(); ok && refusal == codeUnknownSID {
 		d.astray = true
-		return
+		code, words = "sessions-not-sticky", "A request did not find its session, and earlier ones did: there are several servers, and a balancer does not keep a client on one."
 	}
 	d.tell(Problem, at, code, words, &a)
 }

@@ -126,7 +126,7 @@ func (t *target) parseSite(address string) error {
 		if errors.As(err, &inner) {
 			err = inner.Err
 		}
-		return fmt.Errorf("the address cannot be read (%v): %s", err, hint)
+		return fmt.Errorf("the address cannot be read (%w): %s", err, hint)
 	case u.Scheme == "ws" || u.Scheme == "wss":
 		return fmt.Errorf("the address begins with %s://: the visit needs HTTP as well, so write http%s://", u.Scheme, strings.TrimPrefix(u.Scheme, "ws"))
 	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":

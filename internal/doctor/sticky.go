@@ -26,9 +26,6 @@ func (d *visit) checkStickiness(ctx context.Context, s *session) {
 		d.astray = true
 		d.tell(Problem, at, "sessions-not-sticky", fmt.Sprintf("%d of %d requests did not find their session: there are several servers, and a balancer does not keep a client on one.", missed, asked), &last)
 		return
-	case d.astray:
-		d.tell(Problem, at, "sessions-not-sticky", "A request did not find its session, and later ones did: there are several servers, and a balancer does not keep a client on one.", nil)
-		return
 	}
 	if !s.cookies {
 		d.tell(OK, at, "sessions-found", fmt.Sprintf("%d connections found their session.", asked), nil)

@@ -27,9 +27,9 @@ type visit struct {
 	client *http.Client
 	// fresh opens a connection for each request, and speaks HTTP/1.1.
 	fresh *http.Client
-	// astray tells that some requests did not find the session they named.
+	// astray tells that some requests on the path that is looked at did not find the session they named.
 	astray bool
-	// refused tells that the namespace may not be joined, so that what is beyond it cannot be seen.
+	// refused tells that the namespace may not be joined there, so that what is beyond it cannot be seen.
 	refused bool
 
 	mu       sync.Mutex
@@ -162,24 +162,21 @@ func (d *visit) walk(ctx context.Context) {
 		}
 		holds = append(holds, d.examine(ctx, f))
 	}
-	if d.refused {
-		d.skip("message size and silence: they need a namespace that may be joined")
-	} else {
-		d.checkSilence(ctx, holds)
-	}
+	d.checkSilence(ctx, holds)
 	d.checkHealth(ctx)
 }
 
 // examine makes the checks of one path.
 func (d *visit) examine(ctx context.Context, f found) hold {
 	h := hold{path: f.path}
+	d.astray, d.refused = false, false
 	if f.session != nil {
 		h.open = f.session.open
 		d.checkCompression(ctx, f)
-		joined := d.checkNamespace(ctx, f.session)
 		d.checkStickiness(ctx, f.session)
-		if joined {
-			h.polling = !d.astray
+		if d.astray {
+			d.skip("polling on %s: requests do not find their session", f.path)
+		} else if h.polling = d.checkNamespace(ctx, f.session); h.polling {
 			d.checkPayload(ctx, f.session)
 		}
 		f.session.end()
@@ -188,6 +185,10 @@ func (d *visit) examine(ctx context.Context, f found) hold {
 	if f.session != nil {
 		d.checkUpgrade(ctx, f, h.websocket)
 		d.checkCORS(ctx, f, h.websocket)
+	}
+	if d.refused {
+		d.skip("message size and silence on %s: they need a namespace that may be joined", f.path)
+		h.polling, h.websocket = false, false
 	}
 	return h
 }
