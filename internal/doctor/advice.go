@@ -199,7 +199,7 @@ var pathRemedy = advice{
 	apache:     in("Apache, in the virtual host of {host}", "ProxyPass {path} http://{upstream}{path} upgrade=websocket", "ProxyPreserveHost On"),
 	haproxy:    in("HAProxy, in the frontend", "use_backend socketio if { path_beg {path} }"),
 	caddyProxy: in("Caddyfile, in the site", "reverse_proxy {path}* {upstream}"),
-	plugin:     in("Caddyfile, in socketio_stream", "path {path}"),
+	plugin:     in("Caddyfile, in socketio_stream, beside the paths that are there", "path {path}"),
 	node:       in("Node, as clients have it", `new Server(httpServer, { path: "{path}" })`),
 }
 
@@ -269,7 +269,7 @@ var originRemedy = advice{
 }
 
 var preflightRemedy = advice{
-	nginx:  in("nginx, in location {path}, which must pass OPTIONS on", "proxy_pass http://{upstream};"),
-	plugin: in("Caddyfile, no respond or method matcher that keeps OPTIONS from socketio_stream", "socketio_stream"),
+	nginx:  in("nginx, in location {path}, in place of a limit_except without OPTIONS", "limit_except GET POST OPTIONS { deny all; }"),
+	apache: in("Apache, in <Location {path}>", "AllowMethods GET POST OPTIONS"),
 	node:   in("Node", `new Server(httpServer, { cors: { origin: ["{origin}"], allowedHeaders: ["x-requested-with"] } })`),
 }

@@ -32,7 +32,8 @@ func (d *visit) checkCORS(ctx context.Context, f found, websocket bool) {
 	}
 	defer s.end()
 	sound := d.judgeSharing(at, a)
-	sound = d.checkPreflight(ctx, at) && sound
+	// An origin that is not allowed has no preflight answered either, which would only say the same again.
+	sound = sound && d.checkPreflight(ctx, at)
 	if websocket && !d.socketAllows(ctx, at, d.Origin) {
 		return
 	}

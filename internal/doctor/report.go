@@ -106,7 +106,7 @@ func (f Finding) write(b *strings.Builder, colour bool) {
 	for _, mend := range f.Mend {
 		wrap(b, "", indent, mend.Where+":", strings.Repeat(" ", statusWidth)+fmt.Sprintf("%-*s", checkWidth, "  mend"))
 		for _, line := range mend.Lines {
-			b.WriteString(indent + "    " + line + "\n")
+			b.WriteString(indent + "    " + strings.ReplaceAll(line, "\t", "    ") + "\n")
 		}
 	}
 }

@@ -75,7 +75,9 @@ func (d *visit) tellHeld(at place, h hold, code, subject string, o outcome) {
 		"interval", fmt.Sprintf("%ds", max(1, int(o.silent.Seconds()*2/3+0.5))),
 	}
 	switch {
-	case !o.cut && o.pings > 0:
+	case !o.cut && o.pings == 1:
+		d.tell(OK, at, code+"-held", fmt.Sprintf("%s lasted %s, with one ping.", subject, seconds(d.Wait)), nil)
+	case !o.cut && o.pings > 1:
 		d.tell(OK, at, code+"-held", fmt.Sprintf("%s lasted %s, with %d pings.", subject, seconds(d.Wait), o.pings), nil)
 	case !o.cut:
 		d.tell(OK, at, code+"-held", fmt.Sprintf("%s lasted %s.", subject, seconds(d.Wait)), nil)

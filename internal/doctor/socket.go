@@ -34,8 +34,8 @@ var errClosed = errors.New("closed by the server")
 
 // dial opens a WebSocket. When that is refused, the answer says how; its err is set when none came or it was wrong.
 func (d *visit) dial(ctx context.Context, path, sid string, header http.Header, offerDeflate bool) (*socket, answer) {
-	q := question{method: http.MethodGet, path: path, query: websocketQuery, sid: sid, header: header}
-	a := answer{question: "WebSocket " + q.String(), limit: d.Timeout, header: make(http.Header), sent: time.Now()}
+	q := question{method: "WebSocket", path: path, query: websocketQuery, sid: sid, header: header}
+	a := answer{question: q.String(), limit: d.Timeout, header: make(http.Header), sent: time.Now()}
 	at := url.URL{Scheme: "ws", Host: d.site.Host}
 	if d.secure() {
 		at.Scheme = "wss"
