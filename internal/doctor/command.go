@@ -35,8 +35,8 @@ which line mends it, for nginx, Apache, HAProxy, Caddy, or Node's own server.
 The site need not be served by Caddy, and is asked directly, without a proxy of the environment. Every session that is
 opened is closed again, and neither session IDs nor what is given with --auth and --header is printed.
 
-The exit status is 0 when there is no problem, 1 when there is one, and 2 when nothing could be looked at, because the
-address or an option is wrong.`,
+The exit status is 0 when there is no problem, 1 when there is one, and 2 when the address or an option is wrong, or the
+visit was ended before everything was looked at.`,
 		Example: `  $ caddy socketio doctor https://example.com
   $ caddy socketio doctor https://example.com --path /streaming/socket.io/ --origin https://app.example.com
   $ caddy socketio doctor https://example.com --wait 70s`,
@@ -65,7 +65,6 @@ address or an option is wrong.`,
 			if err != nil {
 				return cannotRun(cmd, err)
 			}
-			interrupted := ctx.Err()
 			out := cmd.OutOrStdout()
 			if asJSON {
 				err = report.WriteJSON(out)
@@ -75,8 +74,8 @@ address or an option is wrong.`,
 			switch {
 			case err != nil:
 				return cannotRun(cmd, err)
-			case interrupted != nil:
-				return cannotRun(cmd, errors.New("interrupted before everything was looked at"))
+			case !report.Complete:
+				return cannotRun(cmd, errors.New("the visit ended before everything was looked at"))
 			case !report.Healthy:
 				return exit(cmd, exitProblem)
 			}

@@ -332,3 +332,22 @@ func cutWhenSilent(t *testing.T, host string, after time.Duration, w http.Respon
 		}
 	}
 }
+
+func TestVisitIsBounded(t *testing.T) {
+	var requests atomic.Int64
+	s := newSite(t, noOptions, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			requests.Add(1)
+			next.ServeHTTP(w, r)
+		})
+	})
+	s.options.Paths = []string{"/socket.io/"}
+	s.options.Wait = 50 * time.Millisecond
+	s.examine()
+	const atMost = 40
+	if n := requests.Load(); n > atMost {
+		t.Errorf("%d requests, want %d at most", n, atMost)
+	} else {
+		t.Logf("%d requests", n)
+	}
+}

@@ -57,7 +57,9 @@ type Mend struct {
 type Report struct {
 	// Site is the address that was visited, without credentials.
 	Site string `json:"site"`
-	// Healthy tells that there is no problem; there may be warnings.
+	// Complete tells that the visit came to its end. It does not when it is interrupted, or takes too long.
+	Complete bool `json:"complete"`
+	// Healthy tells that it is complete and found no problem; there may be warnings.
 	Healthy  bool      `json:"healthy"`
 	Problems int       `json:"problems"`
 	Warnings int       `json:"warnings"`
@@ -80,7 +82,7 @@ func (r *Report) count() {
 		case OK, Note:
 		}
 	}
-	r.Healthy = r.Problems == 0
+	r.Healthy = r.Complete && r.Problems == 0
 }
 
 // hasAt reports whether there is a finding of that code about that path.

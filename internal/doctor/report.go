@@ -69,6 +69,9 @@ func (r *Report) ordered() []Finding {
 
 func (r *Report) verdict() string {
 	took := fmt.Sprintf("%.1f s", float64(r.Milliseconds)/1000)
+	if !r.Complete {
+		return "The visit ended before everything was looked at. (" + took + ")"
+	}
 	if r.Problems == 0 && r.Warnings == 0 {
 		return "All is well. (" + took + ")"
 	}

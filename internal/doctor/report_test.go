@@ -62,7 +62,7 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 
 func TestReport(t *testing.T) {
 	report := &Report{
-		Site: "https://example.com",
+		Site: "https://example.com", Complete: true,
 		Findings: []Finding{
 			{Check: "handshake", Path: "/socket.io/", Code: "handshake-ok", Status: OK, Summary: "Fine."},
 			{Check: "websocket", Path: "/socket.io/", Code: "websocket-refused", Status: Problem, Summary: strings.Repeat("word ", 30), Seen: "GET /socket.io/ answered 400",

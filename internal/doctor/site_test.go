@@ -148,7 +148,7 @@ func (want expected) check(t *testing.T, report *Report) {
 	if want.line != "" && !slices.ContainsFunc(f.Mend, func(m Mend) bool { return slices.Contains(m.Lines, want.line) }) {
 		t.Errorf("%s is mended by %+v, want the line %q", want.code, f.Mend, want.line)
 	}
-	if report.Healthy != (report.Problems == 0) {
+	if !report.Complete || report.Healthy != (report.Problems == 0) {
 		t.Errorf("healthy is %v with %d problems", report.Healthy, report.Problems)
 	}
 	if want.status == Problem && report.Healthy {
