@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"syscall"
 )
 
@@ -15,36 +16,46 @@ const maxAddresses = 8
 
 // checkConnection looks the name up and connects to each of its addresses.
 func (d *visit) checkConnection(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, d.Timeout)
-	defer cancel()
 	host := d.site.Hostname()
-	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	addresses, err := d.lookUp(ctx, host)
 	if err != nil {
 		d.tellLookup(host, err)
 		return false
 	}
-	if len(addresses) > maxAddresses {
-		addresses = addresses[:maxAddresses]
+	failures := make([]error, len(addresses))
+	var wg sync.WaitGroup
+	for i, address := range addresses {
+		wg.Go(func() {
+			conn, err := d.dialNet(ctx, "tcp", net.JoinHostPort(address.String(), d.port()))
+			if err == nil {
+				_ = conn.Close()
+			}
+			failures[i] = err
+		})
 	}
-	for i := range addresses {
-		addresses[i] = addresses[i].Unmap()
-	}
+	wg.Wait()
 	var reached, missed []string
 	var first error
-	for _, address := range addresses {
-		conn, err := d.dialNet(ctx, "tcp", net.JoinHostPort(address.String(), d.port()))
-		if err != nil {
-			missed = append(missed, address.String())
+	for i, err := range failures {
+		address := addresses[i].String()
+		switch {
+		case err == nil:
+			reached = append(reached, address)
+		case isOurs(err) && len(addresses) > 1:
+			d.skip("the address %s: this machine has no way there", address)
+		default:
+			missed = append(missed, address)
 			if first == nil {
 				first = err
 			}
-			continue
 		}
-		_ = conn.Close()
-		reached = append(reached, address.String())
 	}
 	at := place{check: "connection"}
 	if len(reached) == 0 {
+		if first == nil {
+			d.tell(Problem, at, "no-route", "This machine has no way to any address of "+host+": is it online?", nil)
+			return false
+		}
 		d.tellUnreachable(at, missed, first)
 		return false
 	}
@@ -55,6 +66,25 @@ func (d *visit) checkConnection(ctx context.Context) bool {
 			host, strings.Join(missed, ", "), d.port()), nil)
 	}
 	return true
+}
+
+// lookUp returns the addresses of a name.
+func (d *visit) lookUp(ctx context.Context, host string) ([]netip.Addr, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.Timeout)
+	defer cancel()
+	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if len(addresses) > maxAddresses {
+		addresses = addresses[:maxAddresses]
+	}
+	for i := range addresses {
+		addresses[i] = addresses[i].Unmap()
+	}
+	return addresses, err
+}
+
+// isOurs tells an error that is no fault of the site's: a machine without IPv6 reaches nobody by it.
+func isOurs(err error) bool {
+	return errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)
 }
 
 func allLoopback(addresses []netip.Addr) bool {

@@ -333,6 +333,13 @@ func cutWhenSilent(t *testing.T, host string, after time.Duration, w http.Respon
 	}
 }
 
+func TestRefusedPostsAreNoFoundSessions(t *testing.T) {
+	s := newSite(t, noOptions, instead(func(r *http.Request) bool { return r.Method == http.MethodPost && !isFarewell(r) }, answering(405, "", "")))
+	report := s.examine()
+	finding(t, report, "post-not-allowed")
+	lacks(t, report, "sessions-found")
+}
+
 func TestVisitIsBounded(t *testing.T) {
 	var requests atomic.Int64
 	s := newSite(t, noOptions, func(next http.Handler) http.Handler {

@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"net/http"
 )
 
 // stickyTries is how many connections ask for one session. With two servers in turns the half of them miss; by chance
@@ -16,7 +17,7 @@ func (d *visit) checkStickiness(ctx context.Context, s *session) {
 	missed, asked, last := d.countMisses(ctx, s, question{client: d.fresh})
 	switch {
 	case asked == 0:
-		d.tellFailure(at, last)
+		d.tellFailure(at, last) // an answer of another kind is told by the check of polling
 		return
 	case missed == asked:
 		d.astray = true
@@ -44,7 +45,7 @@ func (d *visit) checkStickiness(ctx context.Context, s *session) {
 	d.tell(OK, at, "sessions-found", "Connections found their session, with its cookie and without.", nil)
 }
 
-// countMisses counts the requests that were answered, and those of them that did not find the session.
+// countMisses counts the requests that were answered by a server, and those of them that did not find the session.
 func (d *visit) countMisses(ctx context.Context, s *session, q question) (missed, asked int, last answer) {
 	for range stickyTries {
 		a := s.postBody(ctx, q, []byte("3"))
@@ -54,11 +55,15 @@ func (d *visit) countMisses(ctx context.Context, s *session, q question) (missed
 			}
 			break
 		}
-		asked++
-		if code, ok := a.protocolError(); ok && code == codeUnknownSID {
+		code, refused := a.protocolError()
+		switch {
+		case refused && code == codeUnknownSID:
 			missed++
 			last = a
+		case a.status != http.StatusOK || string(a.body) != "ok":
+			return 0, 0, a
 		}
+		asked++
 	}
 	return missed, asked, last
 }
