@@ -52,6 +52,9 @@ type RequestError struct {
 	Reason string
 	// retryAfter, when not zero, is sent as the Retry-After header.
 	retryAfter time.Duration
+	// cause is what the refusal is counted as, where code and status do not
+	// tell.
+	cause refusalCause
 }
 
 func (e *RequestError) Error() string {

@@ -33,6 +33,8 @@ type flusher struct {
 	// turns has one for each worker; held is how many of them are held up.
 	turns []*flushTurn
 	held  int
+	// past is what workers that have left had counted.
+	past flushCounts
 
 	watching  bool
 	seenTaken uint64 // taken, when the watch last looked
@@ -43,6 +45,7 @@ type flushTurn struct {
 	// writing is true while it writes to a client, seen once the watch has
 	// seen it at that, held once it has seen it again.
 	writing, seen, held bool
+	counts              flushCounts
 }
 
 // stuckAfter is how long sessions wait before workers are added.
@@ -133,6 +136,7 @@ func (f *flusher) run() {
 		for f.head == nil {
 			if f.closed || f.missing() < 0 {
 				f.workers--
+				f.past.merge(&turn.counts)
 				f.turns = slices.DeleteFunc(f.turns, func(t *flushTurn) bool { return t == turn })
 				return
 			}
@@ -149,20 +153,23 @@ func (f *flusher) run() {
 		f.taken++
 		turn.writing = true
 		f.mu.Unlock()
-		again := f.flush(s, *buffer)
+		var done flushed
+		again := f.flush(s, *buffer, &done)
 		if again {
 			f.push(s, s, 1)
 		}
 		f.mu.Lock()
+		turn.counts.add(&done)
 		if turn.held {
 			f.held--
 		}
-		*turn = flushTurn{}
+		turn.writing, turn.seen, turn.held = false, false, false
 	}
 }
 
-// flush writes what is pending for one session.
-func (f *flusher) flush(s *Session, buffer []byte) (again bool) {
+// flush writes what is pending for one session. What is to be counted comes
+// into done.
+func (f *flusher) flush(s *Session, buffer []byte, done *flushed) (again bool) {
 	defer func() {
 		if r := recover(); r != nil {
 			f.logger.Error("panic while writing to a client", "panic", r, "stack", string(debug.Stack()))
@@ -173,7 +180,7 @@ func (f *flusher) flush(s *Session, buffer []byte) (again bool) {
 			again = false
 		}
 	}()
-	return s.flush(buffer, f.clock())
+	return s.flush(buffer, f.clock(), done)
 }
 
 // close makes the workers leave once the list is empty.
@@ -187,7 +194,7 @@ func (f *flusher) close() {
 
 // flush writes what is pending to the WebSocket. It reports whether more has
 // come in the meantime; the session is then to be queued again.
-func (s *Session) flush(buffer []byte, now int64) (again bool) {
+func (s *Session) flush(buffer []byte, now int64, done *flushed) (again bool) {
 	s.mu.Lock()
 	if s.state == stateClosed || s.pending.empty() {
 		s.flushing = false
@@ -200,8 +207,10 @@ func (s *Session) flush(buffer []byte, now int64) (again bool) {
 	s.armWriteDeadlineLocked(now)
 	s.mu.Unlock()
 
+	done.messages, done.queued = len(list.messages), bytes
 	bytes, err := writeMessages(conn, list.messages, buffer, s.deflate)
-	packets := list.release(&s.server.budget)
+	packets, deliveries := list.release(&s.server.budget)
+	done.written(bytes, deliveries, err)
 	if err != nil {
 		// How many of the messages the bytes are, if any, nobody knows.
 		if s.written(bytes, 0) {
@@ -364,7 +373,10 @@ func (b *Burst) FlushHere() {
 	defer flushBuffers.Put(buffer)
 	for s != nil {
 		next := s.nextReady
-		if server.flusher.flush(s, *buffer) {
+		var done flushed
+		again := server.flusher.flush(s, *buffer, &done)
+		server.metrics.flushed(WebSocket, &done)
+		if again {
 			server.flusher.push(s, s, 1)
 		}
 		s = next

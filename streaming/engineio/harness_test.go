@@ -204,6 +204,7 @@ func (s *testServer) finish(t testing.TB) {
 	}
 	eventually(t, "all sessions to end", func() bool { return s.alive.Load() == 0 })
 	expect(t, "open sessions", s.Sessions(), 0)
+	s.expectBalanced(t)
 	eventually(t, "the wheel to stop", func() bool {
 		s.wheel.mu.Lock()
 		defer s.wheel.mu.Unlock()

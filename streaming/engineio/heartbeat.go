@@ -1,5 +1,11 @@
 package engineio
 
+import (
+	"time"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/measure"
+)
+
 // heartbeat is the state of a session's heartbeat: the server sends a ping,
 // the client answers with a pong. See "Heartbeat" in the Engine.IO protocol.
 // Times are by the server's clock.
@@ -8,6 +14,10 @@ type heartbeat struct {
 	pingAt int64
 	// waiting is true once a ping was sent.
 	waiting bool
+	// sentAt is when the last ping was queued, in microseconds, from which on
+	// its answer is timed. It wraps around, and is small enough to cost no
+	// memory.
+	sentAt uint32
 }
 
 var pingPacket = newStaticPacket(packetPing, "")
@@ -31,6 +41,9 @@ func (s *Session) onDeadline(now int64) {
 		return
 	}
 	next, expired, ping := s.beatLocked(now)
+	if ping {
+		s.heartbeat.sentAt = microseconds(s.server.clock())
+	}
 	s.mu.Unlock()
 
 	if expired {
@@ -108,4 +121,18 @@ func (s *Session) isLost(now int64) bool {
 }
 
 // onPong notes an answered ping.
-func (s *Session) onPong() { s.pongAt.Store(s.server.clock()) }
+func (s *Session) onPong() {
+	now := s.server.clock()
+	s.mu.Lock()
+	if h := &s.heartbeat; h.waiting && s.pongAt.Load() < h.pingAt {
+		took := time.Duration(microseconds(now)-h.sentAt) * time.Microsecond
+		s.server.metrics.heartbeats.Observe(measure.Latencies, int64(took))
+	}
+	s.mu.Unlock()
+	s.pongAt.Store(now)
+}
+
+// microseconds makes a time of the server's clock, which may wrap around.
+func microseconds(clock int64) uint32 {
+	return uint32(clock / int64(time.Microsecond)) //nolint:gosec // wraps around on purpose
+}

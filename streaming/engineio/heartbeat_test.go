@@ -213,35 +213,35 @@ func TestBeat(t *testing.T) {
 		{name: "too early", now: 24 * second, next: 25 * second},
 		{
 			name: "first ping", now: 25*second + little, ping: true,
-			next: 45 * second, after: heartbeat{25 * second, true},
+			next: 45 * second, after: heartbeat{pingAt: 25 * second, waiting: true},
 		},
 		{
 			name: "first ping, late", now: 30 * second, ping: true,
-			next: 50 * second, after: heartbeat{30 * second, true},
+			next: 50 * second, after: heartbeat{pingAt: 30 * second, waiting: true},
 		},
 		{
-			name: "no pong yet", now: 30 * second, beat: heartbeat{25 * second, true},
-			next: 45 * second, after: heartbeat{25 * second, true},
+			name: "no pong yet", now: 30 * second, beat: heartbeat{pingAt: 25 * second, waiting: true},
+			next: 45 * second, after: heartbeat{pingAt: 25 * second, waiting: true},
 		},
 		{
-			name: "no pong", now: 45*second + little, beat: heartbeat{25 * second, true},
-			expired: true, after: heartbeat{25 * second, true},
+			name: "no pong", now: 45*second + little, beat: heartbeat{pingAt: 25 * second, waiting: true},
+			expired: true, after: heartbeat{pingAt: 25 * second, waiting: true},
 		},
 		{
-			name: "no pong, stalled", now: 45*second + little, beat: heartbeat{25 * second, true}, stalled: true,
-			next: 65*second + little, after: heartbeat{45*second + little, true},
+			name: "no pong, stalled", now: 45*second + little, beat: heartbeat{pingAt: 25 * second, waiting: true}, stalled: true,
+			next: 65*second + little, after: heartbeat{pingAt: 45*second + little, waiting: true},
 		},
 		{
-			name: "no pong, and the process was held up", now: 60 * second, beat: heartbeat{25 * second, true},
-			next: 80 * second, after: heartbeat{60 * second, true},
+			name: "no pong, and the process was held up", now: 60 * second, beat: heartbeat{pingAt: 25 * second, waiting: true},
+			next: 80 * second, after: heartbeat{pingAt: 60 * second, waiting: true},
 		},
 		{
-			name: "pong", now: 45 * second, pong: 26 * second, beat: heartbeat{25 * second, true},
-			next: 51 * second, after: heartbeat{25 * second, true},
+			name: "pong", now: 45 * second, pong: 26 * second, beat: heartbeat{pingAt: 25 * second, waiting: true},
+			next: 51 * second, after: heartbeat{pingAt: 25 * second, waiting: true},
 		},
 		{
-			name: "next ping", now: 51*second + little, pong: 26 * second, beat: heartbeat{25 * second, true}, ping: true,
-			next: 71 * second, after: heartbeat{51 * second, true},
+			name: "next ping", now: 51*second + little, pong: 26 * second, beat: heartbeat{pingAt: 25 * second, waiting: true}, ping: true,
+			next: 71 * second, after: heartbeat{pingAt: 51 * second, waiting: true},
 		},
 	}
 	for _, test := range tests {

@@ -173,9 +173,10 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request, maxHold time
 	} else {
 		payload = compressPoll(w.Header(), r, payload, s.options.HTTPCompression)
 	}
-	packets := 0
+	done := flushed{messages: len(messages), queued: bytes}
+	packets, deliveries := 0, 0
 	if list != nil {
-		packets = list.release(&s.server.budget)
+		packets, deliveries = list.release(&s.server.budget)
 	}
 	err = writePoll(w, rc, payload, timeout)
 	if err != nil {
@@ -183,6 +184,8 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request, maxHold time
 		// How much of it the client has got, nobody knows.
 		payload, packets = nil, 0
 	}
+	done.written(len(payload), deliveries, err)
+	s.server.metrics.flushed(Polling, &done)
 	s.endPoll(last, len(payload), packets)
 	return err
 }

@@ -66,10 +66,13 @@ func (q *queue) dropVolatile(b *budget) (dropped int) {
 }
 
 // release gives the list back to the pool. It returns how many packets were in
-// it, not counting the protocol's own.
-func (l *messageList) release(b *budget) (packets int) {
+// it, not counting the protocol's own, and how many messages they made.
+func (l *messageList) release(b *budget) (packets, deliveries int) {
 	for i, m := range l.messages {
 		packets += int(m.count)
+		if m.count > 0 {
+			deliveries++
+		}
 		b.letGo(m, 1)
 		l.messages[i] = nil
 	}
@@ -77,5 +80,5 @@ func (l *messageList) release(b *budget) (packets int) {
 	if cap(l.messages) <= maxPooledList {
 		messageLists.Put(l)
 	}
-	return packets
+	return packets, deliveries
 }

@@ -31,7 +31,9 @@ type readersShard struct {
 	mu sync.Mutex
 	// working is the list of the goroutines that are at work.
 	working *reader
-	_       [48]byte // a cache line each
+	// counts is what those who are at work have written.
+	counts flushCounts
+	_      [48]byte // a cache line each
 }
 
 // handOverAfter is how long a reader may be at work before another goroutine
@@ -101,11 +103,12 @@ func (r *reader) uncork() bool {
 	return corked && !r.lost
 }
 
-// end is called when the answers are written. It reports whether reading is
-// still this goroutine's.
-func (r *reader) end() bool {
+// end is called when the answers are written, which are to be counted. It
+// reports whether reading is still this goroutine's.
+func (r *reader) end(done *flushed) bool {
 	r.shard.mu.Lock()
 	defer r.shard.mu.Unlock()
+	r.shard.counts.add(done)
 	if r.lost {
 		return false
 	}
@@ -251,15 +254,16 @@ func (r *reader) work(work Work) bool {
 	more := r.frames.begin < r.frames.end
 	r.begin(s.cork())
 	work.Run()
+	var done flushed
 	if r.uncork() {
 		if more {
 			// There is more to do: somebody else may write the answers.
 			s.release()
 		} else {
-			s.flushHere()
+			s.flushHere(&done)
 		}
 	}
-	if !r.end() {
+	if !r.end(&done) {
 		return false
 	}
 	if !s.begun {
@@ -271,10 +275,10 @@ func (r *reader) work(work Work) bool {
 
 // flushHere writes what is pending in the calling goroutine. The session has
 // been marked as being flushed.
-func (s *Session) flushHere() {
+func (s *Session) flushHere(done *flushed) {
 	buffer := flushBuffers.Get().(*[]byte)
 	defer flushBuffers.Put(buffer)
-	if s.server.flusher.flush(s, *buffer) {
+	if s.server.flusher.flush(s, *buffer, done) {
 		s.server.flusher.push(s, s, 1)
 	}
 }

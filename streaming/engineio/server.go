@@ -43,6 +43,7 @@ type Server struct {
 	counts  counts
 	// connections logs the starts and ends of sessions.
 	connections *connectionLog
+	metrics     metrics
 	// open counts the sessions in stateOpen, alive also those whose client
 	// has still to be told of the end.
 	open     atomic.Int64
@@ -134,6 +135,7 @@ func (s *Server) recoverPanic(message string, session *Session) {
 // was refused.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	if refusal := s.serve(w, r); refusal != nil {
+		s.metrics.refused(refusal)
 		if refusal.Status != http.StatusSwitchingProtocols {
 			refusal.write(w)
 		}
@@ -167,6 +169,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) *RequestError {
 		return refuse(CodeUnsupportedVersion, "protocol revision "+boundedQuote(query.Get("EIO")))
 	case s.stopping.Load():
 		refusal := refuseStatus(http.StatusServiceUnavailable, "the server is going down")
+		refusal.cause = causeStopping
 		refusal.retryAfter = retryAfter
 		return refusal
 	}
@@ -178,6 +181,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) *RequestError {
 	if s.budget.exhausted(options.ServerBuffer, refuseAt) {
 		s.counts.refusedForBuffer.Add(1)
 		refusal := refuseStatus(http.StatusServiceUnavailable, "too much waits for other clients")
+		refusal.cause = causeServerBuffer
 		refusal.retryAfter = retryAfter
 		return refusal
 	}
@@ -185,6 +189,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) *RequestError {
 		s.open.Add(-1)
 		s.counts.refusedForSessions.Add(1)
 		refusal := refuseStatus(http.StatusServiceUnavailable, "the limit of connections is reached")
+		refusal.cause = causeMaxSessions
 		refusal.retryAfter = retryAfter
 		return refusal
 	}
@@ -293,6 +298,7 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, options *Opti
 func (s *Server) begin(session *Session) {
 	s.alive.Add(1)
 	s.connections.begin(session)
+	s.metrics.opened(session.transport)
 	session.mu.Lock()
 	session.queueLocked(session.openPacket())
 	// A listener may have set a timer that ends the session: it waits here.

@@ -318,6 +318,7 @@ func (s *Session) terminate(reason Reason, pollEnd packetType) {
 // tellClosed is called by whoever moved the session out of stateOpen.
 func (s *Session) tellClosed(reason Reason) {
 	s.server.open.Add(-1)
+	s.server.metrics.closed(s.transport, reason)
 	if reason == ReasonSlowClient {
 		s.server.counts.slowClients.Add(1)
 	}

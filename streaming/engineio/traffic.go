@@ -25,6 +25,7 @@ func (s *Session) arrived(bytes, messages int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.traffic.BytesIn += int64(bytes)
+	s.server.metrics.received(s.transport, s.id, bytes)
 	if s.state != stateOpen {
 		return false
 	}

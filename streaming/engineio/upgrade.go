@@ -66,12 +66,14 @@ func (s *Session) endUpgrade() {
 func (s *Session) serveUpgrade(w http.ResponseWriter, r *http.Request) *RequestError {
 	u := new(upgrade)
 	if refusal := s.beginUpgrade(u); refusal != nil {
+		s.server.metrics.upgradeFailed(upgradeRefused)
 		refuseUpgrade(w, r, refusal)
 		return refusal
 	}
 	deflate := s.options.Deflate != nil && offersDeflate(r.Header)
 	conn, before, refusal := acceptWebSocket(w, r, deflate)
 	if refusal != nil {
+		s.server.metrics.upgradeFailed(upgradeRefused)
 		s.endUpgrade()
 		return refusal
 	}
@@ -115,7 +117,7 @@ func (s *Session) probe(u *upgrade, f *frameReader) {
 		s.readWebSocket(f)
 		return
 	}
-	u.timer.Stop()
+	s.server.metrics.upgradeFailed(s.whyNotUpgraded(u.timer.Stop()))
 	s.endUpgrade()
 	f.giveBack()
 	closeUnused(f.conn)
@@ -176,6 +178,7 @@ func (s *Session) moveTo(f *frameReader) bool {
 	}
 	s.transport = WebSocket
 	s.upgraded = true
+	s.server.metrics.upgraded()
 	s.conn = f.conn
 	if f.deflate {
 		s.deflate = s.options.Deflate

@@ -111,7 +111,7 @@ func newCloseFrame(code ws.StatusCode) *Message {
 func (s *Session) readWebSocket(f *frameReader) {
 	r := &reader{session: s, frames: f, shard: s.server.readers.of(s)}
 	defer func() {
-		if r.end() {
+		if r.end(new(flushed)) {
 			f.giveBack()
 			_ = f.conn.Close()
 			s.server.alive.Add(-1)

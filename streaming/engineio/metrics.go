@@ -1,0 +1,252 @@
+package engineio
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/measure"
+)
+
+// Metrics is what a server has counted since it was made, and how it is doing.
+type Metrics struct {
+	Stats
+	// Transports has what is counted for each transport.
+	Transports []TransportMetrics
+	// Upgrades is how many sessions have moved to WebSocket, UpgradeFailures
+	// how many attempts came to nothing.
+	Upgrades        int64
+	UpgradeFailures []ReasonCount
+	// Refusals is how many requests were refused.
+	Refusals []ReasonCount
+	// Disconnects is how many sessions have ended.
+	Disconnects []ReasonCount
+	// HeartbeatLatency is the time from a ping, as it is queued, to the pong.
+	HeartbeatLatency measure.Distribution
+}
+
+// TransportMetrics is what is counted for one transport.
+type TransportMetrics struct {
+	Transport Transport
+	// Protocol is the revision of the Engine.IO protocol.
+	Protocol string
+	// Open is the number of sessions that are on the transport now.
+	Open int64
+	// Handshakes is how many sessions have begun on it.
+	Handshakes int64
+	// ReceivedBytes is the size of the WebSocket frames and POST bodies that
+	// came, SentBytes that of the WebSocket frames and poll answers that were
+	// written, see [Counts].
+	ReceivedBytes, SentBytes int64
+	// Deliveries is how many messages were written; one to a thousand clients
+	// counts a thousand times. Heartbeats and the like are not among them.
+	Deliveries int64
+	// FlushMessages is how many messages were written at once, QueuedBytes how
+	// many bytes were found waiting for the client by then.
+	FlushMessages, QueuedBytes measure.Distribution
+}
+
+// ReasonCount is how often something has happened for one reason. The reasons
+// are a closed set, and those that have not come up yet are told as well.
+type ReasonCount struct {
+	Reason string
+	Count  int64
+}
+
+// protocolRevision is the revision of the protocol that this server speaks.
+const protocolRevision = "4"
+
+// The transports, in the order they are counted in.
+var transportNames = [...]Transport{Polling, WebSocket}
+
+// metrics are the counts behind [Metrics], besides those of the flush workers.
+type metrics struct {
+	transports      [len(transportNames)]transportCounts
+	upgrades        atomic.Int64
+	upgradeFailures [len(upgradeFailureNames)]atomic.Int64
+	refusals        [len(refusalNames)]atomic.Int64
+	// What is no known reason comes last.
+	disconnects [len(disconnectReasons) + 1]atomic.Int64
+	heartbeats  measure.Histogram
+}
+
+type transportCounts struct {
+	open, handshakes     atomic.Int64
+	received             measure.Counter
+	flushMessages        measure.Histogram
+	queuedBytes          measure.Histogram
+	deliveries, sentSize atomic.Int64
+}
+
+func (m *metrics) on(t Transport) *transportCounts {
+	return &m.transports[max(slices.Index(transportNames[:], t), 0)]
+}
+
+// opened counts a session that begins.
+func (m *metrics) opened(t Transport) {
+	m.on(t).handshakes.Add(1)
+	m.on(t).open.Add(1)
+}
+
+// upgraded counts a session that moves to WebSocket.
+func (m *metrics) upgraded() {
+	m.upgrades.Add(1)
+	m.on(Polling).open.Add(-1)
+	m.on(WebSocket).open.Add(1)
+}
+
+// closed counts a session that is over.
+func (m *metrics) closed(t Transport, reason Reason) {
+	m.on(t).open.Add(-1)
+	i := slices.Index(disconnectReasons[:], reason)
+	if i < 0 {
+		i = len(disconnectReasons)
+	}
+	m.disconnects[i].Add(1)
+}
+
+// received counts what came from a client.
+func (m *metrics) received(t Transport, sid string, size int) {
+	if size > 0 {
+		m.on(t).received.Add(sid[0], int64(size))
+	}
+}
+
+// flushed counts what was written outside of the flush workers.
+func (m *metrics) flushed(t Transport, f *flushed) {
+	counts := m.on(t)
+	if f.messages > 0 {
+		counts.flushMessages.Observe(measure.Items, int64(f.messages))
+		counts.queuedBytes.Observe(measure.Bytes, int64(f.queued))
+		counts.deliveries.Add(int64(f.deliveries))
+	}
+	counts.sentSize.Add(int64(f.sent))
+}
+
+// disconnectReasons are the reasons that are told apart.
+var disconnectReasons = [...]Reason{
+	ReasonPingTimeout, ReasonParseError, ReasonTransportError, ReasonTransportClose, ReasonForcedClose, ReasonSlowClient,
+	ReasonTooLarge, ReasonShutdown,
+}
+
+// upgradeFailure says why an upgrade came to nothing.
+type upgradeFailure uint8
+
+const (
+	// upgradeRefused is a request that could not be answered with an upgrade.
+	upgradeRefused upgradeFailure = iota
+	// upgradeTimedOut is a client that did not confirm in time.
+	upgradeTimedOut
+	// upgradeSessionOver is a session that ended meanwhile.
+	upgradeSessionOver
+	// upgradeAborted is a client that gave up, or that did not keep to the
+	// protocol.
+	upgradeAborted
+)
+
+var upgradeFailureNames = [...]string{"refused", "timeout", "session_over", "aborted"}
+
+// whyNotUpgraded tells why an upgrade has failed that had begun. inTime says
+// that the time for it was not over.
+func (s *Session) whyNotUpgraded(inTime bool) upgradeFailure {
+	switch {
+	case !s.isOpen():
+		return upgradeSessionOver
+	case !inTime:
+		return upgradeTimedOut
+	default:
+		return upgradeAborted
+	}
+}
+
+func (m *metrics) upgradeFailed(why upgradeFailure) { m.upgradeFailures[why].Add(1) }
+
+// refusalCause says why a request was refused, for the count. Its zero value
+// is what follows from the code and the status.
+type refusalCause uint8
+
+const (
+	causeOfCode refusalCause = iota
+	causeUnknownTransport
+	causeUnknownSID
+	causeBadHandshakeMethod
+	causeBadRequest
+	causeForbidden
+	causeUnsupportedVersion
+	causeTooLarge
+	causeStopping
+	causeMaxSessions
+	causeServerBuffer
+	causeUnavailable
+	causeInternalError
+)
+
+// refusalNames are the names of the causes; that of the first is never told.
+var refusalNames = [...]string{
+	"", "unknown_transport", "unknown_sid", "bad_handshake_method", "bad_request", "forbidden", "unsupported_version",
+	"too_large", "stopping", "max_connections", "hub_buffer", "unavailable", "internal_error",
+}
+
+// countAs returns what a refusal is counted as.
+func (e *RequestError) countAs() refusalCause {
+	switch {
+	case e.cause != causeOfCode:
+		return e.cause
+	case e.Code >= CodeUnknownTransport && e.Code <= CodeUnsupportedVersion:
+		return causeUnknownTransport + refusalCause(e.Code)
+	case e.Status == http.StatusRequestEntityTooLarge:
+		return causeTooLarge
+	case e.Status == http.StatusServiceUnavailable:
+		return causeUnavailable
+	default:
+		return causeInternalError
+	}
+}
+
+func (m *metrics) refused(e *RequestError) { m.refusals[e.countAs()].Add(1) }
+
+// CountRefusal counts a request that was refused with a code of the protocol
+// before it came here, by whoever is in front.
+func (s *Server) CountRefusal(code ErrorCode) { s.metrics.refused(refuse(code, "")) }
+
+// Metrics returns what the server has counted.
+func (s *Server) Metrics() Metrics {
+	m := &s.metrics
+	all := Metrics{
+		Stats:            s.Stats(),
+		Upgrades:         m.upgrades.Load(),
+		HeartbeatLatency: m.heartbeats.Distribution(measure.Latencies),
+	}
+	for i, t := range transportNames {
+		counts := &m.transports[i]
+		all.Transports = append(all.Transports, TransportMetrics{
+			Transport: t, Protocol: protocolRevision,
+			Open:          counts.open.Load(),
+			Handshakes:    counts.handshakes.Load(),
+			ReceivedBytes: counts.received.Load(),
+			SentBytes:     counts.sentSize.Load(),
+			Deliveries:    counts.deliveries.Load(),
+			FlushMessages: counts.flushMessages.Distribution(measure.Items),
+			QueuedBytes:   counts.queuedBytes.Distribution(measure.Bytes),
+		})
+		if t == WebSocket {
+			s.flusher.addTo(&all.Transports[i])
+			s.readers.addTo(&all.Transports[i])
+		}
+	}
+	for i := range m.upgradeFailures {
+		all.UpgradeFailures = append(all.UpgradeFailures, ReasonCount{upgradeFailureNames[i], m.upgradeFailures[i].Load()})
+	}
+	for i := causeUnknownTransport; int(i) < len(refusalNames); i++ {
+		all.Refusals = append(all.Refusals, ReasonCount{refusalNames[i], m.refusals[i].Load()})
+	}
+	for i := range m.disconnects {
+		reason := "other"
+		if i < len(disconnectReasons) {
+			reason = strings.ReplaceAll(string(disconnectReasons[i]), " ", "_")
+		}
+		all.Disconnects = append(all.Disconnects, ReasonCount{reason, m.disconnects[i].Load()})
+	}
+	return all
+}
