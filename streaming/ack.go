@@ -45,6 +45,12 @@ var ErrDisconnected = errors.New("the socket has disconnected")
 // locks; it must not wait.
 type pendingAck func(args Args, err error)
 
+// owedAck is a pending ack and when it was asked for.
+type owedAck struct {
+	take pendingAck
+	sent time.Time
+}
+
 // expect registers for the answer with the given ID.
 func (s *Socket) expect(id uint64, answer pendingAck) bool {
 	s.mu.Lock()
@@ -53,21 +59,25 @@ func (s *Socket) expect(id uint64, answer pendingAck) bool {
 		return false
 	}
 	if s.acks == nil {
-		s.acks = make(map[uint64]pendingAck)
+		s.acks = make(map[uint64]owedAck)
 	}
-	s.acks[id] = answer
+	s.acks[id] = owedAck{answer, time.Now()}
 	return true
 }
 
 // resolve delivers an answer, if it is still waited for.
 func (s *Socket) resolve(id uint64, args Args, err error) {
 	s.mu.Lock()
-	answer, ok := s.acks[id]
+	owed, ok := s.acks[id]
 	delete(s.acks, id)
 	s.mu.Unlock()
-	if ok {
-		answer(args, err)
+	if !ok {
+		return
 	}
+	if err == nil {
+		s.namespace.counts.answered(owed.sent)
+	}
+	owed.take(args, err)
 }
 
 // Call sends an event and waits for the client's answer. An error is that of
@@ -88,6 +98,7 @@ func (s *Socket) Call(ctx context.Context, event string, args Args) (Args, error
 		s.resolve(id, Args{}, ErrDisconnected)
 		return Args{}, ErrDisconnected
 	}
+	s.namespace.counts.eventTo(s)
 	s.client.session.HandOver()
 	select {
 	case r := <-answered:
@@ -121,6 +132,7 @@ func (s *Socket) EmitWithAck(event string, args Args, timeout time.Duration, ans
 		return ErrDisconnected
 	}
 	timer.Reset(timeout)
+	s.namespace.counts.eventTo(s)
 	if !s.send(&p) {
 		s.resolve(id, Args{}, ErrDisconnected)
 	}
@@ -162,6 +174,7 @@ func (b Broadcast) Call(ctx context.Context, event string, args Args) ([]Reply, 
 			close(done)
 		}
 	}
+	b.namespace.counts.broadcast(b.sender)
 	targets := b.namespace.adapter.Sockets(b.target())
 	message := p.encode()
 	var burst engineio.Burst

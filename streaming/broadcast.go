@@ -65,6 +65,7 @@ func (b Broadcast) Emit(event string, args Args) error {
 	if err := checkEventName(event); err != nil {
 		return err
 	}
+	b.namespace.counts.broadcast(b.sender)
 	b.namespace.adapter.Broadcast(&Packet{out: outPacket{
 		kind: packetEvent, namespace: b.namespace.name, event: event, args: args, flags: b.flags,
 	}}, b.target())

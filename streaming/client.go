@@ -123,6 +123,7 @@ func (c *client) handleEvent(s *Socket, p *inPacket) (*Socket, error) {
 		e.Refuse("invalid_payload", err.Error())
 		return nil, err
 	}
+	s.namespace.counts.eventFrom(s)
 	if !s.deliver(e) {
 		return nil, nil
 	}
@@ -155,6 +156,7 @@ func (c *client) connect(p *inPacket) (*Socket, error) {
 }
 
 func (c *client) sendConnectError(namespace string, refusal *ConnectError) {
+	c.server.countRefused(namespace)
 	data, _ := json.Marshal(struct {
 		Message string          `json:"message"`
 		Data    json.RawMessage `json:"data,omitempty"`

@@ -37,6 +37,7 @@ type Handlers struct {
 	connect    []func(*Socket)
 	events     map[string]func(*Event)
 	disconnect []func(*Socket, Reason)
+	gauges     []gauge
 }
 
 // EventSet is a group of handlers that belong together: what a service does

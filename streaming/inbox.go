@@ -213,6 +213,7 @@ func (s *Socket) logPanic(during string, r any) {
 // {success: false, error, code} if it asked for one and, unless the event is
 // merely unknown, an "error" event {message, code}.
 func (e *Event) Refuse(code, message string) {
+	e.Socket.namespace.counts.refusedEvents.Add(1)
 	if e.Ack.Wanted() {
 		args, err := NewArgs(struct {
 			Success bool   `json:"success"`

@@ -13,6 +13,7 @@ type Namespace struct {
 	server   *Server
 	adapter  Adapter
 	handlers atomic.Pointer[Handlers]
+	counts   *namespaceCounts
 	ackID    atomic.Uint64
 	// bit stands for the name, see namespaceBits.
 	bit uint64

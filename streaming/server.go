@@ -38,6 +38,10 @@ type Server struct {
 
 	mu         sync.RWMutex
 	namespaces map[string]*Namespace
+	// counts has those of each namespace there ever was, see Metrics.
+	counts map[string]*namespaceCounts
+
+	invalidNamespaces, notAuthorized atomic.Int64
 }
 
 // New returns a server without namespaces. logger may be nil.
@@ -67,7 +71,9 @@ func (s *Server) Of(name string) *Namespace {
 	defer s.mu.Unlock()
 	n := s.namespaces[name]
 	if n == nil {
-		n = &Namespace{name: name, server: s, adapter: newMemoryAdapter(), bit: s.namespaceBits.of(name)}
+		n = &Namespace{
+			name: name, server: s, adapter: newMemoryAdapter(), bit: s.namespaceBits.of(name), counts: s.countsOf(name),
+		}
 		n.handlers.Store(&Handlers{})
 		s.namespaces[name] = n
 	}

@@ -49,7 +49,7 @@ type Socket struct {
 	dismissed bool
 	// cancel ends the context of the authorization under way.
 	cancel context.CancelFunc
-	acks   map[uint64]pendingAck
+	acks   map[uint64]owedAck
 	// left holds the rooms of a socket that has disconnected.
 	left  []string
 	inbox inbox
@@ -99,6 +99,7 @@ func (s *Socket) Emit(event string, args Args, flags ...Flags) error {
 	for _, flag := range flags {
 		p.flags |= flag
 	}
+	s.namespace.counts.eventTo(s)
 	if !s.send(&p) && p.flags&Volatile == 0 {
 		return ErrDisconnected
 	}
@@ -198,9 +199,10 @@ func (s *Socket) close(reason Reason) {
 	s.left = left
 	s.mu.Unlock()
 	for _, answer := range acks {
-		answer(Args{}, ErrDisconnected)
+		answer.take(Args{}, ErrDisconnected)
 	}
 	if was == socketConnected {
+		s.namespace.counts.sockets.Add(-1)
 		s.finish(task{disconnect: true, reason: reason}, reason == ReasonServerDisconnect)
 	} else {
 		s.finish(task{}, true)
@@ -223,6 +225,7 @@ func (s *Socket) connect() {
 	// it has the answer. It is a member before that, so that it misses nothing
 	// of what others send once it knows that it is connected.
 	s.state = socketConnected
+	s.namespace.counts.joined()
 	s.mu.Unlock()
 	s.client.connected(s.namespace)
 	s.namespace.adapter.Add(s)
