@@ -84,6 +84,7 @@ func (s *Streaming) Register(n *streaming.Namespace, h *streaming.Handlers) erro
 		options.MaxStreams = DefaultMaxStreams
 	}
 	service := &streamService{Streaming: options, streams: streaming.State(n, newStreams)}
+	service.streams.tell(h)
 	h.OnDisconnect(service.disconnect)
 	for event, handler := range map[string]func(*streaming.Event){
 		"stream:start": service.start,

@@ -6,11 +6,13 @@ import (
 	"time"
 
 	"github.com/caddy-socketio/socketio-stream/streaming"
+	"github.com/caddy-socketio/socketio-stream/streaming/measure"
 )
 
 // streams are the streams of one namespace.
 type streams struct {
 	namespace *streaming.Namespace
+	started   *measure.Counter
 
 	mu     sync.Mutex
 	byID   map[string]*stream
@@ -48,6 +50,7 @@ type stream struct {
 func newStreams(n *streaming.Namespace) *streams {
 	return &streams{
 		namespace: n,
+		started:   n.Counter(streamsStartedFigure),
 		byID:      make(map[string]*stream),
 		owners:    make(map[*streaming.Socket][]*stream),
 	}
@@ -87,6 +90,7 @@ func (t *streams) claim(id string, socket *streaming.Socket, header *streaming.A
 		s = &stream{id: id, table: t, owner: socket}
 		t.byID[id] = s
 		t.owners[socket] = append(t.owners[socket], s)
+		t.started.Add(0, 1)
 	}
 	t.replayBytes += size - before
 	s.replayed = size
