@@ -24,6 +24,7 @@ const (
 func init() {
 	caddy.RegisterModule(new(StreamingEvents))
 	caddy.RegisterModule(new(RelayEvents))
+	RegisterFigures(events.Figures...)
 }
 
 // EventSet is a guest module of the namespace http.handlers.socketio_stream.events: it gives a Socket.IO namespace the

@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
 
@@ -200,6 +201,10 @@ type hubStats interface {
 	Connections() int
 	// Stats returns what waits for the clients, and what became of those that could not be served.
 	Stats() engineio.Stats
+	// Metrics returns all that is counted.
+	Metrics() streaming.Metrics
+	// CountRefusal counts a request that was refused before the engine saw it.
+	CountRefusal(code engineio.ErrorCode)
 }
 
 // CaddyModule returns the Caddy module information.
@@ -223,6 +228,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.warn()
+	if err := registerMetrics(ctx); err != nil {
+		return h.declared(err)
+	}
 	// The hub comes last: a config that fails after this point is cleaned up, and only then gives it up again.
 	return h.declared(h.joinHub(ctx))
 }
@@ -286,6 +294,7 @@ func (h *Handler) serveSocketPath(w http.ResponseWriter, r *http.Request, file s
 	}
 	if !allowed.ok() {
 		h.refuseOrigin(w, r, allowed)
+		h.stats.CountRefusal(engineio.CodeForbidden)
 		return nil
 	}
 	if isPreflight(r) {

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
 
@@ -40,6 +41,10 @@ func (s fixedStats) Stats() engineio.Stats {
 		Sessions: int(s), BufferedBytes: 1234, SlowClients: 5, VolatileDropped: 67, RefusedForSessions: 8, RefusedForBuffer: 90,
 	}
 }
+
+func (fixedStats) Metrics() streaming.Metrics { return streaming.Metrics{} }
+
+func (fixedStats) CountRefusal(engineio.ErrorCode) {}
 
 // resolveOnly does what Provision does before it takes a hub.
 func resolveOnly(t *testing.T, h *Handler) error {

@@ -43,6 +43,8 @@ type socketIOStatus struct {
 	SlowClients     int64 `json:"slowClients"`
 	VolatileDropped int64 `json:"volatileDropped"`
 	Refused         int64 `json:"refused"`
+	// Metrics is what the metrics endpoint tells of the hub.
+	Metrics metricsStatus `json:"metrics"`
 }
 
 // serveStatus tells uptime, memory and connections to the clients that may know.
@@ -68,6 +70,7 @@ func (h *Handler) serveStatus(w http.ResponseWriter, r *http.Request) error {
 			SlowClients:     stats.SlowClients,
 			VolatileDropped: stats.VolatileDropped,
 			Refused:         stats.RefusedForSessions + stats.RefusedForBuffer,
+			Metrics:         metricsStatusOf(samplesOf(h.stats.Metrics())),
 		},
 	})
 }

@@ -1,0 +1,74 @@
+package socketiostream
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// collector brings the figures of all hubs to Prometheus. There is one for the process: hubs outlive configs, and so do
+// their counts, while each config has a registry of its own.
+type collector struct{}
+
+// registerMetrics makes the metrics part of what the config's metrics endpoints answer with.
+func registerMetrics(ctx caddy.Context) error {
+	registry := ctx.GetMetricsRegistry()
+	if registry == nil {
+		return nil
+	}
+	// Another handler of the same config may have been here before.
+	var registered prometheus.AlreadyRegisteredError
+	if err := registry.Register(collector{}); err != nil && !errors.As(err, &registered) {
+		return err
+	}
+	return nil
+}
+
+// measuredHubs has the hubs whose figures are told, by name. The pool of hubs is not asked: it would wait for a hub that is
+// being made, and for ever if that fails.
+var measuredHubs sync.Map
+
+// measure makes the hub's figures part of the metrics, in place of those of a hub of that name which is on its way out.
+func (hub *hub) measure() { measuredHubs.Store(hub.name, hub) }
+
+// forgetFigures takes the hub's figures out of the metrics.
+func (hub *hub) forgetFigures() { measuredHubs.CompareAndDelete(hub.name, hub) }
+
+// Describe implements prometheus.Collector.
+func (collector) Describe(descriptions chan<- *prometheus.Desc) {
+	for _, m := range catalog {
+		descriptions <- m.description
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (collector) Collect(metrics chan<- prometheus.Metric) {
+	measuredHubs.Range(func(_, value any) bool {
+		hub := value.(*hub)
+		for _, s := range samplesOf(hub.server.Metrics()) {
+			metrics <- s.prometheus(hub.name)
+		}
+		return true
+	})
+}
+
+// prometheus returns the sample as the metric of a hub.
+func (s *sample) prometheus(hub string) prometheus.Metric {
+	labels := append([]string{hub}, s.labels...)
+	if s.distribution == nil {
+		return prometheus.MustNewConstMetric(s.metric.description, s.metric.kind, s.value, labels...)
+	}
+	buckets := make(map[float64]uint64, len(s.distribution.Scale))
+	var below int64
+	for i, bound := range s.distribution.Scale {
+		below += s.distribution.Counts[i]
+		buckets[float64(bound)/s.metric.unit] = uint64(below) //nolint:gosec // a count is not negative
+	}
+	count := uint64(s.distribution.Count()) //nolint:gosec // a count is not negative
+	return prometheus.MustNewConstHistogram(s.metric.description, count, float64(s.distribution.Sum)/s.metric.unit, buckets, labels...)
+}
+
+// Interface guard.
+var _ prometheus.Collector = collector{}

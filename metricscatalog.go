@@ -1,0 +1,174 @@
+package socketiostream
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/caddy-socketio/socketio-stream/streaming"
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/measure"
+)
+
+// metricsPrefix is what the names of all metrics begin with.
+const metricsPrefix = "caddy_socketio_"
+
+// metric is one name in the catalog of what is told.
+type metric struct {
+	// name is the metric's name without the prefix.
+	name string
+	kind prometheus.ValueType
+	// labels are those besides the hub's.
+	labels      []string
+	description *prometheus.Desc
+	// unit is what a distribution's values, which are whole numbers, are divided by.
+	unit float64
+}
+
+// nanoseconds is the unit of the distributions of times, which are told in seconds.
+const nanoseconds = 1e9
+
+// catalog lists all metrics, in the order of their making.
+var catalog []*metric
+
+func newMetric(kind prometheus.ValueType, unit float64, name, help string, labels ...string) *metric {
+	m := &metric{
+		name: name, kind: kind, labels: labels, unit: unit,
+		description: prometheus.NewDesc(metricsPrefix+name, help, append([]string{"hub"}, labels...), nil),
+	}
+	catalog = append(catalog, m)
+	return m
+}
+
+func newGauge(name, help string, labels ...string) *metric {
+	return newMetric(prometheus.GaugeValue, 1, name, help, labels...)
+}
+
+func newCounter(name, help string, labels ...string) *metric {
+	return newMetric(prometheus.CounterValue, 1, name, help, labels...)
+}
+
+func newHistogram(unit float64, name, help string, labels ...string) *metric {
+	return newMetric(prometheus.UntypedValue, unit, name, help, labels...)
+}
+
+// The metrics. Their labels hold nothing that clients could choose.
+var (
+	metricConnections = newGauge("connections", "Clients that are connected.", "transport", "protocol")
+	metricSockets     = newGauge("sockets", "Clients that are connected to a namespace.", "namespace")
+	metricRooms       = newGauge("rooms", "Rooms that have members.", "namespace")
+
+	metricHandshakes      = newCounter("handshakes_total", "Connections that were made.", "transport", "protocol")
+	metricUpgrades        = newCounter("upgrades_total", "Connections that moved from polling to WebSocket.")
+	metricUpgradeFailures = newCounter("upgrade_failures_total", "Moves to WebSocket that came to nothing.", "reason")
+	metricRefused         = newCounter("refused_requests_total", "Requests that were refused.", "reason")
+	metricConnects        = newCounter("connects_total", "Clients that were let into a namespace.", "namespace")
+	metricConnectErrors   = newCounter("connect_errors_total", "Clients that were not let into a namespace.", "reason")
+	metricDisconnects     = newCounter("disconnects_total", "Connections that have ended.", "reason")
+
+	metricEvents        = newCounter("events_total", "Events from clients (in) and to clients (out); one to many clients counts once.", "namespace", "direction")
+	metricEventsRefused = newCounter("refused_events_total", "Events from clients that were not accepted.", "namespace")
+	metricBytes         = newCounter("bytes_total", "Bytes of WebSocket frames, POST bodies (in) and poll answers (out).", "transport", "direction")
+	metricDeliveries    = newCounter("deliveries_total", "Messages that were written to clients; one to many clients counts for each.", "transport")
+
+	metricFlushMessages = newHistogram(1, "flush_messages", "Messages that were written to a client at once.", "transport")
+	metricQueueBytes    = newHistogram(1, "queue_bytes", "Bytes that waited for a client when they were written.", "transport")
+	metricBuffered      = newGauge("buffered_bytes", "Bytes that wait for clients, each message counted once.")
+	metricSlowClients   = newCounter("slow_clients_total", "Clients that were cut off because they did not keep up.")
+	metricDropped       = newCounter("volatile_dropped_total", "Volatile messages that were dropped for a client that did not keep up.")
+
+	metricAckLatency       = newHistogram(nanoseconds, "ack_latency_seconds", "Time from an event that asks for an answer to that answer.", "namespace")
+	metricHeartbeatLatency = newHistogram(nanoseconds, "heartbeat_latency_seconds", "Time from a ping to its pong.")
+)
+
+// metricFigures are the figures of event sets, by name.
+var metricFigures = make(map[string]*metric)
+
+// RegisterFigures makes figures that event sets tell, see [streaming.Handlers.Gauge] and [streaming.Namespace.Counter],
+// part of the metrics and of the status: as caddy_socketio_<name>, for each hub and namespace. It is to be called when the
+// program starts, from an init function, and panics if there is a metric of that name already.
+func RegisterFigures(figures ...streaming.Figure) {
+	for _, figure := range figures {
+		for _, m := range catalog {
+			if m.name == figure.Name {
+				panic("a metric of this name is registered already: " + figure.Name)
+			}
+		}
+		kind := prometheus.GaugeValue
+		if figure.Counter {
+			kind = prometheus.CounterValue
+		}
+		metricFigures[figure.Name] = newMetric(kind, 1, figure.Name, figure.Help, "namespace")
+	}
+}
+
+// sample is the value of a metric for some labels.
+type sample struct {
+	metric *metric
+	labels []string
+	value  float64
+	// distribution is what a histogram has in place of a value.
+	distribution *measure.Distribution
+}
+
+// samples are being gathered.
+type samples []sample
+
+func (s *samples) add(m *metric, value int64, labels ...string) {
+	*s = append(*s, sample{metric: m, labels: labels, value: float64(value)})
+}
+
+func (s *samples) addDistribution(m *metric, d *measure.Distribution, labels ...string) {
+	*s = append(*s, sample{metric: m, labels: labels, distribution: d})
+}
+
+func (s *samples) addReasons(m *metric, counts []engineio.ReasonCount) {
+	for _, count := range counts {
+		s.add(m, count.Count, count.Reason)
+	}
+}
+
+// samplesOf returns what a hub tells. The metrics endpoint and the status both come from here.
+func samplesOf(m streaming.Metrics) samples {
+	var s samples
+	engine := &m.Engine
+	for i := range engine.Transports {
+		t := &engine.Transports[i]
+		name := string(t.Transport)
+		s.add(metricConnections, t.Open, name, t.Protocol)
+		s.add(metricHandshakes, t.Handshakes, name, t.Protocol)
+		s.add(metricBytes, t.ReceivedBytes, name, "in")
+		s.add(metricBytes, t.SentBytes, name, "out")
+		s.add(metricDeliveries, t.Deliveries, name)
+		s.addDistribution(metricFlushMessages, &t.FlushMessages, name)
+		s.addDistribution(metricQueueBytes, &t.QueuedBytes, name)
+	}
+	s.add(metricUpgrades, engine.Upgrades)
+	s.addReasons(metricUpgradeFailures, engine.UpgradeFailures)
+	s.addReasons(metricRefused, engine.Refusals)
+	s.addReasons(metricDisconnects, engine.Disconnects)
+	s.add(metricBuffered, engine.BufferedBytes)
+	s.add(metricSlowClients, engine.SlowClients)
+	s.add(metricDropped, engine.VolatileDropped)
+	s.addDistribution(metricHeartbeatLatency, &engine.HeartbeatLatency)
+
+	for i := range m.Namespaces {
+		s.addNamespace(&m.Namespaces[i])
+	}
+	s.add(metricConnectErrors, m.InvalidNamespaces, "invalid_namespace")
+	s.add(metricConnectErrors, m.NotAuthorized, "not_authorized")
+	return s
+}
+
+func (s *samples) addNamespace(n *streaming.NamespaceMetrics) {
+	s.add(metricSockets, n.Sockets, n.Name)
+	s.add(metricRooms, n.Rooms, n.Name)
+	s.add(metricConnects, n.Connects, n.Name)
+	s.add(metricEvents, n.EventsIn, n.Name, "in")
+	s.add(metricEvents, n.EventsOut, n.Name, "out")
+	s.add(metricEventsRefused, n.RefusedEvents, n.Name)
+	s.addDistribution(metricAckLatency, &n.AckLatency, n.Name)
+	for _, figure := range n.Figures {
+		if m := metricFigures[figure.Name]; m != nil {
+			*s = append(*s, sample{metric: m, labels: []string{n.Name}, value: figure.Value})
+		}
+	}
+}
