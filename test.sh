@@ -10,7 +10,7 @@
 #   go      go test -race of this module and of tools/
 #   bench   go vet and go test of bench/
 #   e2e     the built Caddy with the real socket.io-client and a real browser,
-#           and behind a real nginx
+#           behind a real nginx, and watched by a real Prometheus
 #
 # Environment:
 #   CHROMIUM   the browser, if it is not in the PATH as chromium,
@@ -152,6 +152,15 @@ need_nginx() {
 	export NGINX
 }
 
+# need_prometheus makes sure of Prometheus, and of promtool, which comes with it.
+need_prometheus() {
+	command -v prometheus >/dev/null && command -v promtool >/dev/null && return
+	can_install || fail "Prometheus is missing: install it with promtool (https://prometheus.io/download/)." \
+		"On Debian: apt-get install prometheus"
+	# In a runlevel without services the package does not start its own.
+	RUNLEVEL=1 install prometheus
+}
+
 # --- Parts -----------------------------------------------------------------
 
 run_lint() {
@@ -218,6 +227,10 @@ run_e2e() {
 	step 'e2e: nginx'
 	need_nginx
 	"$NGINX" -v
+
+	step 'e2e: prometheus'
+	need_prometheus
+	prometheus --version 2>&1 | sed -n 1p
 
 	step 'e2e: npm ci'
 	(cd e2e && npm ci --no-audit --no-fund --loglevel=error)

@@ -35,6 +35,7 @@
 //              Caddy had crashed, or its race detector has seen something.
 //   restart()  SIGTERM, waits, and starts again on the same ports with the
 //              same certificates.
+//   metrics()  all metrics, as text
 //   metric(name, labels)  the sum of a Prometheus metric over all its series
 //              with these labels
 //   reload(caddyfile, global)  POSTs a new Caddyfile (same form as above) to
@@ -162,11 +163,16 @@ class Server {
     }
   }
 
-  async metric(name, labels = {}) {
+  async metrics() {
     const { status, text } = await exchange(`${this.adminURL}/metrics`);
     if (status !== 200) {
       throw new Error(`the metrics answered ${status}: ${text}`);
     }
+    return text;
+  }
+
+  async metric(name, labels = {}) {
+    const text = await this.metrics();
     const wanted = Object.entries(labels).map(([label, value]) => `${label}="${value}"`);
     return text
       .split("\n")
@@ -371,7 +377,7 @@ function run(bin, args, options) {
 // freePorts picks ports below the range the system gives to outgoing
 // connections, so that nothing takes them between here and Caddy's listening.
 // Caddy needs each on TCP, and the HTTPS one on UDP too.
-async function freePorts(count) {
+export async function freePorts(count) {
   const ports = new Set();
   for (let tries = 0; ports.size < count; tries++) {
     if (tries === 200) {
