@@ -176,6 +176,7 @@ func (b Broadcast) Call(ctx context.Context, event string, args Args) ([]Reply, 
 	}
 	b.namespace.counts.broadcast(b.sender)
 	targets := b.namespace.adapter.Sockets(b.target())
+	b.namespace.server.taps.toMany(&b, event, args)
 	message := p.encode()
 	var burst engineio.Burst
 	for _, s := range targets {

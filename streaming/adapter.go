@@ -30,6 +30,7 @@ type Adapter interface {
 	// called: one that was there before receives it, one that comes later
 	// does not.
 	Broadcast(p *Packet, t Target)
+	Inspector
 }
 
 // Packet is an event on its way to many. Its wire form is built once, by the

@@ -66,6 +66,7 @@ func (b Broadcast) Emit(event string, args Args) error {
 		return err
 	}
 	b.namespace.counts.broadcast(b.sender)
+	b.namespace.server.taps.toMany(&b, event, args)
 	b.namespace.adapter.Broadcast(&Packet{out: outPacket{
 		kind: packetEvent, namespace: b.namespace.name, event: event, args: args, flags: b.flags,
 	}}, b.target())

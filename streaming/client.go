@@ -124,6 +124,7 @@ func (c *client) handleEvent(s *Socket, p *inPacket) (*Socket, error) {
 		return nil, err
 	}
 	s.namespace.counts.eventFrom(s)
+	c.server.taps.in(e)
 	if !s.deliver(e) {
 		return nil, nil
 	}

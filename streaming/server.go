@@ -35,6 +35,7 @@ type Server struct {
 	namespaceBits  namespaceBits
 	// refusals limits the lines about clients that a namespace refuses.
 	refusals *logline.Limiter
+	taps     taps
 
 	mu         sync.RWMutex
 	namespaces map[string]*Namespace
@@ -124,6 +125,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 // Close refuses new clients and closes the connections of those there are,
 // each after what is queued for it. It does not wait for them.
 func (s *Server) Close() {
+	s.taps.close()
 	s.engine.Close(engineio.ReasonShutdown)
 	s.runners.close()
 }
@@ -134,6 +136,7 @@ func (s *Server) Close() {
 func (s *Server) Shutdown(ctx context.Context) error {
 	defer s.refusals.Flush()
 	defer s.runners.close()
+	s.taps.close()
 	return s.engine.Shutdown(ctx, engineio.ReasonShutdown)
 }
 

@@ -123,6 +123,7 @@ func (s *Socket) send(p *outPacket) bool {
 	if !s.Connected() {
 		return false
 	}
+	s.namespace.server.taps.toOne(s, p)
 	var burst engineio.Burst
 	defer burst.Flush()
 	s.greet(&burst)

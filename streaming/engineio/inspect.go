@@ -1,0 +1,24 @@
+package engineio
+
+// SessionState is what an operator may know of a session at one moment. The
+// session's ID is not part of it: that is the client's credential.
+type SessionState struct {
+	// Transport is what the session is on.
+	Transport Transport
+	// QueuedBytes is how many bytes wait to be written to the client.
+	QueuedBytes int
+	// Slow is true when the client does not keep up: volatile messages to it
+	// are being dropped.
+	Slow bool
+}
+
+// State returns the state of the session.
+func (s *Session) State() SessionState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return SessionState{
+		Transport:   s.transport,
+		QueuedBytes: s.pending.bytes + s.inFlight,
+		Slow:        s.behindLocked(),
+	}
+}
