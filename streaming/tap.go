@@ -32,6 +32,8 @@ type Traffic struct {
 	// than 64 KiB; HasArgs tells.
 	Args    Args
 	HasArgs bool
+	// Lost is how many events the tap has missed just before this one.
+	Lost int64
 }
 
 // TapOptions say what a tap is to see. Zero values are everything.
@@ -114,7 +116,8 @@ func (t *Tap) Taken(e Traffic) {
 	}
 }
 
-// Lost is how many events were missed since it was last asked.
+// Lost is how many events were missed that no event has told of yet: those
+// after the last one that was taken, if none waits. It tells of each once.
 func (t *Tap) Lost() int64 { return t.lost.Swap(0) }
 
 // Close ends the tap.
@@ -209,10 +212,11 @@ func (t *Tap) push(e Traffic, args Args) {
 		// What came from a client shares its memory with all that came with it.
 		e.Args, e.HasArgs = args.Clone(), true
 	}
+	e.Lost = t.lost.Swap(0)
 	select {
 	case t.events <- e:
 	default:
-		t.lost.Add(1)
+		t.lost.Add(e.Lost + 1)
 		if e.HasArgs {
 			t.waiting.Add(-size)
 		}

@@ -144,16 +144,22 @@ func TestSlowTapLosesAndKnows(t *testing.T) {
 		}
 		quick.next(t)
 	}
-	if lost := slow.Lost(); lost != 10 {
-		t.Errorf("%d lost, want 10", lost)
+	slow.next(t)
+	_ = s.Of("/").Emit("next", Args{})
+	_ = s.Of("/").Emit("lost", Args{})
+	for range tapQueue - 1 {
+		if e := slow.next(t); e.Lost != 0 || e.Event != "tick" {
+			t.Fatalf("before anything was lost: %+v", e)
+		}
+	}
+	if e := slow.next(t); e.Lost != 10 || e.Event != "next" {
+		t.Errorf("after 10 were lost: %+v", e)
+	}
+	if lost := slow.Lost(); lost != 1 {
+		t.Errorf("%d lost at last, want 1", lost)
 	}
 	if lost := slow.Lost() + quick.Lost(); lost != 0 {
 		t.Errorf("%d lost, want 0", lost)
-	}
-	slow.next(t)
-	_ = s.Of("/").Emit("tick", Args{})
-	if lost := slow.Lost(); lost != 0 {
-		t.Errorf("%d lost with a place that is free", lost)
 	}
 }
 

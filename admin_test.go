@@ -1,0 +1,513 @@
+package socketiostream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-socketio/socketio-stream/events"
+	"github.com/caddy-socketio/socketio-stream/internal/adminapi"
+	"github.com/caddy-socketio/socketio-stream/internal/rawclient"
+	"github.com/caddy-socketio/socketio-stream/streaming"
+)
+
+// adminTimeout is how long a test waits for what must happen.
+const adminTimeout = 10 * time.Second
+
+// adminServer serves the admin API as Caddy's admin endpoint does, over hubs of its own.
+type adminServer struct {
+	t    *testing.T
+	url  string
+	hubs map[string]*hub
+	// site serves the clients of the hub "default".
+	site string
+	http *httptest.Server
+}
+
+// newAdminServer starts the API over a hub "default" with the namespaces "/" and "/chat", and others that are empty.
+func newAdminServer(t *testing.T, others ...string) *adminServer {
+	t.Helper()
+	return startAdminServer(t, 10*time.Second, append([]string{"default"}, others...)...)
+}
+
+func startAdminServer(t *testing.T, readTimeout time.Duration, hubs ...string) *adminServer {
+	t.Helper()
+	s := &adminServer{t: t, hubs: make(map[string]*hub)}
+	for _, name := range hubs {
+		server := streaming.New(streaming.Options{}, nil)
+		s.hubs[name] = &hub{name: name, server: server, logger: newSwitchedLogger(slog.New(slog.DiscardHandler))}
+		for _, namespace := range []string{"/", "/chat"} {
+			if err := server.Of(namespace).Use(&events.Relay{Events: []string{"chat"}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	admin := &Admin{
+		hub: func(name string) *hub { return s.hubs[name] },
+		hubNames: func() []string {
+			var names []string
+			for name := range s.hubs {
+				names = append(names, name)
+			}
+			slices.Sort(names)
+			return names
+		},
+	}
+	mux := http.NewServeMux()
+	for _, route := range admin.Routes() {
+		mux.HandleFunc(route.Pattern, func(w http.ResponseWriter, r *http.Request) {
+			err := route.Handler.ServeHTTP(w, r)
+			var refusal caddy.APIError
+			if err != nil && !errors.As(err, &refusal) {
+				t.Errorf("%s %s: an error without a status: %v", r.Method, r.URL, err)
+			}
+			if err != nil {
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(refusal.HTTPStatus)
+				_ = json.NewEncoder(w).Encode(adminapi.Error{Error: refusal.Error()})
+			}
+		})
+	}
+	s.http = httptest.NewUnstartedServer(mux)
+	s.http.Config.ReadTimeout = readTimeout
+	s.http.Start()
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = s.hubs["default"].server.ServeHTTP(w, r)
+	}))
+	s.url, s.site = s.http.URL, site.URL+"/socket.io/"
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
+		defer cancel()
+		for _, hub := range s.hubs {
+			_ = hub.server.Shutdown(ctx)
+		}
+		s.http.Close()
+		site.Close()
+	})
+	return s
+}
+
+// send sends a request and returns the answer with its body.
+func (s *adminServer) send(method, path, contentType, body string) (*http.Response, string) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, method, s.url+path, strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if contentType != "" {
+		r.Header.Set("Content-Type", contentType)
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return response, string(content)
+}
+
+// get reads the answer to a GET, which must be 200, into payload.
+func (s *adminServer) get(path string, payload any) {
+	s.t.Helper()
+	s.decode("GET", path, "", payload)
+}
+
+// post reads the answer to a POST, which must be 200, into payload.
+func (s *adminServer) post(path, body string, payload any) {
+	s.t.Helper()
+	s.decode("POST", path, body, payload)
+}
+
+func (s *adminServer) decode(method, path, body string, payload any) {
+	s.t.Helper()
+	response, content := s.send(method, path, "application/json", body)
+	if response.StatusCode != http.StatusOK || response.Header.Get("Content-Type") != "application/json" {
+		s.t.Fatalf("%s %s: %d %s %s", method, path, response.StatusCode, response.Header.Get("Content-Type"), content)
+	}
+	decoder := json.NewDecoder(strings.NewReader(content))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(payload); err != nil {
+		s.t.Fatalf("%s %s: %v in %s", method, path, err, content)
+	}
+}
+
+// connect connects a client to namespaces and returns the ids of its sockets there.
+func (s *adminServer) connect(namespaces ...string) (*rawclient.Conn, []string) {
+	s.t.Helper()
+	client := rawclient.New(s.site)
+	conn, err := client.Connect(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = conn.Close() })
+	var ids []string
+	for _, namespace := range namespaces {
+		prefix := "40"
+		if namespace != "/" {
+			prefix += namespace + ","
+		}
+		if err := conn.WriteText(prefix); err != nil {
+			s.t.Fatal(err)
+		}
+		var connected struct{ SID string }
+		if err := json.Unmarshal([]byte(strings.TrimPrefix(s.text(conn), prefix)), &connected); err != nil {
+			s.t.Fatal(err)
+		}
+		ids = append(ids, connected.SID)
+	}
+	return conn, ids
+}
+
+// text reads the next packet.
+func (s *adminServer) text(conn *rawclient.Conn) string {
+	s.t.Helper()
+	text, err := conn.ReadText()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return text
+}
+
+// until waits for a condition.
+func until(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(adminTimeout); !condition(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+		<-time.After(time.Millisecond)
+	}
+}
+
+func TestAdminRefuses(t *testing.T) {
+	s := newAdminServer(t, "other")
+	_, ids := s.connect("/")
+	const kind = "application/json"
+	const emit = "/socketio/hubs/default/namespaces/-/emit"
+	socket := "/socketio/hubs/default/sockets/" + ids[0]
+	long := strings.Repeat("x", adminapi.MaxRoomName+1)
+	many := `{"rooms":["` + strings.Repeat(`a","`, adminapi.MaxRooms) + `a"]}`
+	for _, test := range []struct {
+		name, method, path, contentType, body string
+		status                                int
+		want                                  string
+	}{
+		{"no path", "GET", "/socketio/", "", "", 404, "the API begins at /socketio/hubs"},
+		{"unknown path", "GET", "/socketio/nope", "", "", 404, "there is nothing at /socketio/nope"},
+		{"too long a path", "GET", "/socketio/hubs/default/a/b/c/d/e", "", "", 404, "there is nothing at"},
+		{"unknown hub", "GET", "/socketio/hubs/nope", "", "", 404, `there is no hub "nope": there is "default", "other"`},
+		{"unknown namespace", "GET", "/socketio/hubs/default/namespaces/nope", "", "", 404, `the hub "default" has no namespace "/nope": there is "/", "/chat"`},
+		{"unknown socket", "GET", "/socketio/hubs/default/sockets/nope", "", "", 404, `no socket has the id "nope"`},
+		{"socket of another namespace", "GET", "/socketio/hubs/default/namespaces/chat/sockets/" + ids[0], "", "", 404, "no socket has the id"},
+		{"socket of another hub", "GET", "/socketio/hubs/other/sockets/" + ids[0], "", "", 404, "no socket has the id"},
+		{"long socket id", "GET", "/socketio/hubs/default/sockets/" + strings.Repeat("x", 5000), "", "", 404, "xxx…"},
+		{"POST of a list", "POST", "/socketio/hubs", kind, "{}", 405, "POST is not allowed here, but GET and HEAD"},
+		{"DELETE of a socket", "DELETE", socket, "", "", 405, "DELETE is not allowed"},
+		{"GET of an action", "GET", socket + "/disconnect", "", "", 405, "GET is not allowed here, but POST"},
+		{"HEAD of an action", "HEAD", emit, "", "", 405, ""},
+		{"POST of a tail", "POST", "/socketio/hubs/default/tail", kind, "{}", 405, "POST is not allowed"},
+		{"PUT of a check", "PUT", "/socketio/live", "", "", 405, "PUT is not allowed"},
+
+		{"unknown parameter", "GET", "/socketio/hubs?limits=1", "", "", 400, `unknown query parameter "limits": known here are`},
+		{"parameter where there is none", "GET", "/socketio/hubs/default?limit=1", "", "", 400, "known here are none"},
+		{"parameter of an action", "POST", emit + "?event=x", kind, `{"event":"x"}`, 400, "unknown query parameter"},
+		{"parameter twice", "GET", "/socketio/hubs?limit=1&limit=1", "", "", 400, "given 2 times"},
+		{"query that is none", "GET", "/socketio/hubs?limit=%zz", "", "", 400, "the query"},
+		{"semicolons", "GET", "/socketio/hubs?limit=1;after=a", "", "", 400, "the query"},
+		{"limit of zero", "GET", "/socketio/hubs?limit=0", "", "", 400, "limit must be a number from 1 to 1000"},
+		{"limit too high", "GET", "/socketio/hubs?limit=1001", "", "", 400, "limit must be"},
+		{"limit below zero", "GET", "/socketio/hubs/default/sockets?limit=-1", "", "", 400, "limit must be"},
+		{"limit that is no number", "GET", "/socketio/hubs/default/namespaces/-/rooms?limit=ten", "", "", 400, "limit must be"},
+		{"limit that is empty", "GET", "/socketio/hubs?limit=", "", "", 400, "limit must be"},
+		{"slow that is no truth", "GET", "/socketio/hubs/default/sockets?slow=very", "", "", 400, "slow must be true or false"},
+		{"room that is empty", "GET", "/socketio/hubs/default/sockets?room=", "", "", 400, "room is empty"},
+
+		{"emit without a type", "POST", emit, "", `{"event":"x"}`, 415, "the Content-Type must be application/json"},
+		{"emit of a form", "POST", emit, "application/x-www-form-urlencoded", `{"event":"x"}`, 415, "the Content-Type must be"},
+		{"emit of text", "POST", emit, "text/plain", `{"event":"x"}`, 415, "the Content-Type must be"},
+		{"emit of nothing", "POST", emit, kind, "", 400, "the body must be a JSON object"},
+		{"emit of null", "POST", emit, kind, "null", 400, "the body must be a JSON object"},
+		{"emit of an array", "POST", emit, kind, `["x"]`, 400, "the body must be a JSON object"},
+		{"emit of half an object", "POST", emit, kind, `{"event":"x"`, 400, "unexpected EOF"},
+		{"emit of two objects", "POST", emit, kind, `{"event":"x"}{"event":"y"}`, 400, "13 bytes follow the JSON object"},
+		{"unknown field", "POST", emit, kind, `{"event":"x","room":"a"}`, 400, `unknown field "room"`},
+		{"too large a body", "POST", emit, kind, `{"event":"` + strings.Repeat("x", adminapi.MaxBody) + `"}`, 413, "the body is larger than 1048576 bytes"},
+		{"no event", "POST", emit, kind, `{}`, 400, "event is missing"},
+		{"empty event", "POST", emit, kind, `{"event":""}`, 400, "event is missing"},
+		{"event that is a number", "POST", emit, kind, `{"event":7}`, 400, "cannot unmarshal number"},
+		{"reserved event", "POST", emit, kind, `{"event":"disconnect"}`, 400, `the event name "disconnect" is reserved`},
+		{"args that are an object", "POST", emit, kind, `{"event":"x","args":{"a":1}}`, 400, "args: arguments must be a JSON array"},
+		{"args that are null", "POST", emit, kind, `{"event":"x","args":null}`, 400, "args: arguments must be a JSON array"},
+		{"args too deep", "POST", emit, kind, `{"event":"x","args":` + strings.Repeat("[", 600) + strings.Repeat("]", 600) + `}`, 400, "nest deeper"},
+		{"args in another encoding", "POST", emit, kind, "{\"event\":\"x\",\"args\":[\"\xff\"]}", 400, "not valid UTF-8"},
+		{"rooms that are one", "POST", emit, kind, `{"event":"x","rooms":"a"}`, 400, "cannot unmarshal string"},
+		{"rooms of nobody", "POST", emit, kind, `{"event":"x","rooms":[]}`, 400, "rooms is empty: leave it out to reach everyone"},
+		{"a room without a name", "POST", emit, kind, `{"event":"x","rooms":["a",""]}`, 400, "rooms: the name at index 1 has 0 bytes"},
+		{"an exception without a name", "POST", emit, kind, `{"event":"x","except":[""]}`, 400, "except: the name at index 0"},
+		{"volatile that is a word", "POST", emit, kind, `{"event":"x","volatile":"yes"}`, 400, "cannot unmarshal string"},
+
+		{"disconnect of an array", "POST", socket + "/disconnect", kind, `[]`, 400, "the body must be a JSON object"},
+		{"disconnect without a type", "POST", socket + "/disconnect", "", `{"close":true}`, 415, "the Content-Type must be"},
+		{"disconnect with a field too many", "POST", socket + "/disconnect", kind, `{"reason":"x"}`, 400, `unknown field "reason"`},
+		{"join without a body", "POST", socket + "/join", kind, "", 400, "the body must be a JSON object"},
+		{"join of nothing", "POST", socket + "/join", kind, `{}`, 400, "rooms is missing"},
+		{"join of no room", "POST", socket + "/join", kind, `{"rooms":[]}`, 400, "rooms is missing"},
+		{"join of a long name", "POST", socket + "/join", kind, `{"rooms":["` + long + `"]}`, 400, "has 513 bytes"},
+		{"join of many rooms", "POST", socket + "/join", kind, many, 400, "lists 101 rooms, and may list 100"},
+		{"leave without a name", "POST", socket + "/leave", kind, `{"rooms":[""]}`, 400, "rooms: the name at index 0"},
+
+		{"tail of an unknown hub", "GET", "/socketio/hubs/nope/tail", "", "", 404, "there is no hub"},
+		{"tail of an unknown namespace", "GET", "/socketio/hubs/default/tail?namespace=nope", "", "", 404, `no namespace "/nope"`},
+		{"tail of an empty event", "GET", "/socketio/hubs/default/tail?event=", "", "", 400, "event is empty"},
+		{"tail with a payload of a word", "GET", "/socketio/hubs/default/tail?payload=some", "", "", 400, "payload must be true or false"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s.t = t
+			response, body := s.send(test.method, test.path, test.contentType, test.body)
+			if response.StatusCode != test.status || response.Header.Get("Content-Type") != "application/json" {
+				t.Fatalf("%d %s, want %d: %s", response.StatusCode, response.Header.Get("Content-Type"), test.status, body)
+			}
+			if (test.status == http.StatusMethodNotAllowed) != (response.Header.Get("Allow") != "") {
+				t.Errorf("Allow is %q", response.Header.Get("Allow"))
+			}
+			if test.method == "HEAD" {
+				return
+			}
+			var refusal adminapi.Error
+			if err := json.Unmarshal([]byte(body), &refusal); err != nil || !strings.Contains(refusal.Error, test.want) {
+				t.Errorf("%s, want %q", body, test.want)
+			}
+		})
+	}
+	s.t = t
+	var socketState adminapi.Socket
+	s.get(socket, &socketState)
+	if socketState.RoomCount != 0 {
+		t.Errorf("a refused request has changed the socket: %+v", socketState)
+	}
+}
+
+// TestAdminPathsNameNamespaces holds that each way to write a namespace leads to it.
+func TestAdminPathsNameNamespaces(t *testing.T) {
+	s := newAdminServer(t)
+	s.hubs["default"].server.Of("/-")
+	s.hubs["default"].server.Of("/a/b c")
+	for path, want := range map[string]string{
+		"-": "/", "%2F": "/", "%2f": "/", "chat": "/chat", "%2Fchat": "/chat", "%2F-": "/-", "a%2Fb%20c": "/a/b c", "%2Fa%2Fb%20c": "/a/b c",
+	} {
+		var namespace adminapi.Namespace
+		if s.get("/socketio/hubs/default/namespaces/"+path, &namespace); namespace.Name != want {
+			t.Errorf("%s is %q, want %q", path, namespace.Name, want)
+		}
+		s.get("/socketio/hubs/default/namespaces/"+path+"/rooms/", &adminapi.Rooms{})
+	}
+}
+
+func TestAdminShowsHubs(t *testing.T) {
+	s := newAdminServer(t, "b", "c")
+	_, ids := s.connect("/", "/chat")
+	s.hubs["default"].server.Find(ids[0]).Join("x", "y")
+	var hub adminapi.Hub
+	s.get("/socketio/hubs/default", &hub)
+	if hub.Name != "default" || hub.Connections != 1 || hub.Sockets != 2 || hub.Rooms != 2 || len(hub.Namespaces) != 2 ||
+		hub.Namespaces[0] != (adminapi.Namespace{Name: "/", Sockets: 1, Rooms: 2}) ||
+		hub.Namespaces[1] != (adminapi.Namespace{Name: "/chat", Sockets: 1}) {
+		t.Errorf("got %+v", hub)
+	}
+	var page adminapi.Hubs
+	s.get("/socketio/hubs", &page)
+	if len(page.Hubs) != 3 || page.Next != "" || page.Hubs[2].Sockets != 2 {
+		t.Errorf("got %+v", page)
+	}
+	s.get("/socketio/hubs?limit=2", &page)
+	if len(page.Hubs) != 2 || page.Next != "c" {
+		t.Errorf("the first page: %+v", page)
+	}
+	page = adminapi.Hubs{}
+	s.get("/socketio/hubs?limit=2&after=c", &page)
+	if len(page.Hubs) != 1 || page.Next != "" || page.Hubs[0].Name != "default" {
+		t.Errorf("the second page: %+v", page)
+	}
+	if response, body := s.send("HEAD", "/socketio/hubs", "", ""); response.StatusCode != http.StatusOK || body != "" || response.Header.Get("Content-Length") == "" {
+		t.Errorf("HEAD: %d %q", response.StatusCode, body)
+	}
+}
+
+func TestAdminShowsRoomsAndSockets(t *testing.T) {
+	s := newAdminServer(t)
+	began := time.Now()
+	conn, ids := s.connect("/", "/chat")
+	_, others := s.connect("/")
+	s.hubs["default"].server.Find(ids[0]).Join("b", "a&c")
+	s.hubs["default"].server.Find(others[0]).Join("b")
+
+	var rooms adminapi.Rooms
+	s.get("/socketio/hubs/default/namespaces/-/rooms?limit=1", &rooms)
+	if len(rooms.Rooms) != 1 || rooms.Rooms[0] != (adminapi.Room{Name: "a&c", Sockets: 1}) || rooms.Next != "a&c" {
+		t.Errorf("the first page of rooms: %+v", rooms)
+	}
+	rooms = adminapi.Rooms{}
+	s.get("/socketio/hubs/default/namespaces/-/rooms?after="+url.QueryEscape("a&c"), &rooms)
+	if len(rooms.Rooms) != 1 || rooms.Rooms[0] != (adminapi.Room{Name: "b", Sockets: 2}) || rooms.Next != "" {
+		t.Errorf("the second page of rooms: %+v", rooms)
+	}
+
+	var sockets adminapi.Sockets
+	for path, want := range map[string][]string{
+		"/sockets":                                {ids[0], ids[1], others[0]},
+		"/namespaces/-/sockets":                   {ids[0], others[0]},
+		"/namespaces/chat/sockets":                {ids[1]},
+		"/namespaces/-/sockets?room=a%26c":        {ids[0]},
+		"/namespaces/-/sockets?room=nope":         {},
+		"/sockets?slow":                           {},
+		"/sockets?slow=false&room=b":              {ids[0], others[0]},
+		"/namespaces/-/sockets?room=" + ids[0]:    {ids[0]},
+		"/namespaces/chat/sockets?room=" + "a%26": {},
+	} {
+		sockets = adminapi.Sockets{}
+		s.get("/socketio/hubs/default"+path, &sockets)
+		got := []string{}
+		for _, socket := range sockets.Sockets {
+			got = append(got, socket.ID)
+		}
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+
+	response, body := s.send("GET", "/socketio/hubs/default/sockets/"+ids[0], "", "")
+	var socket adminapi.Socket
+	if err := json.Unmarshal([]byte(body), &socket); err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("%d %s", response.StatusCode, body)
+	}
+	if socket.ID != ids[0] || socket.Namespace != "/" || socket.Transport != "websocket" || socket.Address != "127.0.0.1" ||
+		socket.ConnectedSince.Before(began) || !slices.Equal(socket.Rooms, []string{"a&c", "b"}) || socket.RoomCount != 2 || socket.Slow {
+		t.Errorf("got %s", body)
+	}
+	if strings.Contains(body, conn.Open.SID) {
+		t.Errorf("the session's id shows: %s", body)
+	}
+
+	names := make([]string, 0, 2*adminapi.MaxListedRooms)
+	for i := range cap(names) {
+		names = append(names, strconv.Itoa(i))
+	}
+	s.hubs["default"].server.Find(ids[1]).Join(names...)
+	s.get("/socketio/hubs/default/namespaces/chat/sockets/"+ids[1], &socket)
+	if len(socket.Rooms) != adminapi.MaxListedRooms || socket.RoomCount != len(names) {
+		t.Errorf("%d of %d rooms are listed", len(socket.Rooms), socket.RoomCount)
+	}
+}
+
+func TestAdminEmits(t *testing.T) {
+	s := newAdminServer(t)
+	a, ids := s.connect("/")
+	b, others := s.connect("/")
+	c, _ := s.connect("/chat")
+	s.hubs["default"].server.Find(ids[0]).Join("room")
+
+	var emitted adminapi.Emitted
+	s.post("/socketio/hubs/default/namespaces/-/emit", `{"event":"all","args":[{"a": 1}, "é\u2028"]}`, &emitted)
+	if emitted.Receivers != 2 {
+		t.Errorf("%d receivers of what is for everyone", emitted.Receivers)
+	}
+	s.post("/socketio/hubs/default/namespaces/%2F/emit", `{"event":"room","rooms":["room"],"volatile":true}`, &emitted)
+	if emitted.Receivers != 1 {
+		t.Errorf("%d receivers of what is for a room", emitted.Receivers)
+	}
+	s.post("/socketio/hubs/default/namespaces/-/emit", `{"event":"rest","args":[],"except":["room"]}`, &emitted)
+	s.post("/socketio/hubs/default/namespaces/-/emit", `{"event":"one","rooms":["`+others[0]+`"]}`, &emitted)
+	s.post("/socketio/hubs/default/namespaces/chat/emit", `{"event":"chat","args":[1]}`, &emitted)
+	for _, test := range []struct {
+		conn *rawclient.Conn
+		want []string
+	}{
+		{a, []string{`42["all",{"a": 1}, "é\u2028"]`, `42["room"]`}},
+		{b, []string{`42["all",{"a": 1}, "é\u2028"]`, `42["rest"]`, `42["one"]`}},
+		{c, []string{`42/chat,["chat",1]`}},
+	} {
+		for _, want := range test.want {
+			if got := s.text(test.conn); got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		}
+	}
+	s.post("/socketio/hubs/default/namespaces/-/emit", `{"event":"nobody","rooms":["nope"]}`, &emitted)
+	if emitted.Receivers != 0 {
+		t.Errorf("%d receivers in a room of nobody", emitted.Receivers)
+	}
+}
+
+func TestAdminMovesAndDisconnectsSockets(t *testing.T) {
+	s := newAdminServer(t)
+	conn, ids := s.connect("/", "/chat")
+	path := "/socketio/hubs/default/sockets/" + ids[0]
+	var socket adminapi.Socket
+	s.post(path+"/join", `{"rooms":["a","b","c"]}`, &socket)
+	if !slices.Equal(socket.Rooms, []string{"a", "b", "c"}) {
+		t.Errorf("after joining: %+v", socket)
+	}
+	s.post(path+"/leave", `{"rooms":["b","nope"]}`, &socket)
+	if !slices.Equal(socket.Rooms, []string{"a", "c"}) || s.hubs["default"].server.Of("/").Count("b") != 0 {
+		t.Errorf("after leaving: %+v", socket)
+	}
+
+	response, body := s.send("POST", path+"/disconnect", "", "")
+	if response.StatusCode != http.StatusOK || !strings.Contains(body, `"rooms":["a","c"]`) {
+		t.Errorf("disconnect: %d %s", response.StatusCode, body)
+	}
+	if got := s.text(conn); got != "41" {
+		t.Errorf("got %s, want the packet of a disconnect", got)
+	}
+	if response, body := s.send("POST", path+"/disconnect", "", ""); response.StatusCode != http.StatusNotFound {
+		t.Errorf("once more: %d %s", response.StatusCode, body)
+	}
+	// The rest of the connection stays, until that is to go too.
+	s.post("/socketio/hubs/default/namespaces/chat/sockets/"+ids[1]+"/disconnect", `{"close":true}`, &socket)
+	if got := s.text(conn); got != "41/chat," {
+		t.Errorf("got %s, want the packet of a disconnect", got)
+	}
+	until(t, "the connection to be closed", func() bool { return s.hubs["default"].server.Connections() == 0 })
+}
+
+func TestAdminChecks(t *testing.T) {
+	s := newAdminServer(t)
+	var check adminapi.Check
+	if s.get("/socketio/live", &check); check.Status != "live" {
+		t.Errorf("live: %+v", check)
+	}
+	if s.get("/socketio/ready", &check); check.Status != "ready" || !slices.Equal(check.Hubs, []string{"default"}) {
+		t.Errorf("ready: %+v", check)
+	}
+	delete(s.hubs, "default")
+	if response, body := s.send("GET", "/socketio/ready", "", ""); response.StatusCode != http.StatusServiceUnavailable || !strings.Contains(body, "no hub") {
+		t.Errorf("without a hub: %d %s", response.StatusCode, body)
+	}
+	exiting = func() bool { return true }
+	t.Cleanup(func() { exiting = caddy.Exiting })
+	if response, body := s.send("GET", "/socketio/ready", "", ""); response.StatusCode != http.StatusServiceUnavailable ||
+		!strings.Contains(body, "stopping") || response.Header.Get("Retry-After") == "" {
+		t.Errorf("going down: %d %s", response.StatusCode, body)
+	}
+	if response, _ := s.send("GET", "/socketio/live", "", ""); response.StatusCode != http.StatusOK {
+		t.Errorf("live while going down: %d", response.StatusCode)
+	}
+}

@@ -1,0 +1,67 @@
+package socketiostream
+
+import (
+	"net/http"
+
+	"github.com/caddy-socketio/socketio-stream/internal/adminapi"
+	"github.com/caddy-socketio/socketio-stream/streaming"
+)
+
+// listSockets lists the sockets of a namespace, or of all of the hub's.
+func (a *Admin) listSockets(w http.ResponseWriter, r *adminRequest) error {
+	query, err := r.query("limit", "after", "room", "slow")
+	if err != nil {
+		return err
+	}
+	after, limit, err := pageOf(query)
+	if err != nil {
+		return err
+	}
+	slow, err := flag(query, "slow")
+	if err != nil {
+		return err
+	}
+	if query.Has("room") && query.Get("room") == "" {
+		return adminError(http.StatusBadRequest, "room is empty: it must be the name of a room")
+	}
+	search := streaming.SocketQuery{Room: query.Get("room"), Slow: slow, After: after, Limit: limit}
+	if r.namespace != nil {
+		search.Namespaces = []*streaming.Namespace{r.namespace}
+	} else {
+		search.Namespaces = r.hub.namespaces()
+	}
+	sockets, more := streaming.SocketPage(search)
+	page := adminapi.Sockets{Sockets: []adminapi.Socket{}}
+	for _, socket := range sockets {
+		page.Sockets = append(page.Sockets, socketState(socket))
+	}
+	if more {
+		page.Next = sockets[len(sockets)-1].ID()
+	}
+	return answer(w, http.StatusOK, page)
+}
+
+func (a *Admin) showSocket(w http.ResponseWriter, r *adminRequest) error {
+	if _, err := r.query(); err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, socketState(r.socket))
+}
+
+// socketState returns what the API tells of a socket. The id is the socket's, which others in its namespace may know; the
+// session's is a credential and stays here.
+func socketState(socket *streaming.Socket) adminapi.Socket {
+	state := socket.State()
+	rooms := append([]string{}, state.Rooms...)
+	return adminapi.Socket{
+		ID:             state.ID,
+		Namespace:      state.Namespace,
+		Transport:      string(state.Transport),
+		Address:        state.RemoteAddr,
+		ConnectedSince: state.ConnectedSince.UTC(),
+		Rooms:          rooms[:min(len(rooms), adminapi.MaxListedRooms)],
+		RoomCount:      len(rooms),
+		QueuedBytes:    state.QueuedBytes,
+		Slow:           state.Slow,
+	}
+}

@@ -1,0 +1,180 @@
+// Package adminapi holds what the admin API says and what the command line
+// reads: the JSON of both sides.
+package adminapi
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// RootSegment stands for the namespace "/" in a path, where %2F would do too.
+const RootSegment = "-"
+
+// The content types of the API.
+const (
+	JSON  = "application/json"
+	Lines = "application/x-ndjson"
+)
+
+// Bounds of what is asked for.
+const (
+	DefaultLimit = 100
+	MaxLimit     = 1000
+	// MaxBody is the largest body of a request, in bytes.
+	MaxBody = 1 << 20
+	// MaxRooms and MaxRoomName bound the rooms that a request names.
+	MaxRooms    = 100
+	MaxRoomName = 512
+	// MaxListedRooms is how many rooms of one socket are listed.
+	MaxListedRooms = 100
+)
+
+// Hubs is a page of hubs.
+type Hubs struct {
+	Hubs []Hub  `json:"hubs"`
+	Next string `json:"next,omitempty"`
+}
+
+// Hub is one hub.
+type Hub struct {
+	Name        string `json:"name"`
+	Connections int    `json:"connections"`
+	Sockets     int    `json:"sockets"`
+	Rooms       int    `json:"rooms"`
+	// BufferedBytes is what waits for all clients, each message counted once.
+	BufferedBytes int64       `json:"buffered_bytes"`
+	Namespaces    []Namespace `json:"namespaces"`
+	Counters      Counters    `json:"counters"`
+}
+
+// Counters count since the hub was made. Those that are nil are not counted.
+type Counters struct {
+	SlowClients     int64  `json:"slow_clients"`
+	VolatileDropped int64  `json:"volatile_dropped"`
+	Refused         int64  `json:"refused"`
+	EventsIn        *int64 `json:"events_in,omitempty"`
+	EventsOut       *int64 `json:"events_out,omitempty"`
+	Deliveries      *int64 `json:"deliveries,omitempty"`
+	BytesIn         *int64 `json:"bytes_in,omitempty"`
+	BytesOut        *int64 `json:"bytes_out,omitempty"`
+}
+
+// Namespace is one namespace of a hub.
+type Namespace struct {
+	Name    string `json:"name"`
+	Sockets int    `json:"sockets"`
+	Rooms   int    `json:"rooms"`
+}
+
+// Rooms is a page of rooms.
+type Rooms struct {
+	Rooms []Room `json:"rooms"`
+	Next  string `json:"next,omitempty"`
+}
+
+// Room is one room.
+type Room struct {
+	Name    string `json:"name"`
+	Sockets int    `json:"sockets"`
+}
+
+// Sockets is a page of sockets.
+type Sockets struct {
+	Sockets []Socket `json:"sockets"`
+	Next    string   `json:"next,omitempty"`
+}
+
+// Socket is one client in one namespace.
+type Socket struct {
+	ID             string    `json:"id"`
+	Namespace      string    `json:"namespace"`
+	Transport      string    `json:"transport"`
+	Address        string    `json:"address"`
+	ConnectedSince time.Time `json:"connected_since"`
+	// Rooms are the first MaxListedRooms rooms, RoomCount is how many there are.
+	Rooms       []string `json:"rooms"`
+	RoomCount   int      `json:"room_count"`
+	QueuedBytes int      `json:"queued_bytes"`
+	Slow        bool     `json:"slow"`
+	// What the connection has brought in and taken out, where that is counted.
+	MessagesIn  *int64 `json:"messages_in,omitempty"`
+	MessagesOut *int64 `json:"messages_out,omitempty"`
+	BytesIn     *int64 `json:"bytes_in,omitempty"`
+	BytesOut    *int64 `json:"bytes_out,omitempty"`
+}
+
+// Emit asks for an event to be sent.
+type Emit struct {
+	Event string `json:"event"`
+	// Args is a JSON array; without it there are no arguments.
+	Args     json.RawMessage `json:"args,omitempty"`
+	Rooms    []string        `json:"rooms,omitempty"`
+	Except   []string        `json:"except,omitempty"`
+	Volatile bool            `json:"volatile,omitempty"`
+}
+
+// Emitted answers Emit.
+type Emitted struct {
+	// Receivers is how many sockets the event was for when it was sent.
+	Receivers int `json:"receivers"`
+}
+
+// Disconnect asks for a socket to be disconnected.
+type Disconnect struct {
+	// Close closes the whole connection, with the sockets of other namespaces.
+	Close bool `json:"close,omitempty"`
+}
+
+// RoomNames asks for rooms to be joined or left.
+type RoomNames struct {
+	Rooms []string `json:"rooms"`
+}
+
+// Check answers the live and ready checks.
+type Check struct {
+	Status string   `json:"status"`
+	Hubs   []string `json:"hubs,omitempty"`
+}
+
+// Directions of a line.
+const (
+	In  = "in"
+	Out = "out"
+)
+
+// Line is one line of a tail: an event, or one of Lost and End.
+type Line struct {
+	Time      time.Time `json:"time"`
+	Direction string    `json:"direction,omitempty"`
+	Namespace string    `json:"namespace,omitempty"`
+	Event     string    `json:"event,omitempty"`
+	// Bytes is the size of the arguments.
+	Bytes *int `json:"bytes,omitempty"`
+	// Socket sent the event (in), receives it (out), or has brought it about
+	// and does not receive it (a broadcast).
+	Socket    string   `json:"socket,omitempty"`
+	Broadcast bool     `json:"broadcast,omitempty"`
+	Rooms     []string `json:"rooms,omitempty"`
+	Except    []string `json:"except,omitempty"`
+	// Args and Attachments are the payload, if it was asked for;
+	// PayloadOmitted is true when it is too large to be shown.
+	Args           json.RawMessage `json:"args,omitempty"`
+	Attachments    [][]byte        `json:"attachments,omitempty"`
+	PayloadOmitted bool            `json:"payload_omitted,omitempty"`
+
+	// Lost is how many events were missed before this line.
+	Lost int64 `json:"lost,omitempty"`
+	// End is why this is the last line.
+	End string `json:"end,omitempty"`
+}
+
+// The ends of a tail.
+const (
+	EndReload = "the config was reloaded"
+	EndHub    = "the hub has ended"
+)
+
+// Error is the answer to what was refused.
+type Error struct {
+	Error string `json:"error"`
+}
