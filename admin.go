@@ -154,7 +154,7 @@ func (a *Admin) resolve(r *http.Request, names map[string]string) (*adminRequest
 	request := &adminRequest{Request: r}
 	if name, ok := names["{hub}"]; ok {
 		if request.hub = a.hub(name); request.hub == nil {
-			return nil, adminError(http.StatusNotFound, "there is no hub %q: %s", name, listed(a.hubNames()))
+			return nil, adminError(http.StatusNotFound, "there is no hub %q; %s", name, listed(a.hubNames()))
 		}
 	}
 	if segment, ok := names["{namespace}"]; ok {
@@ -164,7 +164,7 @@ func (a *Admin) resolve(r *http.Request, names map[string]string) (*adminRequest
 			for _, ns := range request.hub.namespaces() {
 				others = append(others, ns.Name())
 			}
-			return nil, adminError(http.StatusNotFound, "the hub %q has no namespace %q: %s", request.hub.name, name, listed(others))
+			return nil, adminError(http.StatusNotFound, "the hub %q has no namespace %q; %s", request.hub.name, name, listed(others))
 		}
 	}
 	if id, ok := names["{socket}"]; ok {
@@ -208,7 +208,7 @@ func listed(names []string) string {
 	for _, name := range names {
 		quoted = append(quoted, strconv.Quote(name))
 	}
-	return "there is " + strings.Join(quoted, ", ") + more
+	return "there are " + strings.Join(quoted, ", ") + more
 }
 
 // shortened cuts what somebody has sent to a length that fits into a message.

@@ -1,0 +1,267 @@
+package admincli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+	"github.com/spf13/cobra"
+
+	"github.com/caddy-socketio/socketio-stream/internal/adminapi"
+)
+
+// execute runs a command line.
+func execute(t *testing.T, args ...string) (out, errOut string, err error) {
+	t.Helper()
+	root := &cobra.Command{Use: "socketio", SilenceUsage: true, SilenceErrors: true}
+	root.AddCommand(NewCommands()...)
+	var stdout, stderr bytes.Buffer
+	root.SetOut(&stdout)
+	root.SetErr(&stderr)
+	root.SetArgs(args)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	err = root.ExecuteContext(ctx)
+	return stdout.String(), stderr.String(), err
+}
+
+// answering starts a server with fixed answers, and returns its address.
+func answering(t *testing.T, answers map[string]string) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer, ok := answers[r.Method+" "+r.RequestURI]
+		if !ok {
+			w.Header().Set("Content-Type", adminapi.JSON)
+			w.WriteHeader(http.StatusNotFound)
+			answer = fmt.Sprintf(`{"error":"nothing at %s"}`, r.RequestURI)
+		}
+		_, _ = w.Write([]byte(answer))
+	}))
+	t.Cleanup(server.Close)
+	return strings.TrimPrefix(server.URL, "http://")
+}
+
+func TestCommandLinesThatAreRefused(t *testing.T) {
+	folder := t.TempDir()
+	off, broken := filepath.Join(folder, "off.caddyfile"), filepath.Join(folder, "broken.caddyfile")
+	for file, text := range map[string]string{off: "{\n\tadmin off\n}\n", broken: "{\n"} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	two := answering(t, map[string]string{"GET /socketio/hubs?limit=1000": `{"hubs":[{"name":"a"},{"name":"b"}]}`})
+	none := answering(t, map[string]string{"GET /socketio/hubs?limit=1000": `{"hubs":[]}`})
+	other := answering(t, map[string]string{"GET /socketio/hubs?limit=1000": `<html>`})
+	for _, test := range []struct {
+		line string
+		want string
+	}{
+		{"ls everything", "invalid argument"},
+		{"ls rooms sockets", "at most 1 arg"},
+		{"ls --slow", "--room and --slow are for ls sockets"},
+		{"ls rooms --room a", "--room and --slow are for ls sockets"},
+		{"ls --namespace /", "--namespace is for"},
+		{"ls rooms --limit 0", "--limit must be from 1 to 1000, is 0"},
+		{"ls sockets --limit 1001", "--limit must be"},
+		{"ls sockets --limit x", "invalid argument"},
+		{"ls --nope", "unknown flag"},
+		{"top now", "unknown command"},
+		{"top --interval 1ms", "--interval must be at least 100ms"},
+		{"top --interval 2", "missing unit"},
+		{"emit", "at least 1 arg"},
+		{"emit x hello", "the argument hello is not JSON"},
+		{"kick", "kick needs the id of a socket"},
+		{"kick --close", "kick needs the id of a socket"},
+		{"kick --nope", "unknown flag"},
+		{"kick -x", "unknown shorthand"},
+		{"tail now", "unknown command"},
+		{"tail --count -1", "--count must not be negative"},
+
+		{"ls --address nowhere", "must have one port"},
+		{"ls --address localhost:1-5", "must have one port"},
+		{"ls --address udp/localhost:5", "a command cannot connect to"},
+		{"ls --address localhost:port", "invalid start port"},
+		{"ls --address {env.NOT_SET_ANYWHERE}", "NOT_SET_ANYWHERE"},
+		{"ls --adapter caddyfile", "--adapter is of no use without --config"},
+		{"ls --config " + filepath.Join(folder, "gone"), "gone: "},
+		{"ls --config " + broken, "reading the admin address from"},
+		{"ls --config " + off, "switches the admin endpoint off"},
+
+		{"emit x --address " + two, "there are several hubs, so --hub must name one: a, b"},
+		{"tail --address " + two, "there are several hubs"},
+		{"emit x --address " + none, "There is no hub"},
+		{"tail --address " + none, "There is no hub"},
+		{"kick x --address " + none, "There is no hub"},
+		{"kick x --address " + two, "no socket has the id x"},
+		{"ls --hub c --address " + two, "Caddy says: nothing at /socketio/hubs/c"},
+		{"ls rooms -n nope --address " + two, "there is no namespace /nope"},
+		{"ls --address " + other, "the answer of the admin endpoint at " + other},
+	} {
+		t.Run(test.line, func(t *testing.T) {
+			out, _, err := execute(t, strings.Fields(test.line)...)
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want an error with %q", err, test.want)
+			}
+			if out != "" {
+				t.Errorf("it wrote %s", out)
+			}
+		})
+	}
+}
+
+func TestUnreachable(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	address := strings.TrimPrefix(server.URL, "http://")
+	if _, _, err := execute(t, "ls", "--address", address); err == nil || !strings.Contains(err.Error(), "it was built without this module") {
+		t.Errorf("a Caddy without the module: %v", err)
+	}
+	server.Close()
+	socket := filepath.Join(t.TempDir(), "admin.sock")
+	for _, where := range []string{address, "unix/" + socket, "unix/" + socket + "|0220"} {
+		_, _, err := execute(t, "ls", "--address", where)
+		var unreachable *Unreachable
+		if !errors.As(err, &unreachable) || !strings.Contains(err.Error(), "Is Caddy running?") || strings.Contains(err.Error(), "|") {
+			t.Errorf("%s: %v", where, err)
+		}
+	}
+}
+
+func TestEndpoints(t *testing.T) {
+	for address, want := range map[string]endpoint{
+		"localhost:2019":         {"tcp", "localhost:2019", "localhost:2019"},
+		"http://localhost:2019/": {"tcp", "localhost:2019", "localhost:2019"},
+		":2019":                  {"tcp", ":2019", "localhost:2019"},
+		"[::1]:2019":             {"tcp", "[::1]:2019", "[::1]:2019"},
+		"unix//run/caddy.sock":   {"unix", "/run/caddy.sock", "127.0.0.1"},
+		"unix//run/a.sock|0220":  {"unix", "/run/a.sock", "127.0.0.1"},
+	} {
+		if got, err := parseEndpoint(address); err != nil || got != want {
+			t.Errorf("%s: %+v, %v, want %+v", address, got, err, want)
+		}
+	}
+}
+
+// TestConfiguredAddress holds that the address is that of the config, where the config has one.
+func TestConfiguredAddress(t *testing.T) {
+	address := answering(t, map[string]string{"GET /socketio/hubs?limit=1000": `{"hubs":[]}`})
+	file := filepath.Join(t.TempDir(), "Caddyfile")
+	if err := os.WriteFile(file, []byte("{\n\tadmin "+address+"\n}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, _, err := execute(t, "ls", "--config", file); err != nil || out != noHub+"\n" {
+		t.Errorf("%s, %v", out, err)
+	}
+	if _, err := findEndpoint("", "", ""); err != nil {
+		t.Errorf("the default: %v", err)
+	}
+}
+
+func TestDashedIDs(t *testing.T) {
+	flags := newKick().Flags()
+	const id, dashed, twice = "abcdefghijklmnopqrst", "-cdefghijklmnopqrstu", "--efghijklmnopqrstuv"
+	ids, rest := dashedIDs(flags, []string{"--close", id, dashed, "-c", "file", twice, "--json"})
+	if strings.Join(ids, " ") != dashed+" "+twice || strings.Join(rest, " ") != "--close "+id+" -c file --json" {
+		t.Errorf("ids %q, the rest %q", ids, rest)
+	}
+	if ids, rest = dashedIDs(flags, []string{"--", dashed}); ids != nil || len(rest) != 2 {
+		t.Errorf("behind two dashes: ids %q, the rest %q", ids, rest)
+	}
+	if out, _, err := execute(t, "kick", "--help"); err != nil || !strings.Contains(out, "Usage:") {
+		t.Errorf("help: %s, %v", out, err)
+	}
+}
+
+const oneHub = `{"hubs":[{"name":"default","connections":1204,"sockets":1310,"rooms":12,"buffered_bytes":14200,
+	"namespaces":[{"name":"/","sockets":1300,"rooms":12},{"name":"/chat","sockets":10,"rooms":0}],
+	"counters":{"slow_clients":3,"volatile_dropped":41,"refused":0}}]}`
+
+const slowSockets = `{"sockets":[
+	{"id":"aaaaaaaaaaaaaaaaaaaa","namespace":"/","transport":"polling","address":"192.0.2.7","connected_since":"2020-01-02T03:04:05Z",
+	 "rooms":["a","b","c","d"],"room_count":14,"queued_bytes":20000,"slow":true},
+	{"id":"bbbbbbbbbbbbbbbbbbbb","namespace":"/","transport":"websocket","address":"192.0.2.8","connected_since":"2020-01-02T03:04:05Z",
+	 "rooms":[],"room_count":0,"queued_bytes":90000,"slow":true}]}`
+
+func TestTopOnce(t *testing.T) {
+	address := answering(t, map[string]string{
+		"GET /socketio/hubs?limit=1000":                           oneHub,
+		"GET /socketio/hubs/default/sockets?limit=1000&slow=true": slowSockets,
+	})
+	out, _, err := execute(t, "top", "--once", "--address", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"Socket.IO at " + address,
+		"totals since each hub was made",
+		"HUB      CONNECTIONS  SOCKETS  ROOMS  BUFFERED  SLOW  DROPPED  REFUSED\ndefault        1,204    1,310     12     14 kB     3       41        0\n",
+		"NAMESPACE  HUB      SOCKETS  ROOMS\n/          default    1,300     12\n/chat      default       10      0\n",
+		"2 clients do not keep up:\n",
+		"slow  a, b, c, and 11 more\n",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, "\x1b") {
+		t.Errorf("escape sequences for what is no terminal: %q", out)
+	}
+	if strings.Index(out, "bbbbbb") > strings.Index(out, "aaaaaa") {
+		t.Errorf("the one with most waiting is not the first:\n%s", out)
+	}
+	out, _, err = execute(t, "top", "--once", "--json", "--address", address)
+	if err != nil || strings.Count(out, "\n") != 1 || !strings.Contains(out, `"queued_bytes":90000`) {
+		t.Errorf("as JSON: %s, %v", out, err)
+	}
+}
+
+// TestTopOnATerminal holds that a terminal is cleared and restored, and that growth shows.
+func TestTopOnATerminal(t *testing.T) {
+	file, err := os.Create(filepath.Join(t.TempDir(), "no terminal of a known size"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	var out bytes.Buffer
+	s := &session{client: newClient(endpoint{"tcp", "localhost:2019", "localhost:2019"}), out: &out, terminal: file}
+	var screen top
+	screen.interval = 2 * time.Second
+	before := &sample{Time: time.Now(), Hubs: []adminapi.Hub{{Name: strings.Repeat("long", 20), Counters: adminapi.Counters{SlowClients: 2, EventsIn: number(100)}}}}
+	now := &sample{Time: before.Time.Add(2 * time.Second), Hubs: []adminapi.Hub{{Name: before.Hubs[0].Name, Counters: adminapi.Counters{SlowClients: 5, EventsIn: number(160)}}}}
+	if err := screen.show(s, now, before); err != nil {
+		t.Fatal(err)
+	}
+	text := out.String()
+	if !strings.HasPrefix(text, toTop) || !strings.HasSuffix(text, clearLine+"\n"+clearBelow) || strings.Count(text, "\n") != strings.Count(text, clearLine+"\n") {
+		t.Errorf("the screen is %q", text)
+	}
+	for _, want := range []string{"5 +3", "30/s", strings.Repeat("long", 9) + "lon…", "All clients keep up."} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in %q", want, text)
+		}
+	}
+}
+
+func TestTailOfWhatBreaks(t *testing.T) {
+	hubs := `{"hubs":[{"name":"default"}]}`
+	for name, test := range map[string]struct{ lines, out, err string }{
+		"end of the hub": {`{"time":"2030-01-02T03:04:05Z","end":"the hub has ended"}` + "\n", "", "the hub default is no more"},
+		"end of Caddy":   {"", "", "Caddy has ended the connection"},
+		"half a line":    {`{"time":`, "", "cannot be read"},
+		"lost events":    {`{"time":"2030-01-02T03:04:05Z","lost":1200}` + "\n", "(1,200 events were missed: this reader is too slow)\n", "Caddy has ended"},
+	} {
+		address := answering(t, map[string]string{"GET /socketio/hubs?limit=1000": hubs, "GET /socketio/hubs/default/tail": test.lines})
+		out, _, err := execute(t, "tail", "--address", address)
+		if out != test.out || err == nil || !strings.Contains(err.Error(), test.err) {
+			t.Errorf("%s: %q, %v", name, out, err)
+		}
+	}
+}

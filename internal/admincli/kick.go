@@ -1,0 +1,111 @@
+package admincli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/caddy-socketio/socketio-stream/internal/adminapi"
+)
+
+// kick is what kick was asked for.
+type kick struct{ wanted adminapi.Disconnect }
+
+func newKick() *cobra.Command {
+	var k kick
+	cmd := &cobra.Command{
+		Use:   "kick <socket>...",
+		Short: "Disconnects sockets",
+		Long: `Disconnects sockets, by the ids that ls sockets lists. The client is told, and
+does not come back by itself. With --close its whole connection is closed, with
+its sockets in other namespaces.`,
+		Example: `  caddy socketio kick lAb3Z8kYhQn2Vd0cAAAB
+  caddy socketio kick --close lAb3Z8kYhQn2Vd0cAAAB`,
+		DisableFlagParsing: true, // see dashedIDs
+	}
+	cmd.Flags().BoolVar(&k.wanted.Close, "close", false, "Close the whole connection")
+	prepare(cmd, k.run)
+	run := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		ids, rest := dashedIDs(cmd.Flags(), args)
+		if err := cmd.Flags().Parse(rest); err != nil {
+			return err
+		}
+		if help, _ := cmd.Flags().GetBool("help"); help {
+			return cmd.Help()
+		}
+		ids = append(ids, cmd.Flags().Args()...)
+		if len(ids) == 0 {
+			return errors.New("kick needs the id of a socket, as ls sockets lists them")
+		}
+		return run(cmd, ids)
+	}
+	return cmd
+}
+
+// socketID is what the ids of sockets look like.
+var socketID = regexp.MustCompile(`^[A-Za-z0-9_-]{20}$`)
+
+// dashedIDs takes ids that begin with a dash, as one in 64 does, out of the
+// arguments, where they would be taken for flags.
+func dashedIDs(flags *pflag.FlagSet, args []string) (ids, rest []string) {
+	for i, arg := range args {
+		if arg == "--" {
+			return ids, append(rest, args[i:]...)
+		}
+		name, long := strings.CutPrefix(arg, "--")
+		if strings.HasPrefix(arg, "-") && socketID.MatchString(arg) && (!long || flags.Lookup(name) == nil) {
+			ids = append(ids, arg)
+		} else {
+			rest = append(rest, arg)
+		}
+	}
+	return ids, rest
+}
+
+func (k *kick) run(ctx context.Context, s *session, ids []string) error {
+	hubs, err := s.client.hubs(ctx, s.hubName)
+	if err != nil {
+		return err
+	}
+	if len(hubs) == 0 {
+		return errors.New(noHub)
+	}
+	var failed error
+	for _, id := range ids {
+		gone, err := k.disconnect(ctx, s, hubs, id)
+		switch {
+		case isNotFound(err):
+			// The others are still to be disconnected.
+			failed = errors.Join(failed, fmt.Errorf("no socket has the id %s; it may have disconnected", printable(shorten(id, widestName))))
+		case err != nil:
+			return errors.Join(failed, err)
+		case s.json:
+			err = s.printJSON(gone)
+		default:
+			err = s.printf("Disconnected %s from %s: %s by %s, after %s\n", printable(gone.ID), printable(gone.Namespace),
+				printable(gone.Address), printable(gone.Transport), duration(time.Since(gone.ConnectedSince)))
+		}
+		if err != nil && !isNotFound(err) {
+			return err
+		}
+	}
+	return failed
+}
+
+// disconnect disconnects a socket in whichever hub it is.
+func (k *kick) disconnect(ctx context.Context, s *session, hubs []adminapi.Hub, id string) (gone socketRow, err error) {
+	for _, hub := range hubs {
+		gone.Hub = hub.Name
+		if err = s.client.post(ctx, join("hubs", hub.Name, "sockets", id, "disconnect"), k.wanted, &gone.Socket); !isNotFound(err) {
+			return gone, err
+		}
+	}
+	return gone, err
+}
