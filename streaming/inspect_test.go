@@ -176,3 +176,18 @@ func TestInspectionWhileAllChanges(t *testing.T) {
 	close(stop)
 	changing.Wait()
 }
+
+// BenchmarkRoomPage shows what a page of many rooms costs.
+func BenchmarkRoomPage(b *testing.B) {
+	a := newMemoryAdapter()
+	for i := range 100_000 {
+		a.rooms[fmt.Sprintf("room %d", i)] = &room{members: make([]*Socket, 1)}
+	}
+	n := &Namespace{name: "/", adapter: a}
+	b.ReportAllocs()
+	for b.Loop() {
+		if rooms, more := n.RoomPage("", 100); len(rooms) != 100 || !more {
+			b.Fatal("not a page")
+		}
+	}
+}

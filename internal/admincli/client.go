@@ -181,7 +181,7 @@ func (c *client) hub(ctx context.Context, name string) (adminapi.Hub, error) {
 	case err != nil:
 		return adminapi.Hub{}, err
 	case len(hubs) == 0:
-		return adminapi.Hub{}, errors.New(noHub)
+		return adminapi.Hub{}, errNoHub
 	case len(hubs) > 1:
 		names := make([]string, 0, len(hubs))
 		for _, hub := range hubs {
@@ -194,6 +194,8 @@ func (c *client) hub(ctx context.Context, name string) (adminapi.Hub, error) {
 
 // noHub is said where there is nothing to show.
 const noHub = "There is no hub: no site of the running config has socketio_stream."
+
+var errNoHub = errors.New("there is no hub: no site of the running config has socketio_stream")
 
 func pageQuery(after string, limit int) url.Values {
 	query := url.Values{"limit": {strconv.Itoa(limit)}}

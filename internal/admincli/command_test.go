@@ -98,9 +98,9 @@ func TestCommandLinesThatAreRefused(t *testing.T) {
 
 		{"emit x --address " + two, "there are several hubs, so --hub must name one: a, b"},
 		{"tail --address " + two, "there are several hubs"},
-		{"emit x --address " + none, "There is no hub"},
-		{"tail --address " + none, "There is no hub"},
-		{"kick x --address " + none, "There is no hub"},
+		{"emit x --address " + none, "there is no hub"},
+		{"tail --address " + none, "there is no hub"},
+		{"kick x --address " + none, "there is no hub"},
 		{"kick x --address " + two, "no socket has the id x"},
 		{"ls --hub c --address " + two, "Caddy says: nothing at /socketio/hubs/c"},
 		{"ls rooms -n nope --address " + two, "there is no namespace /nope"},
@@ -254,9 +254,9 @@ func TestTailOfWhatBreaks(t *testing.T) {
 	hubs := `{"hubs":[{"name":"default"}]}`
 	for name, test := range map[string]struct{ lines, out, err string }{
 		"end of the hub": {`{"time":"2030-01-02T03:04:05Z","end":"the hub has ended"}` + "\n", "", "the hub default is no more"},
-		"end of Caddy":   {"", "", "Caddy has ended the connection"},
+		"end of Caddy":   {"", "", "the connection to Caddy has ended"},
 		"half a line":    {`{"time":`, "", "cannot be read"},
-		"lost events":    {`{"time":"2030-01-02T03:04:05Z","lost":1200}` + "\n", "(1,200 events were missed: this reader is too slow)\n", "Caddy has ended"},
+		"lost events":    {`{"time":"2030-01-02T03:04:05Z","lost":1200}` + "\n", "(1,200 events were missed: this reader is too slow)\n", "has ended"},
 	} {
 		address := answering(t, map[string]string{"GET /socketio/hubs?limit=1000": hubs, "GET /socketio/hubs/default/tail": test.lines})
 		out, _, err := execute(t, "tail", "--address", address)

@@ -75,7 +75,7 @@ func (k *kick) run(ctx context.Context, s *session, ids []string) error {
 		return err
 	}
 	if len(hubs) == 0 {
-		return errors.New(noHub)
+		return errNoHub
 	}
 	var failed error
 	for _, id := range ids {

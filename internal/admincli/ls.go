@@ -3,7 +3,6 @@ package admincli
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -243,7 +242,7 @@ func socketsOf(ctx context.Context, s *session, hubs []adminapi.Hub, l *list) (r
 			path = join("hubs", hub.Name, "namespaces", l.namespace, "sockets")
 		}
 		var page adminapi.Sockets
-		if err := s.client.get(ctx, path, url.Values(query), &page); err != nil {
+		if err := s.client.get(ctx, path, query, &page); err != nil {
 			return nil, false, err
 		}
 		for _, socket := range page.Sockets {

@@ -97,7 +97,7 @@ func (f *follow) run(ctx context.Context, s *session, _ []string) error {
 		case end != "":
 			return fmt.Errorf("%s: the hub %s is no more", end, hub.Name)
 		default:
-			return errors.New("Caddy has ended the connection: it has stopped, or its admin endpoint has")
+			return errors.New("the connection to Caddy has ended: it has stopped, or its admin endpoint has")
 		}
 		answer, err = f.again(ctx, s, path, query)
 	}
