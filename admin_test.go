@@ -399,12 +399,18 @@ func TestAdminShowsRoomsAndSockets(t *testing.T) {
 		t.Fatalf("%d %s", response.StatusCode, body)
 	}
 	if socket.ID != ids[0] || socket.Namespace != "/" || socket.Transport != "websocket" || socket.Address != "127.0.0.1" ||
-		socket.ConnectedSince.Before(began) || !slices.Equal(socket.Rooms, []string{"a&c", "b"}) || socket.RoomCount != 2 || socket.Slow {
+		socket.ConnectedSince.Before(began) || socket.MessagesIn != 2 || socket.BytesIn == 0 || !slices.Equal(socket.Rooms, []string{"a&c", "b"}) || socket.RoomCount != 2 || socket.Slow {
 		t.Errorf("got %s", body)
 	}
 	if strings.Contains(body, conn.Open.SID) {
 		t.Errorf("the session's id shows: %s", body)
 	}
+
+	// What goes out counts once it is written, when the client may have it already.
+	until(t, "the answers to CONNECT to be counted", func() bool {
+		s.get("/socketio/hubs/default/sockets/"+ids[0], &socket)
+		return socket.MessagesOut == 2 && socket.BytesOut > 0
+	})
 
 	names := make([]string, 0, 2*adminapi.MaxListedRooms)
 	for i := range cap(names) {

@@ -63,5 +63,9 @@ func socketState(socket *streaming.Socket) adminapi.Socket {
 		RoomCount:      len(rooms),
 		QueuedBytes:    state.QueuedBytes,
 		Slow:           state.Slow,
+		MessagesIn:     state.Counts.MessagesIn,
+		MessagesOut:    state.Counts.MessagesOut,
+		BytesIn:        state.Counts.BytesIn,
+		BytesOut:       state.Counts.BytesOut,
 	}
 }

@@ -96,11 +96,11 @@ type Socket struct {
 	RoomCount   int      `json:"room_count"`
 	QueuedBytes int      `json:"queued_bytes"`
 	Slow        bool     `json:"slow"`
-	// What the connection has brought in and taken out, where that is counted.
-	MessagesIn  *int64 `json:"messages_in,omitempty"`
-	MessagesOut *int64 `json:"messages_out,omitempty"`
-	BytesIn     *int64 `json:"bytes_in,omitempty"`
-	BytesOut    *int64 `json:"bytes_out,omitempty"`
+	// What has gone over the client's connection, all its namespaces together.
+	MessagesIn  int64 `json:"messages_in"`
+	MessagesOut int64 `json:"messages_out"`
+	BytesIn     int64 `json:"bytes_in"`
+	BytesOut    int64 `json:"bytes_out"`
 }
 
 // Emit asks for an event to be sent.

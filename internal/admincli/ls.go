@@ -299,7 +299,7 @@ func (l *list) nobody() string {
 }
 
 func socketTable(s *session, rows []socketRow, now time.Time) *table {
-	t := &table{headings: []string{"SOCKET", "HUB", "NAMESPACE", "TRANSPORT", "ADDRESS", " CONNECTED", " QUEUED", "", "ROOMS"}}
+	t := &table{headings: []string{"SOCKET", "HUB", "NAMESPACE", "TRANSPORT", "ADDRESS", " CONNECTED", " IN", " OUT", " QUEUED", "", "ROOMS"}}
 	const shown = 3
 	for _, r := range rows {
 		slow := ""
@@ -314,7 +314,7 @@ func socketTable(s *session, rows []socketRow, now time.Time) *table {
 			rooms = append(rooms, fmt.Sprintf("and %s more", count(r.RoomCount-shown)))
 		}
 		t.add(printable(r.ID), s.name(r.Hub), s.name(r.Namespace), printable(r.Transport), printable(r.Address),
-			duration(now.Sub(r.ConnectedSince)), size(r.QueuedBytes), slow, strings.Join(rooms, ", "))
+			duration(now.Sub(r.ConnectedSince)), size(r.BytesIn), size(r.BytesOut), size(r.QueuedBytes), slow, strings.Join(rooms, ", "))
 	}
 	return t
 }

@@ -10,6 +10,8 @@ type SessionState struct {
 	// Slow is true when the client does not keep up: volatile messages to it
 	// are being dropped.
 	Slow bool
+	// Counts is what has gone over the session so far.
+	Counts Counts
 }
 
 // State returns the state of the session.
@@ -20,5 +22,6 @@ func (s *Session) State() SessionState {
 		Transport:   s.transport,
 		QueuedBytes: s.pending.bytes + s.inFlight,
 		Slow:        s.behindLocked(),
+		Counts:      s.traffic,
 	}
 }
