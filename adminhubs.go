@@ -114,7 +114,7 @@ func (a *Admin) showNamespace(w http.ResponseWriter, r *adminRequest) error {
 
 // state returns what the API tells of a hub.
 func (hub *hub) state() adminapi.Hub {
-	stats := hub.server.Stats()
+	stats, traffic := hub.server.Stats(), hub.traffic()
 	state := adminapi.Hub{
 		Name:          hub.name,
 		Connections:   hub.server.Connections(),
@@ -124,6 +124,11 @@ func (hub *hub) state() adminapi.Hub {
 			SlowClients:     stats.SlowClients,
 			VolatileDropped: stats.VolatileDropped,
 			Refused:         stats.RefusedForSessions + stats.RefusedForBuffer,
+			EventsIn:        &traffic.eventsIn,
+			EventsOut:       &traffic.eventsOut,
+			Deliveries:      &traffic.deliveries,
+			BytesIn:         &traffic.bytesIn,
+			BytesOut:        &traffic.bytesOut,
 		},
 	}
 	for _, ns := range hub.namespaces() {
