@@ -186,7 +186,8 @@ func checkRelayEvents(names []string) error {
 // checkEventSets refuses sets that cannot be used together, before the namespace of a hub that is at work is changed. It
 // tries them on a namespace of no clients.
 func checkEventSets(name string, sets []EventSet) error {
-	return streaming.New(streaming.Options{}, nil).Of(name).Use(registered(sets)...)
+	_, err := streaming.New(streaming.Options{}, nil).Use(name, registered(sets)...)
+	return err
 }
 
 // registered returns sets as what a namespace uses.

@@ -239,7 +239,7 @@ func (hub *hub) apply(h *Handler, logger *slog.Logger) {
 // useEvents gives the hub's namespaces their event sets.
 func (hub *hub) useEvents(h *Handler) error {
 	for _, ns := range h.settings.namespaces {
-		if err := hub.server.Of(ns.name).Use(registered(ns.sets)...); err != nil {
+		if _, err := hub.server.Use(ns.name, registered(ns.sets)...); err != nil {
 			return fmt.Errorf("namespace %q: %w", ns.name, err)
 		}
 	}

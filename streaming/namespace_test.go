@@ -219,8 +219,8 @@ func TestRemoveNamespaceWhileManyConnect(t *testing.T) {
 		})
 	}
 	for range rounds {
-		n := s.Of("/room")
-		if err := n.Use(l); err != nil {
+		n, err := s.Use("/room", l)
+		if err != nil {
 			t.Fatal(err)
 		}
 		removed = append(removed, n)

@@ -66,18 +66,51 @@ func (s *Server) SetOptions(options Options) {
 }
 
 // Of returns the namespace of that name, which must begin with a slash, and
-// makes it if it is not there.
+// makes it if it is not there. A new one lets everyone in until it is given
+// event sets: where clients may be connecting already, see [Server.Use].
 func (s *Server) Of(name string) *Namespace {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.namespaces[name]
 	if n == nil {
-		n = &Namespace{
-			name: name, server: s, adapter: newMemoryAdapter(), bit: s.namespaceBits.of(name), counts: s.countsOf(name),
-		}
-		n.handlers.Store(&Handlers{})
+		n = s.newNamespace(name)
 		s.namespaces[name] = n
 	}
+	return n
+}
+
+// Use gives the namespace of that name its event sets, see [Namespace.Use]. A
+// namespace that is not there is made; no client finds it before it has them.
+func (s *Server) Use(name string, sets ...EventSet) (*Namespace, error) {
+	if n := s.namespace(name); n != nil {
+		return n, n.Use(sets...)
+	}
+	s.mu.Lock()
+	made := s.newNamespace(name)
+	s.mu.Unlock()
+	if err := made.Use(sets...); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	n := s.namespaces[name]
+	if n == nil {
+		s.namespaces[name] = made
+	}
+	s.mu.Unlock()
+	if n == nil {
+		return made, nil
+	}
+	// Somebody else was faster.
+	return n, n.Use(sets...)
+}
+
+// newNamespace makes a namespace that nobody can find yet. The caller holds the
+// lock.
+func (s *Server) newNamespace(name string) *Namespace {
+	n := &Namespace{
+		name: name, server: s, adapter: newMemoryAdapter(), bit: s.namespaceBits.of(name), counts: s.countsOf(name),
+	}
+	n.handlers.Store(&Handlers{})
 	return n
 }
 
