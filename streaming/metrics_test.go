@@ -48,8 +48,8 @@ func TestMetricsOfEvents(t *testing.T) {
 	if got.Sockets != 2 || got.Rooms != 2 || got.Connects != 2 || got.EventsIn < 2 || got.EventsOut != 3 || got.RefusedEvents < 1 {
 		t.Errorf("got %+v", got)
 	}
-	one.close()
-	two.vanish()
+	one.vanish()
+	two.close()
 	eventually(t, "the sockets to be counted off", func() bool {
 		got := s.counted("/")
 		return got.Sockets == 0 && got.Rooms == 0 && got.Connects == 2
