@@ -9,29 +9,6 @@ import (
 	"github.com/caddy-socketio/socketio-stream/streaming"
 )
 
-// findHub returns the hub of that name, or nil.
-func findHub(name string) *hub {
-	var found *hub
-	hubs.Range(func(key, value any) bool {
-		if key == name {
-			found = value.(*hub)
-		}
-		return found == nil
-	})
-	return found
-}
-
-// hubNames lists the hubs in order.
-func hubNames() []string {
-	var names []string
-	hubs.Range(func(key, _ any) bool {
-		names = append(names, key.(string))
-		return true
-	})
-	slices.Sort(names)
-	return names
-}
-
 // namespaces lists the hub's namespaces in order.
 func (hub *hub) namespaces() []*streaming.Namespace {
 	list := hub.server.Namespaces()

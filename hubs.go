@@ -195,7 +195,7 @@ func newHub(ctx caddy.Context, h *Handler) (*hub, error) {
 		hub.server.Close()
 		return nil, err
 	}
-	hub.measure()
+	hub.show()
 	return hub, nil
 }
 
@@ -259,7 +259,7 @@ func (hub *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 
 // Destruct ends the hub: nobody names it any more. It waits for a bounded time until its clients have been told.
 func (hub *hub) Destruct() error {
-	defer hub.forgetFigures()
+	defer hub.hide()
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
 	defer hub.refusals.flush()

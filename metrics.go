@@ -2,7 +2,6 @@ package socketiostream
 
 import (
 	"errors"
-	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,16 +25,6 @@ func registerMetrics(ctx caddy.Context) error {
 	return nil
 }
 
-// measuredHubs has the hubs whose figures are told, by name. The pool of hubs is not asked: it would wait for a hub that is
-// being made, and for ever if that fails.
-var measuredHubs sync.Map
-
-// measure makes the hub's figures part of the metrics, in place of those of a hub of that name which is on its way out.
-func (hub *hub) measure() { measuredHubs.Store(hub.name, hub) }
-
-// forgetFigures takes the hub's figures out of the metrics.
-func (hub *hub) forgetFigures() { measuredHubs.CompareAndDelete(hub.name, hub) }
-
 // Describe implements prometheus.Collector.
 func (collector) Describe(descriptions chan<- *prometheus.Desc) {
 	for _, m := range catalog {
@@ -45,7 +34,7 @@ func (collector) Describe(descriptions chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (collector) Collect(metrics chan<- prometheus.Metric) {
-	measuredHubs.Range(func(_, value any) bool {
+	shownHubs.Range(func(_, value any) bool {
 		hub := value.(*hub)
 		for _, s := range samplesOf(hub.server.Metrics()) {
 			metrics <- s.prometheus(hub.name)

@@ -23,9 +23,9 @@ func newMeasuredHub(t *testing.T, name string) *hub {
 	if err := h.server.Of("/").Use(&StreamingEvents{}); err != nil {
 		t.Fatal(err)
 	}
-	h.measure()
+	h.show()
 	t.Cleanup(func() {
-		h.forgetFigures()
+		h.hide()
 		h.server.Close()
 	})
 	return h
@@ -102,7 +102,7 @@ func TestMetricsOfTwoHubs(t *testing.T) {
 	}
 	// One that has left its place must not take its successor along.
 	newMeasuredHub(t, "first")
-	first.forgetFigures()
+	first.hide()
 	if got := forbidden(); len(got) != 2 || got["first"] != 0 {
 		t.Errorf("got %v", got)
 	}
