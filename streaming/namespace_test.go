@@ -127,7 +127,7 @@ func TestRemoveNamespace(t *testing.T) {
 	s.Remove("/never there")
 	for _, c := range clients {
 		c.expect("1/old,")
-		if reason := receive(t, "the disconnect", gone); reason != ReasonServerDisconnect {
+		if reason := receive(t, "the disconnect", gone); reason != ReasonNamespaceRemoved {
 			t.Errorf("reason %s", reason)
 		}
 		c.send("0/old,")

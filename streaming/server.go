@@ -126,16 +126,21 @@ func (s *Server) Namespaces() []*Namespace {
 }
 
 // Remove closes a namespace: its sockets are disconnected, and nobody can
-// connect to it any more.
-func (s *Server) Remove(name string) {
+// connect to it any more. It returns how many sockets there were.
+func (s *Server) Remove(name string) (sockets int) {
 	s.mu.Lock()
 	n := s.namespaces[name]
 	delete(s.namespaces, name)
 	s.mu.Unlock()
-	if n != nil {
-		n.removed.Store(true)
-		n.Everyone().Disconnect(false)
+	if n == nil {
+		return 0
 	}
+	n.removed.Store(true)
+	list := n.Everyone().Sockets()
+	for _, socket := range list {
+		socket.Disconnect(false)
+	}
+	return len(list)
 }
 
 func (s *Server) namespace(name string) *Namespace {
@@ -171,6 +176,23 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	defer s.runners.close()
 	s.taps.close()
 	return s.engine.Shutdown(ctx, engineio.ReasonShutdown)
+}
+
+// Drain ends the server bit by bit, see [engineio.Server.Drain]. Clients lose
+// their connection and are not disconnected from their namespaces first: after
+// that they would not come back by themselves.
+func (s *Server) Drain(ctx context.Context, d engineio.Drain) error {
+	defer s.runners.close()
+	return s.engine.Drain(ctx, d)
+}
+
+// Refuse makes the server answer new clients 503. Those there are stay.
+func (s *Server) Refuse() { s.engine.Refuse() }
+
+// CloseIf closes the connections of the clients for which end is true, each
+// after what is queued for it, and returns how many they were.
+func (s *Server) CloseIf(reason Reason, end func(*engineio.Handshake) bool) int {
+	return s.engine.CloseIf(reason, end)
 }
 
 // accept attaches a client to a new session.

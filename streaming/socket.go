@@ -19,6 +19,8 @@ const (
 	ReasonClientDisconnect Reason = "client namespace disconnect"
 	// ReasonServerDisconnect is a socket that the server disconnected.
 	ReasonServerDisconnect Reason = "server namespace disconnect"
+	// ReasonNamespaceRemoved is a namespace that is no longer there.
+	ReasonNamespaceRemoved Reason = "namespace removed"
 )
 
 type socketState uint8
@@ -178,7 +180,11 @@ func (s *Socket) disconnectByServer() {
 	}
 	p := outPacket{kind: packetDisconnect, namespace: s.namespace.name}
 	s.send(&p)
-	s.close(ReasonServerDisconnect)
+	reason := ReasonServerDisconnect
+	if s.namespace.removed.Load() {
+		reason = ReasonNamespaceRemoved
+	}
+	s.close(reason)
 }
 
 // close ends the socket. Only the first call does anything.
@@ -204,7 +210,7 @@ func (s *Socket) close(reason Reason) {
 	}
 	if was == socketConnected {
 		s.namespace.counts.sockets.Add(-1)
-		s.finish(task{disconnect: true, reason: reason}, reason == ReasonServerDisconnect)
+		s.finish(task{disconnect: true, reason: reason}, reason == ReasonServerDisconnect || reason == ReasonNamespaceRemoved)
 	} else {
 		s.finish(task{}, true)
 	}

@@ -127,7 +127,7 @@ func (m *metrics) flushed(t Transport, f *flushed) {
 // disconnectReasons are the reasons that are told apart.
 var disconnectReasons = [...]Reason{
 	ReasonPingTimeout, ReasonParseError, ReasonTransportError, ReasonTransportClose, ReasonForcedClose, ReasonSlowClient,
-	ReasonTooLarge, ReasonShutdown,
+	ReasonTooLarge, ReasonOriginRevoked, ReasonHubRemoved, ReasonShutdown,
 }
 
 // upgradeFailure says why an upgrade came to nothing.
@@ -178,6 +178,7 @@ const (
 	causeStopping
 	causeMaxSessions
 	causeServerBuffer
+	causeHandshakeRate
 	causeUnavailable
 	causeInternalError
 )
@@ -185,7 +186,7 @@ const (
 // refusalNames are the names of the causes; that of the first is never told.
 var refusalNames = [...]string{
 	"", "unknown_transport", "unknown_sid", "bad_handshake_method", "bad_request", "forbidden", "unsupported_version",
-	"too_large", "stopping", "max_connections", "hub_buffer", "unavailable", "internal_error",
+	"too_large", "stopping", "max_connections", "hub_buffer", "handshake_rate", "unavailable", "internal_error",
 }
 
 // countAs returns what a refusal is counted as.

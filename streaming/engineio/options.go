@@ -61,9 +61,20 @@ type Options struct {
 	// info level. The end of a session by its client's fault is logged at warn
 	// level. Default: LogSampled.
 	LogConnections ConnectionLog
+	// HandshakeRate, when not nil, bounds how many sessions begin in a second;
+	// further handshakes are answered 503. Default: no bound.
+	HandshakeRate *Rate
 	// Cookie, when not nil, makes a cookie that carries the session ID with
 	// the answer to a handshake. Default: none.
 	Cookie func(handshake *http.Request, sid string) *http.Cookie
+}
+
+// Rate is a token bucket.
+type Rate struct {
+	// PerSecond is how many tokens come back in a second.
+	PerSecond float64
+	// Burst is how many there are at most. Default: PerSecond rounded up.
+	Burst int
 }
 
 // Compression says what is worth compressing.

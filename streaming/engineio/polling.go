@@ -25,6 +25,9 @@ type pollState struct {
 	wake chan struct{}
 	// end is the packet that answers a poll once the session is over.
 	end packetType
+	// release is true once the waiting GET is to end, though there may be nothing
+	// to send.
+	release bool
 	// posting is true while a POST is being handled.
 	posting bool
 	// ended, when not nil, is closed with the session.
@@ -203,13 +206,14 @@ func (s *Session) awaitPoll(ctx context.Context, maxHold time.Duration) (noop bo
 	for {
 		s.mu.Lock()
 		done := s.state != stateOpen || s.transport != Polling || !s.pending.empty()
+		release := s.poll.release
 		if upgrading == nil && s.upgrade != nil && s.upgrade.probed {
 			upgrading = time.After(upgradePollInterval)
 		}
 		wake := s.poll.wake
 		s.mu.Unlock()
-		if done {
-			return false, nil
+		if done || release {
+			return release, nil
 		}
 		select {
 		case <-wake:
@@ -234,7 +238,7 @@ func (s *Session) pollPending() bool {
 // answer was of so many bytes and packets.
 func (s *Session) endPoll(last packetType, bytes, packets int) {
 	s.mu.Lock()
-	s.poll.active, s.poll.answering = false, false
+	s.poll.active, s.poll.answering, s.poll.release = false, false, false
 	if s.poll.through != nil {
 		close(s.poll.through)
 		s.poll.through = nil

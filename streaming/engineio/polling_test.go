@@ -299,7 +299,7 @@ func TestServerCloseAnswersEveryPendingPollAndRefusesHandshakes(t *testing.T) {
 
 	refusal := need(s.client.Do(t.Context(), http.MethodGet, rawclient.Query(rawclient.Polling, ""), nil, nil))(t)
 	expect(t, "status of a handshake", refusal.Status, http.StatusServiceUnavailable)
-	expect(t, "retry after", refusal.Header.Get("Retry-After"), "5")
+	expectRetryAfter(t, refusal.Header)
 	conn, err := s.client.Dial(t.Context(), rawclient.Query(rawclient.WebSocket, ""))
 	expect(t, "status of a websocket handshake", refused(t, conn, err).Status, http.StatusServiceUnavailable)
 	must(t, s.Shutdown(t.Context(), ReasonShutdown))

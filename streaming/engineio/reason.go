@@ -20,6 +20,10 @@ const (
 	ReasonSlowClient Reason = "slow client"
 	// ReasonTooLarge is a message or a request over the limit.
 	ReasonTooLarge Reason = "message too large"
+	// ReasonOriginRevoked is a client of an origin that is no longer allowed.
+	ReasonOriginRevoked Reason = "origin no longer allowed"
+	// ReasonHubRemoved is a server that the configuration no longer names.
+	ReasonHubRemoved Reason = "hub removed"
 	// ReasonShutdown is a server that is going down.
 	ReasonShutdown Reason = "server shutting down"
 )

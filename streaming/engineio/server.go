@@ -26,6 +26,9 @@ type Inbound struct {
 	// MaxHold, when positive, is how long a poll may be held: less than the
 	// write timeout of that server.
 	MaxHold time.Duration
+	// SameOrigin is true when the request comes from a page of the origin that
+	// it was sent to.
+	SameOrigin bool
 }
 
 // Server is an Engine.IO server. Use [New]; end it with Close.
@@ -49,6 +52,8 @@ type Server struct {
 	open     atomic.Int64
 	alive    atomic.Int64
 	stopping atomic.Bool
+	// admission bounds how many handshakes are let in a second.
+	admission admission
 }
 
 // New returns a server. logger may be nil.
@@ -70,7 +75,11 @@ func New(options Options, accept Accept, logger *slog.Logger) *Server {
 }
 
 // SetOptions changes the options for sessions that begin from now on.
-func (s *Server) SetOptions(options Options) { s.options.Store(options.withDefaults()) }
+func (s *Server) SetOptions(options Options) {
+	filled := options.withDefaults()
+	s.admission.set(filled.HandshakeRate)
+	s.options.Store(filled)
+}
 
 // Sessions is the number of open sessions.
 func (s *Server) Sessions() int { return int(s.open.Load()) }
@@ -168,10 +177,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) *RequestError {
 	case query.Get("EIO") != "4":
 		return refuse(CodeUnsupportedVersion, "protocol revision "+boundedQuote(query.Get("EIO")))
 	case s.stopping.Load():
-		refusal := refuseStatus(http.StatusServiceUnavailable, "the server is going down")
-		refusal.cause = causeStopping
-		refusal.retryAfter = retryAfter
-		return refusal
+		return refuseForLater(causeStopping, "the server is going down")
 	}
 	if upgrading {
 		if refusal := checkWebSocketRequest(r); refusal != nil {
@@ -180,24 +186,20 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) *RequestError {
 	}
 	if s.budget.exhausted(options.ServerBuffer, refuseAt) {
 		s.counts.refusedForBuffer.Add(1)
-		refusal := refuseStatus(http.StatusServiceUnavailable, "too much waits for other clients")
-		refusal.cause = causeServerBuffer
-		refusal.retryAfter = retryAfter
-		return refusal
+		return refuseForLater(causeServerBuffer, "too much waits for other clients")
 	}
 	if open := s.open.Add(1); options.MaxSessions > 0 && open > int64(options.MaxSessions) {
 		s.open.Add(-1)
 		s.counts.refusedForSessions.Add(1)
-		refusal := refuseStatus(http.StatusServiceUnavailable, "the limit of connections is reached")
-		refusal.cause = causeMaxSessions
-		refusal.retryAfter = retryAfter
-		return refusal
+		return refuseForLater(causeMaxSessions, "the limit of connections is reached")
+	}
+	if !s.admission.allow() {
+		s.open.Add(-1)
+		s.counts.refusedForRate.Add(1)
+		return refuseForLater(causeHandshakeRate, "more clients come at a time than handshake_rate lets in")
 	}
 	return s.handshake(w, r, options, transport)
 }
-
-// retryAfter is what a client is told that comes while there is no room.
-const retryAfter = 5 * time.Second
 
 // boundedQuote makes a client's text fit for a log line.
 func boundedQuote(text string) string {
@@ -251,6 +253,7 @@ func (s *Server) servePoll(session *Session, w http.ResponseWriter, r *http.Requ
 // handshake makes a session. Its place in the number of open sessions is
 // taken already.
 func (s *Server) handshake(w http.ResponseWriter, r *http.Request, options *Options, transport Transport) *RequestError {
+	in := inboundOf(r)
 	session := &Session{
 		id:        newSessionID(),
 		server:    s,
@@ -259,8 +262,9 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, options *Opti
 		handshake: &Handshake{
 			Header:     r.Header.Clone(),
 			URL:        r.URL.RequestURI(),
-			RemoteAddr: inboundOf(r).RemoteAddr,
+			RemoteAddr: in.RemoteAddr,
 			Secure:     r.TLS != nil,
+			SameOrigin: in.SameOrigin,
 			Time:       time.Now(),
 		},
 	}

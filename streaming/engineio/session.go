@@ -36,6 +36,9 @@ type Handshake struct {
 	RemoteAddr string
 	// Secure is true when the request came over TLS.
 	Secure bool
+	// SameOrigin is true when the request came from a page of the origin that
+	// it was sent to.
+	SameOrigin bool
 	// Time is when the request came.
 	Time time.Time
 }

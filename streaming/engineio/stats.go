@@ -8,6 +8,7 @@ type counts struct {
 	volatileDropped    atomic.Int64
 	refusedForSessions atomic.Int64
 	refusedForBuffer   atomic.Int64
+	refusedForRate     atomic.Int64
 }
 
 // Stats tells how a server is doing.
@@ -25,6 +26,9 @@ type Stats struct {
 	// RefusedForSessions and RefusedForBuffer are how many handshakes were
 	// answered 503, for want of a place and because too much was waiting.
 	RefusedForSessions, RefusedForBuffer int64
+	// RefusedForRate is how many were answered 503 because more came than
+	// Options.HandshakeRate lets in.
+	RefusedForRate int64
 }
 
 // Stats returns the state of the server.
@@ -36,5 +40,6 @@ func (s *Server) Stats() Stats {
 		VolatileDropped:    s.counts.volatileDropped.Load(),
 		RefusedForSessions: s.counts.refusedForSessions.Load(),
 		RefusedForBuffer:   s.counts.refusedForBuffer.Load(),
+		RefusedForRate:     s.counts.refusedForRate.Load(),
 	}
 }

@@ -1,0 +1,63 @@
+package engineio
+
+import (
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// admission lets clients in at a bounded rate: after a restart all of them
+// come at once, and a server that greets them all at once is late for all.
+type admission struct {
+	// limiter is nil when there is no bound.
+	limiter atomic.Pointer[rate.Limiter]
+}
+
+// set changes the bound. What a bucket that stays holds, it keeps.
+func (a *admission) set(r *Rate) {
+	if r == nil {
+		a.limiter.Store(nil)
+		return
+	}
+	burst := r.Burst
+	if burst == 0 {
+		burst = int(math.Ceil(r.PerSecond))
+	}
+	limiter := a.limiter.Load()
+	if limiter == nil {
+		a.limiter.Store(rate.NewLimiter(rate.Limit(r.PerSecond), burst))
+		return
+	}
+	if limiter.Limit() != rate.Limit(r.PerSecond) {
+		limiter.SetLimit(rate.Limit(r.PerSecond))
+	}
+	if limiter.Burst() != burst {
+		limiter.SetBurst(burst)
+	}
+}
+
+// allow takes a token, if there is one.
+func (a *admission) allow() bool {
+	limiter := a.limiter.Load()
+	return limiter == nil || limiter.Allow()
+}
+
+// A client that is refused for the moment is told to come back after a time
+// between these, drawn anew for each, so that those who were refused together
+// do not come back together.
+const (
+	minRetryAfter = 1 * time.Second
+	maxRetryAfter = 10 * time.Second
+)
+
+// refuseForLater refuses a handshake that may succeed later.
+func refuseForLater(cause refusalCause, reason string) *RequestError {
+	refusal := refuseStatus(http.StatusServiceUnavailable, reason)
+	refusal.cause = cause
+	refusal.retryAfter = minRetryAfter + rand.N(maxRetryAfter-minRetryAfter+time.Second).Truncate(time.Second) //nolint:gosec // nothing to guess
+	return refusal
+}
