@@ -57,6 +57,8 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //		hub_buffer           <size>
 //		write_timeout        <duration>
 //		max_connections      <n>
+//		handshake_rate       <n>/<duration> [<burst>] | off
+//		drain                <duration>
 //		per_message_deflate  [<size>]
 //		http_compression     [<size>]
 //		log_connections      all|sampled|faults
@@ -132,6 +134,10 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 		h.WriteTimeout, err = parseDuration(d)
 	case "max_connections":
 		h.MaxConnections, err = parseCount(d)
+	case "handshake_rate":
+		h.HandshakeRate, err = parseHandshakeRate(d)
+	case "drain":
+		h.Drain, err = parseDuration(d)
 	case "per_message_deflate":
 		h.PerMessageDeflate, err = parseCompression(d)
 	case "http_compression":

@@ -89,7 +89,11 @@ func (p *originPolicy) empty() bool {
 
 // decide says whether r may pass, and if not, why.
 func (p *originPolicy) decide(r *http.Request) originDecision {
-	values := r.Header["Origin"]
+	return p.judge(r.Header["Origin"], func(o origin) bool { return isSameOrigin(o, r) })
+}
+
+// judge says whether a request with these Origin headers may pass, and if not, why.
+func (p *originPolicy) judge(values []string, sameOrigin func(origin) bool) originDecision {
 	if len(values) == 0 {
 		return originDecision{} // native clients, and browsers' same-origin GETs, send none
 	}
@@ -112,7 +116,7 @@ func (p *originPolicy) decide(r *http.Request) originDecision {
 	if p.lists(parsed) {
 		return originDecision{listed: true}
 	}
-	if isSameOrigin(parsed, r) {
+	if sameOrigin(parsed) {
 		return originDecision{}
 	}
 	return originDecision{reason: p.refusal()}
@@ -157,6 +161,16 @@ func isSameOrigin(o origin, r *http.Request) bool {
 	}
 	target, err := parseOrigin(scheme + "://" + r.Host)
 	return err == nil && target == o
+}
+
+// isSameOriginRequest reports whether a page of the origin r was sent to has sent it.
+func isSameOriginRequest(r *http.Request) bool {
+	sent := r.Header.Get("Origin")
+	if sent == "" {
+		return false
+	}
+	parsed, err := parseOrigin(sent)
+	return err == nil && isSameOrigin(parsed, r)
 }
 
 // setHeaders writes the CORS response headers that d calls for.

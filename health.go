@@ -48,7 +48,7 @@ func (h *Handler) serveHealth(w http.ResponseWriter, r *http.Request, prefix str
 		return methodNotAllowed(w, r)
 	}
 	code, status := http.StatusOK, "ok"
-	if exiting() {
+	if exiting() || isShuttingDown(r) {
 		code, status = http.StatusServiceUnavailable, "stopping"
 		w.Header().Set("Retry-After", retryAfter)
 	}
@@ -66,6 +66,17 @@ func (h *Handler) serveHealth(w http.ResponseWriter, r *http.Request, prefix str
 		Version:     version(),
 		Connections: h.stats.Connections(),
 	})
+}
+
+// isShuttingDown reports whether the server that r came to is about to stop, as Caddy tells during shutdown_delay.
+func isShuttingDown(r *http.Request) bool {
+	replacer, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return false
+	}
+	value, _ := replacer.Get("http.shutting_down")
+	stopping, _ := value.(bool)
+	return stopping
 }
 
 // writeJSON answers with payload, which no cache may keep.

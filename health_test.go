@@ -8,6 +8,8 @@ import (
 	"net/http/httptest"
 	"regexp"
 	"testing"
+
+	"github.com/caddyserver/caddy/v2"
 )
 
 // onPort returns a request that came in on local port 8443.
@@ -58,6 +60,20 @@ func TestHealthWhileStopping(t *testing.T) {
 		}
 		if w.Code != http.StatusServiceUnavailable || body.Status != "stopping" || w.Header().Get("Retry-After") == "" {
 			t.Errorf("%s: %d %s %v", path, w.Code, w.Body, w.Header())
+		}
+	}
+}
+
+// TestHealthDuringShutdownDelay holds that a server which is about to stop says so, though the process goes on.
+func TestHealthDuringShutdownDelay(t *testing.T) {
+	h, _, _ := newTestHandler(t, &Handler{Health: []string{"/health"}})
+	for stopping, code := range map[bool]int{false: http.StatusOK, true: http.StatusServiceUnavailable} {
+		replacer := caddy.NewEmptyReplacer()
+		replacer.Set("http.shutting_down", stopping)
+		r := onPort("GET", "/health")
+		r = r.WithContext(context.WithValue(r.Context(), caddy.ReplacerCtxKey, replacer))
+		if w, _ := serve(t, h, r, "192.0.2.1"); w.Code != code {
+			t.Errorf("shutting down %t: %d %s", stopping, w.Code, w.Body)
 		}
 	}
 }

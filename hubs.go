@@ -21,9 +21,6 @@ import (
 // hubs holds the hubs by name. A hub outlives a config as long as the next one names it too.
 var hubs = caddy.NewUsagePool()
 
-// shutdownTimeout is how long a hub that is destructed waits for its clients to be told.
-const shutdownTimeout = 2 * time.Second
-
 // hub is a Socket.IO server and what the handlers that name it have asked for.
 type hub struct {
 	name   string
@@ -32,8 +29,16 @@ type hub struct {
 	// refusals logs the requests that the handlers of the hub refuse.
 	refusals *refusalLog
 
+	departure departure
+
 	mu     sync.Mutex
 	claims []hubClaim
+	// applied is the claim whose handler's options are in force.
+	applied hubClaim
+	// originRules is what the config in force says of origins, see recheckOrigins.
+	originRules string
+	// drain and grace are drain and grace_period of the config in force.
+	drain, grace time.Duration
 }
 
 // hubClaim is one provisioned handler's claim on a hub.
@@ -41,6 +46,7 @@ type hubClaim struct {
 	handler *Handler
 	// generation is the same for all handlers of one config, and for no others.
 	generation any
+	logger     *slog.Logger
 }
 
 // hubOption is one of the options that handlers sharing a hub must agree on.
@@ -70,6 +76,8 @@ func (h *Handler) hubOptions() []hubOption {
 		{"hub_buffer", fmt.Sprint(s.hubBuffer)},
 		{"write_timeout", s.writeTimeout.String()},
 		{"max_connections", fmt.Sprint(s.maxConnections)},
+		{"handshake_rate", s.handshakeRate.String()},
+		{"drain", s.drain.String()},
 		{"per_message_deflate", s.perMessageDeflate.String()},
 		{"http_compression", s.httpCompression.String()},
 		{"log_connections", s.logConnections},
@@ -143,7 +151,8 @@ func (h *Handler) joinHub(ctx caddy.Context) error {
 		return err
 	}
 	hub := value.(*hub)
-	if err := hub.claim(h, events); err != nil {
+	claim := hubClaim{handler: h, generation: events, logger: ctx.Slogger()}
+	if err := hub.claim(claim, !loaded); err != nil {
 		_, _ = hubs.Delete(h.settings.hub)
 		return err
 	}
@@ -152,16 +161,13 @@ func (h *Handler) joinHub(ctx caddy.Context) error {
 	h.stats = hub.server
 	h.refusals = hub.refusals
 
-	if loaded {
-		logger := ctx.Slogger()
-		if err := events.On("started", eventHandler(func() { hub.apply(h, logger) })); err != nil {
-			return err
-		}
+	if err := events.On("started", eventHandler(func() { hub.start(claim, ctx) })); err != nil {
+		return err
 	}
 	return events.On("stopping", eventHandler(func() {
-		if caddy.Exiting() {
-			// Requests are waited for before the hub is destructed: a pending poll must not hold the exit up.
-			hub.server.Close()
+		if exiting() {
+			delay, _ := shutdownTimes(ctx)
+			leaveAll(delay)
 		}
 	}))
 }
@@ -189,7 +195,8 @@ func newHub(ctx caddy.Context, h *Handler) (*hub, error) {
 	logger := newSwitchedLogger(ctx.Slogger(), slog.String("hub", h.settings.hub))
 	hub := &hub{
 		name: h.settings.hub, logger: logger, refusals: newRefusalLog(slog.New(logger)),
-		server: streaming.New(h.streamingOptions(), slog.New(logger)),
+		server:    streaming.New(h.streamingOptions(), slog.New(logger)),
+		departure: departure{gone: make(chan struct{})}, drain: h.settings.drain,
 	}
 	if err := hub.useEvents(h); err != nil {
 		hub.server.Close()
@@ -199,31 +206,71 @@ func newHub(ctx caddy.Context, h *Handler) (*hub, error) {
 	return hub, nil
 }
 
-// claim registers a handler, unless another of the same config wants something else of the hub.
-func (hub *hub) claim(h *Handler, generation any) error {
+// claim registers a handler, unless another of the same config wants something else of the hub. made tells that the hub
+// was made for it, with its options.
+func (hub *hub) claim(claim hubClaim, made bool) error {
 	hub.mu.Lock()
 	defer hub.mu.Unlock()
 	for _, other := range hub.claims {
-		if other.generation == generation {
-			if err := disagreement(other.handler, h); err != nil {
+		if other.generation == claim.generation {
+			if err := disagreement(other.handler, claim.handler); err != nil {
 				return err
 			}
 		}
 	}
-	hub.claims = append(hub.claims, hubClaim{handler: h, generation: generation})
+	hub.claims = append(hub.claims, claim)
+	if made {
+		hub.applied = claim
+	}
 	return nil
 }
 
+// release gives up a handler's claim. A config can fail even after it has started; the one before it goes on then, and its
+// options are put back in force.
 func (hub *hub) release(h *Handler) {
 	hub.mu.Lock()
-	defer hub.mu.Unlock()
 	hub.claims = slices.DeleteFunc(hub.claims, func(c hubClaim) bool { return c.handler == h })
+	orphaned := len(hub.claims) > 0 && !slices.ContainsFunc(hub.claims, func(c hubClaim) bool {
+		return c.generation == hub.applied.generation
+	})
+	var last hubClaim
+	if orphaned {
+		last = hub.claims[len(hub.claims)-1]
+	}
+	hub.mu.Unlock()
+	if orphaned {
+		hub.apply(last)
+	}
 }
 
-// apply brings a config that has started to a hub that was there before it.
-func (hub *hub) apply(h *Handler, logger *slog.Logger) {
+// handlersOf returns the handlers of one config that name the hub.
+func (hub *hub) handlersOf(generation any) (handlers []*Handler) {
+	hub.mu.Lock()
+	defer hub.mu.Unlock()
+	for _, c := range hub.claims {
+		if c.generation == generation {
+			handlers = append(handlers, c.handler)
+		}
+	}
+	return handlers
+}
+
+// start brings a config that has started to the hub.
+func (hub *hub) start(claim hubClaim, ctx caddy.Context) {
+	_, grace := shutdownTimes(ctx)
+	hub.useTimes(claim.handler.settings.drain, grace)
+	hub.apply(claim)
+}
+
+// apply puts a handler's options in force.
+func (hub *hub) apply(claim hubClaim) {
+	h, logger := claim.handler, claim.logger
+	hub.mu.Lock()
+	hub.applied = claim
+	hub.mu.Unlock()
 	hub.logger.use(logger)
 	hub.server.SetOptions(h.streamingOptions())
+	hub.recheckOrigins(hub.handlersOf(claim.generation), logger)
 	if err := hub.useEvents(h); err != nil {
 		// checkEventSets has accepted these sets: only a guest module that changes its mind comes here.
 		logger.Error("event sets were not changed", "hub", hub.name, "error", err)
@@ -231,7 +278,8 @@ func (hub *hub) apply(h *Handler, logger *slog.Logger) {
 	}
 	for _, ns := range hub.server.Namespaces() {
 		if !slices.ContainsFunc(h.settings.namespaces, func(wanted namespaceSettings) bool { return wanted.name == ns.Name() }) {
-			hub.server.Remove(ns.Name())
+			sockets := hub.server.Remove(ns.Name())
+			logger.Info("namespace removed", "hub", hub.name, "namespace", ns.Name(), "sockets", sockets)
 		}
 	}
 }
@@ -250,6 +298,7 @@ func (hub *hub) useEvents(h *Handler) error {
 func (hub *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	var in engineio.Inbound
 	in.RemoteAddr, _ = caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	in.SameOrigin = isSameOriginRequest(r)
 	if server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && server.WriteTimeout > 0 {
 		// The server's write timeout counts from the request. A poll has to end before it.
 		in.MaxHold = time.Duration(server.WriteTimeout) * 3 / 4
@@ -257,15 +306,15 @@ func (hub *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	return hub.server.ServeHTTP(w, r.WithContext(engineio.WithInbound(r.Context(), in)))
 }
 
-// Destruct ends the hub: nobody names it any more. It waits for a bounded time until its clients have been told.
+// Destruct ends the hub: nobody names it any more. A reload does not wait for that; the end of the process does, for a
+// bounded time.
 func (hub *hub) Destruct() error {
-	defer hub.hide()
-	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
-	defer cancel()
-	defer hub.refusals.flush()
-	if err := hub.server.Shutdown(ctx); err != nil {
-		hub.logger.current().Warn("not all clients have heard of the end in time", "hub", hub.name, "waited", shutdownTimeout.String())
+	if !exiting() {
+		hub.depart(0, engineio.Drain{Over: hub.drainTime(), Unserved: true, Reason: engineio.ReasonHubRemoved})
+		return nil
 	}
+	hub.depart(0, engineio.Drain{Unserved: true, Reason: engineio.ReasonShutdown})
+	<-hub.departure.gone
 	return nil
 }
 
@@ -287,6 +336,7 @@ func (h *Handler) streamingOptions() streaming.Options {
 			WriteTimeout:    s.writeTimeout,
 			MaxSessions:     s.maxConnections,
 			LogConnections:  connectionLogs[s.logConnections],
+			HandshakeRate:   s.handshakeRate.engine(),
 		},
 	}
 	for _, transport := range s.transports {

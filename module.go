@@ -87,6 +87,15 @@ type Handler struct {
 	// MaxConnections is how many clients the hub takes at a time. Zero means no limit. Default: 0.
 	MaxConnections int `json:"max_connections,omitempty"`
 
+	// HandshakeRate bounds how many clients are let in at a time; the others are answered 503 with a Retry-After that
+	// differs from one to the next. Default: 1000 in a second, and 2000 at once.
+	HandshakeRate *HandshakeRate `json:"handshake_rate,omitempty"`
+
+	// Drain is the time that closing the connections is spread over when the process ends, or when a reload removes the hub,
+	// so that clients do not all come back at once. Few clients take less: at least 200 are closed in a second. It is never
+	// more than grace_period. Zero means the default. Default: 5s.
+	Drain caddy.Duration `json:"drain,omitempty"`
+
 	// PerMessageDeflate compresses WebSocket messages for clients that offer permessage-deflate, without context takeover,
 	// so that a message is compressed once for all of them. Default: off.
 	PerMessageDeflate *Compression `json:"per_message_deflate,omitempty"`

@@ -24,6 +24,7 @@ const (
 	defaultMaxHTTPBufferSize = 1_000_000
 	defaultSendBuffer        = 4_000_000
 	defaultThreshold         = 1024
+	defaultDrain             = 5 * time.Second
 	defaultCookieName        = "io"
 )
 
@@ -65,6 +66,8 @@ type settings struct {
 	hubBuffer         int64 // 0 is no limit
 	writeTimeout      time.Duration
 	maxConnections    int
+	handshakeRate     *handshakeRateSettings // nil is no bound
+	drain             time.Duration
 	perMessageDeflate *compressionSettings
 	httpCompression   *compressionSettings
 	logConnections    string
@@ -112,6 +115,8 @@ func (h *Handler) resolve(ctx caddy.Context) (settings, error) {
 		hubBuffer:         h.HubBuffer,
 		writeTimeout:      orDefault(time.Duration(h.WriteTimeout), defaultWriteTimeout),
 		maxConnections:    h.MaxConnections,
+		handshakeRate:     h.HandshakeRate.resolve(),
+		drain:             orDefault(time.Duration(h.Drain), defaultDrain),
 		perMessageDeflate: h.PerMessageDeflate.resolve(),
 		httpCompression:   h.HTTPCompression.resolve(),
 		logConnections:    orDefault(t.one("log_connections", h.LogConnections), logSampled),

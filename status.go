@@ -69,7 +69,7 @@ func (h *Handler) serveStatus(w http.ResponseWriter, r *http.Request) error {
 			BufferedBytes:   stats.BufferedBytes,
 			SlowClients:     stats.SlowClients,
 			VolatileDropped: stats.VolatileDropped,
-			Refused:         stats.RefusedForSessions + stats.RefusedForBuffer,
+			Refused:         stats.RefusedForSessions + stats.RefusedForBuffer + stats.RefusedForRate,
 			Metrics:         metricsStatusOf(samplesOf(h.stats.Metrics())),
 		},
 	})

@@ -22,7 +22,7 @@ func (s *settings) check() error {
 		s.checkTransports(), s.checkPaths(), s.checkLimits(), s.checkOrigins(), s.cookie.check(),
 		s.perMessageDeflate.check("per_message_deflate"), s.httpCompression.check("http_compression"),
 		checkChoice("log_connections", s.logConnections, logAll, logSampled, logFaults),
-		checkClientFolder(s.serveClient), s.checkNamespaces(),
+		s.handshakeRate.check(), checkClientFolder(s.serveClient), s.checkNamespaces(),
 	} {
 		if err != nil {
 			return err
@@ -112,6 +112,7 @@ func (s *settings) checkLimits() error {
 		{"connect_timeout", s.connectTimeout},
 		{"upgrade_timeout", s.upgradeTimeout},
 		{"write_timeout", s.writeTimeout},
+		{"drain", s.drain},
 	} {
 		if err := checkDuration(option.name, option.value); err != nil {
 			return err

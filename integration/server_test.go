@@ -72,9 +72,7 @@ func freePort(t *testing.T) string {
 // load makes Caddy run a config, in place of the one it runs.
 func (s *server) load(directives string, global ...string) error {
 	s.t.Helper()
-	text := fmt.Sprintf("{\n\tadmin off\n\tdefault_bind 127.0.0.1\n\tpersist_config off\n\tgrace_period 1s\n\tstorage file_system %s\n%s\n}\nhttp://127.0.0.1:%s {\n%s\n}\n",
-		s.dir, strings.Join(global, "\n"), s.port, directives)
-	config, _, err := caddyAdapter().Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
+	config, err := s.adapt(directives, global...)
 	if err != nil {
 		return err
 	}
@@ -83,6 +81,28 @@ func (s *server) load(directives string, global ...string) error {
 	}
 	s.settle()
 	return nil
+}
+
+// adapt returns the JSON config of a site whose directives are given.
+func (s *server) adapt(directives string, global ...string) ([]byte, error) {
+	text := fmt.Sprintf("{\n\tadmin off\n\tdefault_bind 127.0.0.1\n\tpersist_config off\n\tgrace_period 1s\n\tstorage file_system %s\n%s\n}\nhttp://127.0.0.1:%s {\n%s\n}\n",
+		s.dir, strings.Join(global, "\n"), s.port, directives)
+	config, _, err := caddyAdapter().Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
+	return config, err
+}
+
+// config is adapt for a test that changes the config.
+func (s *server) config(directives string) map[string]any {
+	s.t.Helper()
+	text, err := s.adapt(directives)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var config map[string]any
+	if err := json.Unmarshal(text, &config); err != nil {
+		s.t.Fatal(err)
+	}
+	return config
 }
 
 // settle waits until the server of the config before has closed its socket: Caddy does that only after the new config has
@@ -158,6 +178,8 @@ type poller struct {
 	s    *server
 	path string
 	sid  string
+	// headers go with each request.
+	headers []string
 	// packets came and were not asked for yet.
 	packets []string
 }
@@ -165,8 +187,17 @@ type poller struct {
 // poll connects a client to the namespace "/" by long-polling.
 func (s *server) poll(path string) *poller {
 	s.t.Helper()
+	return s.pollFrom(path, "")
+}
+
+// pollFrom is poll with an Origin header, unless that is empty.
+func (s *server) pollFrom(path, origin string) *poller {
+	s.t.Helper()
 	p := &poller{s: s, path: path + "?EIO=4&transport=polling"}
-	response, body := s.request("GET", p.path, "")
+	if origin != "" {
+		p.headers = []string{"Origin", origin}
+	}
+	response, body := s.request("GET", p.path, "", p.headers...)
 	var handshake struct{ SID string }
 	if response.StatusCode != http.StatusOK || json.Unmarshal([]byte(strings.TrimPrefix(body, "0")), &handshake) != nil {
 		s.t.Fatalf("handshake: %d %s", response.StatusCode, body)
@@ -180,7 +211,7 @@ func (s *server) poll(path string) *poller {
 // send posts a packet.
 func (p *poller) send(packet string) {
 	p.s.t.Helper()
-	if response, body := p.s.request("POST", p.path+"&sid="+p.sid, packet); response.StatusCode != 200 || body != "ok" {
+	if response, body := p.s.request("POST", p.path+"&sid="+p.sid, packet, p.headers...); response.StatusCode != 200 || body != "ok" {
 		p.s.t.Fatalf("POST: %d %s", response.StatusCode, body)
 	}
 }
@@ -194,7 +225,7 @@ func (p *poller) begin() <-chan string {
 	}
 	answer := make(chan string, 1)
 	go func() {
-		_, body, err := p.s.try("GET", p.path+"&sid="+p.sid, "")
+		_, body, err := p.s.try("GET", p.path+"&sid="+p.sid, "", p.headers...)
 		if err != nil {
 			body = err.Error()
 		}
@@ -222,7 +253,7 @@ func (p *poller) wait(prefix string) string {
 				p.send("3")
 			}
 		}
-		response, body := p.s.request("GET", p.path+"&sid="+p.sid, "")
+		response, body := p.s.request("GET", p.path+"&sid="+p.sid, "", p.headers...)
 		if response.StatusCode != http.StatusOK {
 			p.s.t.Fatalf("GET: %d %s", response.StatusCode, body)
 		}
