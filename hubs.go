@@ -160,6 +160,8 @@ func (h *Handler) joinHub(ctx caddy.Context) error {
 	h.engine = hub
 	h.stats = hub.server
 	h.refusals = hub.refusals
+	generation := joinGeneration(ctx, events)
+	h.generation = events
 
 	if err := events.On("started", eventHandler(func() { hub.start(claim, ctx) })); err != nil {
 		return err
@@ -168,7 +170,9 @@ func (h *Handler) joinHub(ctx caddy.Context) error {
 		if exiting() {
 			delay, _ := shutdownTimes(ctx)
 			leaveAll(delay)
+			return
 		}
+		generation.gather()
 	}))
 }
 
@@ -179,6 +183,7 @@ func (h *Handler) leaveHub() error {
 	}
 	h.hub.release(h)
 	_, err := hubs.Delete(h.settings.hub)
+	_, _ = generations.Delete(h.generation)
 	return err
 }
 
@@ -299,6 +304,7 @@ func (hub *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	var in engineio.Inbound
 	in.RemoteAddr, _ = caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	in.SameOrigin = isSameOriginRequest(r)
+	in.Gate = handover
 	if server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && server.WriteTimeout > 0 {
 		// The server's write timeout counts from the request. A poll has to end before it.
 		in.MaxHold = time.Duration(server.WriteTimeout) * 3 / 4

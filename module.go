@@ -133,6 +133,8 @@ type Handler struct {
 	engine   engineHandler
 	stats    hubStats
 	refusals *refusalLog
+	// generation is the key of the handler's generation.
+	generation any
 }
 
 // CORS says which other origins may connect, and is held against every transport, WebSocket included.

@@ -195,6 +195,9 @@ func (s *Server) CloseIf(reason Reason, end func(*engineio.Handshake) bool) int 
 	return s.engine.CloseIf(reason, end)
 }
 
+// Pollers counts the clients on long-polling, see [engineio.Server.Pollers].
+func (s *Server) Pollers() (waiting, away int) { return s.engine.Pollers() }
+
 // accept attaches a client to a new session.
 func (s *Server) accept(session *engineio.Session) engineio.Listener {
 	c := &client{server: s, session: session}

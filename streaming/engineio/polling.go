@@ -127,17 +127,18 @@ func (s *Session) closedByClient() {
 var errAbandoned = errors.New("the client went away")
 
 // servePoll answers a registered GET as soon as there is something to say.
-func (s *Session) servePoll(w http.ResponseWriter, r *http.Request, maxHold time.Duration) error {
+func (s *Session) servePoll(w http.ResponseWriter, r *http.Request, in Inbound) error {
 	rc := http.NewResponseController(w)
 	// A poll is silent for as long as a ping interval, by design.
 	_ = rc.SetWriteDeadline(time.Time{})
 
-	noop, err := s.awaitPoll(r.Context(), maxHold)
+	noop, err := s.awaitPoll(r.Context(), in.MaxHold)
 	if err != nil {
 		s.abort(ReasonTransportError)
 		s.endPoll(0, 0, 0)
 		return err
 	}
+	in.Gate.pass(r.Context())
 
 	s.mu.Lock()
 	if s.transport != Polling {
@@ -305,6 +306,7 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request) *RequestErro
 		s.abort(reason)
 	}
 
+	inboundOf(r).Gate.pass(r.Context())
 	s.mu.Lock()
 	s.poll.posting = false
 	s.mu.Unlock()

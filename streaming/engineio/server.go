@@ -29,6 +29,8 @@ type Inbound struct {
 	// SameOrigin is true when the request comes from a page of the origin that
 	// it was sent to.
 	SameOrigin bool
+	// Gate, when not nil, can hold back the answer.
+	Gate *Gate
 }
 
 // Server is an Engine.IO server. Use [New]; end it with Close.
@@ -245,7 +247,7 @@ func (s *Server) serveSession(w http.ResponseWriter, r *http.Request, sid string
 }
 
 func (s *Server) servePoll(session *Session, w http.ResponseWriter, r *http.Request) {
-	if err := session.servePoll(w, r, inboundOf(r).MaxHold); err != nil {
+	if err := session.servePoll(w, r, inboundOf(r)); err != nil {
 		s.logger.Debug("poll failed", "error", err, "remote", session.handshake.RemoteAddr)
 	}
 }

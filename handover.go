@@ -1,0 +1,132 @@
+package socketiostream
+
+import (
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+)
+
+// At a reload Caddy starts new HTTP servers and then stops the old ones. An HTTP/1.1 request that arrives at an old server
+// just then is dropped without an answer, and a client on long-polling takes that for the end of its connection. Requests
+// that the server is already dealing with are safe: it waits for them, and tells the client to come back by a connection of
+// its own.
+//
+// So before the old servers stop, the answers of polls and POSTs are held back for some milliseconds. Clients that had
+// their answer just before come back meanwhile, to be held as well; then none of them has anything under way. As soon as
+// the old servers have stopped taking connections, the answers go out, and the clients come back to the new servers.
+
+const (
+	// maxGather is how long is waited for all clients on long-polling to have a poll waiting. A client may be further
+	// away than that, or gone.
+	maxGather = 100 * time.Millisecond
+	// maxHandover is how long answers are held back at most, from the moment they would be gathered.
+	maxHandover = 500 * time.Millisecond
+)
+
+// handover is where answers are held back. There is one: configs change one at a time.
+var handover = new(engineio.Gate)
+
+// generations holds, by its events app, what the handlers of one config have in common.
+var generations = caddy.NewUsagePool()
+
+// generation is what the handlers of one config have in common.
+type generation struct {
+	stopping sync.Once
+
+	mu sync.Mutex
+	// servers are the HTTP servers of the config that have not begun to stop.
+	servers map[*caddyhttp.Server]struct{}
+	// holding is true while answers are held back for this config.
+	holding bool
+}
+
+// joinGeneration returns the generation of a handler that is being provisioned.
+func joinGeneration(ctx caddy.Context, key any) *generation {
+	value, _, _ := generations.LoadOrNew(key, func() (caddy.Destructor, error) { return new(generation), nil })
+	g := value.(*generation)
+	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
+		g.watch(server)
+	}
+	return g
+}
+
+// Destruct implements caddy.Destructor.
+func (g *generation) Destruct() error {
+	g.handOver()
+	return nil
+}
+
+// watch makes the generation notice when the server begins to stop.
+func (g *generation) watch(server *caddyhttp.Server) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if _, known := g.servers[server]; known {
+		return
+	}
+	if g.servers == nil {
+		g.servers = make(map[*caddyhttp.Server]struct{})
+	}
+	g.servers[server] = struct{}{}
+	server.RegisterOnShutdown(func() {
+		g.mu.Lock()
+		delete(g.servers, server)
+		last := len(g.servers) == 0
+		g.mu.Unlock()
+		if last {
+			g.handOver()
+		}
+	})
+}
+
+// gather holds answers back and waits, for a bounded time, until clients on long-polling have nothing under way. It is
+// called when the config is about to be replaced.
+func (g *generation) gather() {
+	g.stopping.Do(func() {
+		if waiting, away := pollers(); waiting+away == 0 {
+			return
+		}
+		g.mu.Lock()
+		g.holding = len(g.servers) > 0
+		holding := g.holding
+		if holding {
+			handover.Shut()
+		}
+		g.mu.Unlock()
+		if !holding {
+			return
+		}
+		time.AfterFunc(maxGather+maxHandover, g.handOver)
+		const interval = time.Millisecond
+		ticker := time.NewTicker(interval)
+		defer ticker.Stop()
+		for deadline := time.Now().Add(maxGather); time.Now().Before(deadline); <-ticker.C {
+			if _, away := pollers(); away == 0 {
+				return
+			}
+		}
+	})
+}
+
+// handOver lets the answers go, if they are held back for this config.
+func (g *generation) handOver() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.holding {
+		g.holding = false
+		handover.Open()
+	}
+}
+
+// pollers counts the clients of all hubs that are on long-polling: those whose poll waits, and those who are away.
+func pollers() (waiting, away int) {
+	hubs.Range(func(_, value any) bool {
+		w, a := value.(*hub).server.Pollers()
+		waiting, away = waiting+w, away+a
+		return true
+	})
+	return waiting, away
+}
