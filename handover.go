@@ -1,7 +1,11 @@
 package socketiostream
 
 import (
+	"math"
+	"net"
+	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -20,10 +24,13 @@ import (
 // the old servers have stopped taking connections, the answers go out, and the clients come back to the new servers.
 
 const (
-	// maxGather is how long is waited for all clients on long-polling to have a poll waiting. A client may be further
-	// away than that, or gone.
-	maxGather = 100 * time.Millisecond
-	// maxHandover is how long answers are held back at most, from the moment they would be gathered.
+	// gatherPatience is how long is waited for one more client to be there: those that are not may be far away, or gone.
+	gatherPatience = 200 * time.Millisecond
+	// maxGather is how long is waited for clients in all, as long as more and more of them are there.
+	maxGather = 2 * time.Second
+	// freshPatience is how long is waited, after that, for connections that are being made.
+	freshPatience = 250 * time.Millisecond
+	// maxHandover is how long answers are held back after that, at most.
 	maxHandover = 500 * time.Millisecond
 )
 
@@ -40,6 +47,8 @@ type generation struct {
 	mu sync.Mutex
 	// servers are the HTTP servers of the config that have not begun to stop.
 	servers map[*caddyhttp.Server]struct{}
+	// fresh are the connections that no request has come by yet. A server that stops drops their first request too.
+	fresh freshConns
 	// holding is true while answers are held back for this config.
 	holding bool
 }
@@ -71,6 +80,7 @@ func (g *generation) watch(server *caddyhttp.Server) {
 		g.servers = make(map[*caddyhttp.Server]struct{})
 	}
 	g.servers[server] = struct{}{}
+	server.RegisterConnState(g.fresh.note)
 	server.RegisterOnShutdown(func() {
 		g.mu.Lock()
 		delete(g.servers, server)
@@ -100,15 +110,31 @@ func (g *generation) gather() {
 			return
 		}
 		time.AfterFunc(maxGather+maxHandover, g.handOver)
-		const interval = time.Millisecond
-		ticker := time.NewTicker(interval)
-		defer ticker.Stop()
-		for deadline := time.Now().Add(maxGather); time.Now().Before(deadline); <-ticker.C {
-			if _, away := pollers(); away == 0 {
-				return
-			}
-		}
+		g.awaitPollers()
 	})
+}
+
+// awaitPollers waits until no client on long-polling has a request under way, or until it is no use to wait for more.
+func (g *generation) awaitPollers() {
+	const interval = time.Millisecond
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	begun := time.Now()
+	fewest, since := math.MaxInt, begun
+	for {
+		_, away := pollers()
+		now := time.Now()
+		if away < fewest {
+			fewest, since = away, now
+		}
+		if away == 0 || now.Sub(since) > gatherPatience || now.Sub(begun) > maxGather {
+			break
+		}
+		<-ticker.C
+	}
+	for begun = time.Now(); g.fresh.count() > 0 && time.Since(begun) < freshPatience; {
+		<-ticker.C
+	}
 }
 
 // handOver lets the answers go, if they are held back for this config.
@@ -130,3 +156,26 @@ func pollers() (waiting, away int) {
 	})
 	return waiting, away
 }
+
+// freshConns are the connections of an HTTP server that no request has come by.
+type freshConns struct {
+	number atomic.Int64
+	conns  sync.Map // of net.Conn to struct{}
+}
+
+// note is told of the states of all connections.
+func (f *freshConns) note(conn net.Conn, state http.ConnState) {
+	if state == http.StateNew {
+		f.conns.Store(conn, struct{}{})
+		f.number.Add(1)
+		return
+	}
+	if f.number.Load() == 0 {
+		return
+	}
+	if _, was := f.conns.LoadAndDelete(conn); was {
+		f.number.Add(-1)
+	}
+}
+
+func (f *freshConns) count() int { return int(f.number.Load()) }

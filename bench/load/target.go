@@ -155,3 +155,6 @@ var base = time.Now()
 
 // now is the time on the one clock that senders and receivers share.
 func now() time.Duration { return time.Since(base) }
+
+// Now is the time that reports count from.
+func Now() time.Duration { return now() }
