@@ -3,6 +3,9 @@ package socketiostream
 import (
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
@@ -32,8 +35,19 @@ func TestEngineOptions(t *testing.T) {
 	if err := resolveOnly(t, h); err != nil {
 		t.Fatal(err)
 	}
-	if got := h.streamingOptions().Engine; got.Deflate != nil || got.HTTPCompression != nil {
+	got = h.streamingOptions().Engine
+	if got.Deflate != nil || got.HTTPCompression != nil {
 		t.Errorf("compression is on by default: deflate %+v, HTTP compression %+v", got.Deflate, got.HTTPCompression)
+	}
+	if got.HandshakeRate == nil || *got.HandshakeRate != (engineio.Rate{PerSecond: 1000, Burst: 2000}) {
+		t.Errorf("handshake rate by default %+v", got.HandshakeRate)
+	}
+	h = &Handler{HandshakeRate: &HandshakeRate{Handshakes: 300, Per: caddy.Duration(time.Minute)}}
+	if err := resolveOnly(t, h); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.streamingOptions().Engine.HandshakeRate; *got != (engineio.Rate{PerSecond: 5, Burst: 600}) {
+		t.Errorf("300 a minute are %+v", got)
 	}
 }
 
@@ -56,6 +70,10 @@ func TestDisagreement(t *testing.T) {
 			"http_compression is off at a:1 and on from 1024 bytes at b:2"},
 		{"http_compression thresholds", Handler{HTTPCompression: &Compression{Threshold: 10}}, Handler{HTTPCompression: &Compression{Threshold: 20}},
 			"http_compression is on from 10 bytes at a:1 and on from 20 bytes at b:2"},
+		{"handshake_rate off", Handler{}, Handler{HandshakeRate: &HandshakeRate{Off: true}},
+			"handshake_rate is 1000/1s with a burst of 2000 at a:1 and off at b:2"},
+		{"handshake_rate, the default written", Handler{}, Handler{HandshakeRate: &HandshakeRate{Handshakes: 1000, Burst: 2000}}, ""},
+		{"drain", Handler{Drain: caddy.Duration(time.Second)}, Handler{}, "drain is 1s at a:1 and 5s at b:2"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.a.DeclaredAt, test.b.DeclaredAt = "a:1", "b:2"

@@ -89,7 +89,7 @@ func (hub *hub) close(drain engineio.Drain) {
 	defer hub.hide()
 	defer hub.refusals.flush()
 	begun, clients := time.Now(), hub.server.Connections()
-	ctx, cancel := context.WithTimeout(context.Background(), drain.Over+farewellGrace)
+	ctx, cancel := context.WithTimeout(context.Background(), drain.Time(clients)+farewellGrace)
 	defer cancel()
 	err := hub.server.Drain(ctx, drain)
 	logger, took := hub.logger.current(), time.Since(begun).Round(time.Millisecond)

@@ -91,6 +91,54 @@ describe("a reload", () => {
       assert.equal(health.connections, all.length);
     }));
 
+  // A hundred clients listen all the time, and those on WebSocket ask as well.
+  // Each knows by numbers what it has missed, in both directions. Clients on
+  // long-polling only listen: here each of their requests makes a connection of
+  // its own, which one that has nothing waiting may make at the wrong moment.
+  test("twenty times in a row costs nobody a message", () =>
+    withClients(caddy, async (join) => {
+      const clients = [];
+      for (let i = 0; i < 34; i++) {
+        clients.push(...(await Promise.all(["polling", "websocket", "upgrade"].map((mode) => join(mode)))));
+      }
+      const ids = clients.map((client) => client.id);
+      const speaker = await join("websocket");
+      let reloading = true;
+      const talkative = clients.filter((client) => client.mode !== "polling");
+      const questions = talkative.map(async (client, i) => {
+        for (let n = 0; reloading; n++) {
+          const streamId = `client ${i} question ${n}`;
+          const answer = await client.ack("stream:join", { streamId });
+          assert.equal(answer.stream?.streamId, streamId);
+          await pause(200 + Math.random() * 400);
+        }
+      });
+      let said = 0;
+      const speech = (async () => {
+        for (; reloading; said++) {
+          speaker.emit("message", said);
+          await pause(100);
+        }
+      })();
+      const reloads = (async () => {
+        try {
+          for (let generation = 2; generation < 22; generation++) {
+            await caddy.reload(site(generation), global);
+          }
+        } finally {
+          reloading = false;
+        }
+      })();
+      await Promise.all([reloads, speech, ...questions]);
+      for (const client of clients) {
+        for (let n = 0; n < said; n++) {
+          assert.deepEqual(await client.next("message"), [n]);
+        }
+      }
+      assert.deepEqual(clients.map((client) => client.id), ids);
+      assert.deepEqual(clients.flatMap((client) => client.disconnects), []);
+    }));
+
   test("brings those who come after it together with those who came before", () =>
     withClients(caddy, async (join) => {
       const old = await join("websocket");

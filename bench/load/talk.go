@@ -216,6 +216,7 @@ func (t *Talk) broadcast() {
 			t.group.Go(func() {
 				for {
 					if _, err := reading.next(); err != nil {
+						reading.Abort()
 						return
 					}
 				}

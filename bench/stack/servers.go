@@ -69,7 +69,7 @@ func startModule(st *starter) error {
 	if st.compression {
 		compression = "\t\tper_message_deflate\n\t\thttp_compression\n"
 	}
-	return st.caddy(fmt.Sprintf("socketio_stream {\n\t\thealth /health\n\t\tping_interval %s\n\t\tping_timeout %s\n%s%s\t}",
+	return st.caddy(fmt.Sprintf("socketio_stream {\n\t\thealth /health\n\t\tping_interval %s\n\t\tping_timeout %s\n\t\thandshake_rate off\n%s%s\t}",
 		st.settings.PingInterval, st.settings.PingTimeout, compression, namespace))
 }
 

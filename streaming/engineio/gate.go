@@ -71,3 +71,10 @@ func (s *Server) Pollers() (waiting, away int) {
 	}
 	return waiting, away
 }
+
+// IsShut reports whether answers are held back.
+func (g *Gate) IsShut() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.shut != nil
+}
