@@ -115,11 +115,11 @@ func (s *server) start(ctx context.Context) error {
 		}
 		select {
 		case <-done:
-			return errors.New("Caddy ended: " + s.lastWords())
+			return errors.New("the server ended: " + s.lastWords())
 		case <-time.After(20 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			return errors.New("Caddy does not answer: " + s.lastWords())
+			return errors.New("the server does not answer: " + s.lastWords())
 		}
 	}
 }
@@ -136,7 +136,7 @@ func (s *server) terminate() (time.Duration, error) {
 	case <-time.After(endTimeout):
 		_ = s.command.Process.Kill()
 		<-s.done
-		return 0, errors.New("Caddy had to be killed")
+		return 0, errors.New("the server had to be killed")
 	}
 }
 
