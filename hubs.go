@@ -315,7 +315,9 @@ func (hub *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 // Destruct ends the hub: nobody names it any more. A reload does not wait for that; the end of the process does, for a
 // bounded time.
 func (hub *hub) Destruct() error {
+	hub.refusals.flush()
 	if !exiting() {
+		hub.logger.use(activeLogger())
 		hub.depart(0, engineio.Drain{Over: hub.drainTime(), Unserved: true, Reason: engineio.ReasonHubRemoved})
 		return nil
 	}

@@ -2,12 +2,14 @@ package socketiostream
 
 import (
 	"context"
+	"log/slog"
 	"runtime/debug"
 	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap/exp/zapslog"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
@@ -144,6 +146,13 @@ func leaveAll(delay time.Duration) {
 	for _, hub := range leaving {
 		<-hub.departure.gone
 	}
+}
+
+// activeLogger returns the handlers' logger of the config that runs now. A hub that is on its way out outlives the logs of
+// the config that it was in.
+func activeLogger() *slog.Logger {
+	h := new(Handler)
+	return slog.New(zapslog.NewHandler(caddy.ActiveContext().Logger(h).Core(), zapslog.WithName(string(h.CaddyModule().ID))))
 }
 
 // shutdownTimes returns shutdown_delay and grace_period of the config.
