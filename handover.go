@@ -149,7 +149,7 @@ func (g *generation) handOver() {
 
 // pollers counts the clients of all hubs that are on long-polling: those whose poll waits, and those who are away.
 func pollers() (waiting, away int) {
-	hubs.Range(func(_, value any) bool {
+	shownHubs.Range(func(_, value any) bool {
 		w, a := value.(*hub).server.Pollers()
 		waiting, away = waiting+w, away+a
 		return true

@@ -129,7 +129,7 @@ func (hub *hub) useTimes(drain, grace time.Duration) {
 // delay is over, and are through at the end of Caddy's sleep.
 func leaveAll(delay time.Duration) {
 	var leaving []*hub
-	hubs.Range(func(_, value any) bool {
+	shownHubs.Range(func(_, value any) bool {
 		leaving = append(leaving, value.(*hub))
 		return true
 	})
