@@ -191,6 +191,12 @@ func TestCommandsWithSeveralHubsAndWithNone(t *testing.T) {
 	if err := s.load("respond hello", "admin "+address); err != nil {
 		t.Fatal(err)
 	}
+	// The hubs are shown until the last of their clients is gone.
+	for deadline := time.Now().Add(patience); strings.Contains(mustCommand(t, "ls", "--address", address), "CONNECTIONS"); {
+		if time.Now().After(deadline) {
+			t.Fatal("hubs that no config names are still there")
+		}
+	}
 	for _, args := range []string{"ls", "ls sockets", "top --once"} {
 		if out := mustCommand(t, append(strings.Fields(args), "--address", address)...); !strings.Contains(out, "There is no hub") {
 			t.Errorf("%s without a hub: %s", args, out)
