@@ -36,6 +36,7 @@ type Handlers struct {
 	authorize  []func(context.Context, *Socket) error
 	connect    []func(*Socket)
 	events     map[string]func(*Event)
+	unknown    func(*Event)
 	disconnect []func(*Socket, Reason)
 	gauges     []gauge
 }
@@ -64,6 +65,11 @@ func (h *Handlers) OnConnect(handler func(*Socket)) { h.connect = append(h.conne
 func (h *Handlers) OnDisconnect(handler func(*Socket, Reason)) {
 	h.disconnect = append(h.disconnect, handler)
 }
+
+// OnUnknown sets the handler of events that have no handler of their own. The
+// last one counts. Without any they are refused as "unknown_event", which only
+// those hear who asked for an acknowledgement.
+func (h *Handlers) OnUnknown(handler func(*Event)) { h.unknown = handler }
 
 // On sets the handler of an event. An error means that the name is reserved,
 // or that the event has a handler already.

@@ -70,6 +70,10 @@ func (s *Socket) run(t task) {
 	}
 }
 
+// Do has f run like a handler of this socket: in order with the others, also
+// after the socket has disconnected. It does not wait for it.
+func (s *Socket) Do(f func()) { s.run(task{answer: f}) }
+
 // finish closes the inbox to events and adds the last task. What waits is
 // still done, unless drop is set.
 func (s *Socket) finish(last task, drop bool) {
@@ -160,8 +164,11 @@ func (s *Socket) do(t task) {
 		s.connect()
 	case t.event != nil:
 		defer s.recoverPanic(t.event.Name)
-		if handler := s.namespace.handlers.Load().events[t.event.Name]; handler != nil {
+		handlers := s.namespace.handlers.Load()
+		if handler := handlers.events[t.event.Name]; handler != nil {
 			handler(t.event)
+		} else if handlers.unknown != nil {
+			handlers.unknown(t.event)
 		} else {
 			t.event.Refuse("unknown_event", "unknown event")
 		}

@@ -146,6 +146,9 @@ func (s *Session) QueuedBytes() int {
 	return s.pending.bytes + s.inFlight
 }
 
+// SendBuffer is how many bytes may wait before the session is ended.
+func (s *Session) SendBuffer() int { return s.options.SendBuffer }
+
 // Send queues a message. It reports false when the message will not be sent:
 // the session is over, the message is volatile and the client does not keep
 // up, or the queue is full, which ends the session. Send never waits.
