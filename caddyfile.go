@@ -73,6 +73,15 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //				replay       none|first
 //				max_streams  <n>
 //			}
+//			events sessions {
+//				max_clients     <n>
+//				max_sessions    <n>
+//				session_timeout <duration>
+//				history         <n> [<size>]
+//				fingerprint     off|first
+//				throttle        <event> <n>/<duration>
+//				batch           <max entries>
+//			}
 //			events relay     <event...>
 //		}
 //	}
@@ -387,7 +396,11 @@ func parseDuration(d *caddyfile.Dispenser) (caddy.Duration, error) {
 
 // parseSize parses a number of bytes, such as 1MB (10^6) or 1MiB (2^20), that is at least smallest.
 func parseSize(d *caddyfile.Dispenser, smallest uint64) (int64, error) {
-	option := d.Val()
+	return parseNamedSize(d, d.Val(), smallest)
+}
+
+// parseNamedSize is parseSize for the last argument of an option.
+func parseNamedSize(d *caddyfile.Dispenser, option string, smallest uint64) (int64, error) {
 	text, err := parseText(d)
 	if err != nil {
 		return 0, err
