@@ -210,14 +210,14 @@ func (s *SessionHistory) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	contents, err := strconv.Atoi(d.Val())
 	if err != nil || contents < 0 {
-		return d.Errf("history must be a whole number, is %q", d.Val())
+		return d.Errf("history must be a whole number, zero or more, is %q", d.Val())
 	}
 	s.Contents = contents
 	if d.CountRemainingArgs() == 0 {
 		return refuseBlock(d)
 	}
 	// d stands at the number; what is left has the form of an option that takes a size.
-	s.Size, err = parseNamedSize(d, "history", 1)
+	s.Size, err = parseNamedSize(d, "the size of history", 1)
 	return err
 }
 
