@@ -137,7 +137,12 @@ func (t SessionThrottle) check(before []SessionThrottle) error {
 
 // Register adds the handlers of the set to those of a namespace.
 func (e *SessionsEvents) Register(n *streaming.Namespace, h *streaming.Handlers) error {
-	set := events.Sessions{
+	return e.set().Register(n, h)
+}
+
+// set translates the options.
+func (e *SessionsEvents) set() *events.Sessions {
+	set := &events.Sessions{
 		MaxClients:  e.MaxClients,
 		MaxSessions: e.MaxSessions,
 		Timeout:     time.Duration(*e.SessionTimeout),
@@ -149,7 +154,7 @@ func (e *SessionsEvents) Register(n *streaming.Namespace, h *streaming.Handlers)
 	for _, throttle := range e.Throttle {
 		set.Throttle = append(set.Throttle, events.Throttle{Event: throttle.Event, Count: throttle.Count, Per: time.Duration(throttle.Per)})
 	}
-	return set.Register(n, h)
+	return set
 }
 
 // UnmarshalCaddyfile sets up the event set from Caddyfile tokens. Syntax:
