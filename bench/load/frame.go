@@ -22,7 +22,7 @@ const headLength = 512
 // frame is one WebSocket frame as a receiver sees it.
 type frame struct {
 	opcode byte
-	// head is the beginning of the payload, at most headLength bytes, or all of it when compressed. It is valid until the
+	// head is the beginning of the payload, at most headLength bytes, or all of it when compressed or kept whole. It is valid until the
 	// next frame is read.
 	head []byte
 	// compressed tells that the payload is still in the form of permessage-deflate.
@@ -54,6 +54,8 @@ type scanner struct {
 	// several reads.
 	deflate bool
 	whole   []byte
+	// keepAll keeps the frames that are not compressed whole as well.
+	keepAll bool
 	// fragments is the message of which the last frame has not come yet. Servers that cut messages into frames are few: it allocates.
 	fragments frame
 }
@@ -70,7 +72,7 @@ func (s *scanner) scan(b []byte) (f frame, taken int, complete bool, err error) 
 		if rest := b[taken:]; len(rest) >= s.size {
 			taken += s.size
 			keep := s.size
-			if !s.compressed() {
+			if !s.keepsWhole() {
 				keep = min(keep, headLength)
 			}
 			f, complete = s.finish(rest[:keep])
@@ -80,7 +82,7 @@ func (s *scanner) scan(b []byte) (f frame, taken int, complete bool, err error) 
 	}
 	rest := b[taken:]
 	n := min(s.left, len(rest))
-	if s.compressed() {
+	if s.keepsWhole() {
 		s.whole = append(s.whole, rest[:n]...)
 	} else {
 		s.kept += copy(s.head[s.kept:], rest[:n])
@@ -91,7 +93,7 @@ func (s *scanner) scan(b []byte) (f frame, taken int, complete bool, err error) 
 		return f, taken, false, nil
 	}
 	head := s.head[:s.kept]
-	if s.compressed() {
+	if s.keepsWhole() {
 		head = s.whole
 	}
 	f, complete = s.finish(head)
@@ -100,6 +102,9 @@ func (s *scanner) scan(b []byte) (f frame, taken int, complete bool, err error) 
 
 // compressed tells whether the current frame is, by its header.
 func (s *scanner) compressed() bool { return s.header[0]&rsv1 != 0 }
+
+// keepsWhole tells whether all of the current frame is kept.
+func (s *scanner) keepsWhole() bool { return s.keepAll || s.compressed() }
 
 // finish ends a frame that is whole. It is complete when its message is.
 func (s *scanner) finish(head []byte) (f frame, complete bool) {
@@ -129,7 +134,7 @@ func (s *scanner) scanHeader(b []byte) (taken int, err error) {
 		}
 		if s.filled == s.length {
 			s.size, err = payloadSize(s.header)
-			if err == nil && s.compressed() && s.size > maxPayload {
+			if err == nil && s.keepsWhole() && s.size > maxPayload {
 				err = errTooLarge
 			}
 			return taken, err

@@ -14,9 +14,10 @@ import (
 type Options struct {
 	// PIDs are the server's processes, descendants included by themselves. Without any, the server's cost is not measured.
 	PIDs []int
-	// Receivers is how many clients listen (fanout, polling, slow), ask (ack), sit there (idle), or are in each room.
+	// Receivers is how many clients listen (fanout, polling, slow), ask (ack), sit there (idle), or are in each room or session.
 	Receivers int
-	// Rooms is how many rooms of Receivers clients each there are, and Others how many further clients are in none (rooms).
+	// Rooms is how many rooms of Receivers clients each there are, and Others how many further clients are in none (rooms). Rooms is
+	// also the number of sessions (sessions).
 	Rooms, Others int
 	// Binary sends the message's argument as an attachment (fanout).
 	Binary bool
@@ -87,14 +88,15 @@ type Scenario func(ctx context.Context, target *Target, options Options) (*Resul
 
 // Scenarios are all there are, by name.
 var Scenarios = map[string]Scenario{
-	"fanout":  Fanout,
-	"ack":     Ack,
-	"connect": Connect,
-	"idle":    Idle,
-	"vanish":  Vanish,
-	"rooms":   Rooms,
-	"polling": Polling,
-	"slow":    SlowReader,
+	"fanout":   Fanout,
+	"ack":      Ack,
+	"connect":  Connect,
+	"idle":     Idle,
+	"vanish":   Vanish,
+	"rooms":    Rooms,
+	"polling":  Polling,
+	"slow":     SlowReader,
+	"sessions": Sessions,
 }
 
 // Run checks the options and runs the named scenario.
