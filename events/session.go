@@ -259,12 +259,15 @@ func (s *sessionService) content(r *request) *denial {
 	}
 	args := m.session.payload(&b, "content", content, "data", data)
 	if s.pace(r, p, m, args.Size()) {
-		audience := r.socket.To(m.session.room)
+		audience, kept := r.socket.To(m.session.room), (*streaming.Args)(nil)
 		if isVolatile(r) {
-			_ = audience.Volatile().Emit("content", args)
-		} else {
-			m.session.share(audience, args, &s.Sessions)
+			audience = audience.Volatile()
+		} else if s.History > 0 && args.Size() <= s.HistorySize {
+			// What is kept must not hold on to all that came with it.
+			clone := args.Clone()
+			kept = &clone
 		}
+		m.session.share(audience, "content", args, kept, &s.Sessions)
 		s.table.counts.contents.Add(1)
 		s.table.counts.bytes.Add(int64(args.Size()))
 	}
@@ -291,7 +294,7 @@ func (s *sessionService) chunk(r *request) *denial {
 	}
 	args := m.session.payload(&b, "chunk", forwarded, "", nil)
 	if s.pace(r, p, m, args.Size()) {
-		_ = r.socket.To(m.session.room).Emit("chunk", args)
+		m.session.share(r.socket.To(m.session.room), "chunk", args, nil, &s.Sessions)
 		s.table.counts.chunks.Add(1)
 		s.table.counts.bytes.Add(int64(args.Size()))
 	}

@@ -146,18 +146,16 @@ func (s *session) dismiss(m *member) (empty bool) {
 	return len(s.members) == 0
 }
 
-// share sends content to an audience, and keeps it for those who come later.
-func (s *session) share(audience streaming.Broadcast, args streaming.Args, options *Sessions) {
-	if options.History == 0 || args.Size() > options.HistorySize {
-		_ = audience.Emit("content", args)
-		return
-	}
-	// What is kept must not hold on to all that came with it.
-	kept := args.Clone()
+// share passes an event on to the other members. Content that is to be kept
+// for those who come later is given as kept as well. Who has been told that it
+// has left gets nothing any more.
+func (s *session) share(audience streaming.Broadcast, event string, args streaming.Args, kept *streaming.Args, options *Sessions) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.history.add(s.table, kept, options.History, options.HistorySize)
-	_ = audience.Emit("content", args)
+	if kept != nil {
+		s.history.add(s.table, *kept, options.History, options.HistorySize)
+	}
+	_ = audience.Emit(event, args)
 }
 
 // payload builds what the others get of an event: the session's ID and the one
