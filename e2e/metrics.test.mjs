@@ -17,6 +17,7 @@ const site = (generation) => `localhost {
 			events streaming {
 				max_streams ${1000 + generation}
 			}
+			events sessions
 		}
 	}
 	socketio_stream {

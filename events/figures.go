@@ -5,7 +5,11 @@ import "github.com/caddy-socketio/socketio-stream/streaming"
 // Figures are all that the event sets of this package tell of a namespace.
 // Whoever shows them has to know them beforehand: a set that tells something
 // new adds it here.
-var Figures = []streaming.Figure{streamsFigure, streamsStartedFigure, replayBytesFigure}
+var Figures = []streaming.Figure{
+	streamsFigure, streamsStartedFigure, replayBytesFigure,
+	sessionsFigure, emptySessionsFigure, sessionClientsFigure, historyBytesFigure,
+	sessionContentsFigure, sessionChunksFigure, sessionBytesFigure,
+}
 
 // The figures of Streaming.
 var (

@@ -57,7 +57,7 @@ func TestFiguresOfStreams(t *testing.T) {
 
 // TestFiguresAreKnown holds that all that is told is in the list.
 func TestFiguresAreKnown(t *testing.T) {
-	s := newService(t, new(Streaming), &Relay{Events: []string{"other"}})
+	s := newService(t, new(Streaming), new(Sessions), &Relay{Events: []string{"other"}})
 	known := make(map[streaming.Figure]bool)
 	for _, figure := range Figures {
 		known[figure] = true

@@ -101,6 +101,7 @@ func (s *Sessions) Register(n *streaming.Namespace, h *streaming.Handlers) error
 		options.Batch = DefaultBatch
 	}
 	service := &sessionService{Sessions: options, table: streaming.State(n, newSessions)}
+	service.table.tell(h)
 	service.handlers = map[string]func(*request) *denial{
 		"join":    service.join,
 		"leave":   service.leave,
@@ -268,8 +269,7 @@ func (s *sessionService) content(r *request) *denial {
 			kept = &clone
 		}
 		m.session.share(audience, "content", args, kept, &s.Sessions)
-		s.table.counts.contents.Add(1)
-		s.table.counts.bytes.Add(int64(args.Size()))
+		s.table.counts.shared(s.table.counts.contents, r.socket, args)
 	}
 	r.succeed()
 	return nil
@@ -295,8 +295,7 @@ func (s *sessionService) chunk(r *request) *denial {
 	args := m.session.payload(&b, "chunk", forwarded, "", nil)
 	if s.pace(r, p, m, args.Size()) {
 		m.session.share(r.socket.To(m.session.room), "chunk", args, nil, &s.Sessions)
-		s.table.counts.chunks.Add(1)
-		s.table.counts.bytes.Add(int64(args.Size()))
+		s.table.counts.shared(s.table.counts.chunks, r.socket, args)
 	}
 	r.succeed()
 	return nil

@@ -13,6 +13,34 @@ import (
 // sessionsOf returns the sessions of the main namespace.
 func (s *service) sessionsOf() *sessions { return streaming.State(s.Of("/"), newSessions) }
 
+type sessionStats struct {
+	Sessions, Empty, Clients, Contents, Chunks, Bytes, HistoryBytes int
+}
+
+// sessionStats reads the figures of the sessions.
+func (s *service) sessionStats() (stats sessionStats) {
+	for _, figure := range s.Metrics().Namespaces[0].Figures {
+		value := int(figure.Value)
+		switch figure.Figure {
+		case sessionsFigure:
+			stats.Sessions = value
+		case emptySessionsFigure:
+			stats.Empty = value
+		case sessionClientsFigure:
+			stats.Clients = value
+		case sessionContentsFigure:
+			stats.Contents = value
+		case sessionChunksFigure:
+			stats.Chunks = value
+		case sessionBytesFigure:
+			stats.Bytes = value
+		case historyBytesFigure:
+			stats.HistoryBytes = value
+		}
+	}
+	return stats
+}
+
 // enters joins a session and returns the acknowledgement once it has come;
 // what came before it is returned as well.
 func (c *client) enters(session, name string, more ...string) (answer joinAnswer) {
@@ -152,7 +180,7 @@ func TestSessionRefusesBadInput(t *testing.T) {
 			c.send(`28["content",{"sessionId":"room","content":"still here"}]`)
 			c.expect(`38[{"success":true}]`)
 			witness.expect(`2["content",{"sessionId":"room","content":"still here"}]`)
-			if got := SessionStatsOf(s.Of("/")); got.Sessions != 2 || got.Clients != 3 {
+			if got := s.sessionStats(); got.Sessions != 2 || got.Clients != 3 {
 				t.Errorf("%+v", got)
 			}
 		})
@@ -232,7 +260,7 @@ func TestSessionContentIsForwardedAsItCame(t *testing.T) {
 	ann.expectNothing()
 	ben.expectNothing()
 	far.expectNothing()
-	if got := SessionStatsOf(s.Of("/")); got.Contents != 5 || got.Chunks != 2 || got.Bytes == 0 {
+	if got := s.sessionStats(); got.Contents != 5 || got.Chunks != 2 || got.Bytes == 0 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -293,9 +321,9 @@ func TestSessionBounds(t *testing.T) {
 	// The empty one that was left first gives way.
 	cem.send(`21["leave",{"sessionId":"c"}]`)
 	cem.expect(`31[{"success":true}]`)
-	eventually(t, "c is left", func() bool { return SessionStatsOf(s.Of("/")).Empty == 1 })
+	eventually(t, "c is left", func() bool { return s.sessionStats().Empty == 1 })
 	ben.send(`21["leave",{"sessionId":"b"}]`)
-	eventually(t, "b is left", func() bool { return SessionStatsOf(s.Of("/")).Empty == 2 })
+	eventually(t, "b is left", func() bool { return s.sessionStats().Empty == 2 })
 	cem.enters("d", "Cem")
 	if s.sessionsOf().has("c") || !s.sessionsOf().has("a") || !s.sessionsOf().has("d") {
 		t.Error("the wrong session was removed")
@@ -333,10 +361,10 @@ func TestEmptySessionsAreRemoved(t *testing.T) {
 					c.send(fmt.Sprintf(`2["content",{"sessionId":%q,"content":"x","token":%q}]`, id, token))
 				}
 				c.close()
-				eventually(t, "nobody is there", func() bool { return SessionStatsOf(s.Of("/")).Clients == 0 })
+				eventually(t, "nobody is there", func() bool { return s.sessionStats().Clients == 0 })
 			}
 			eventually(t, "no session is there", func() bool {
-				stats := SessionStatsOf(s.Of("/"))
+				stats := s.sessionStats()
 				return stats.Sessions == 0 && stats.Empty == 0 && stats.HistoryBytes == 0
 			})
 			table := s.sessionsOf()

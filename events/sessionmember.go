@@ -92,7 +92,7 @@ func (s *session) admit(r *request, name string, key *fingerprint, options *Sess
 	}
 	m = &member{session: s, socket: r.socket, name: name, token: newToken()}
 	s.members = append(s.members, m)
-	s.table.counts.clients.Add(1)
+	s.table.clients.Add(1)
 	s.welcome(r, m)
 	s.history.replay(r.socket, options.History)
 	r.socket.Join(s.room)
@@ -140,7 +140,7 @@ func (s *session) dismiss(m *member) (empty bool) {
 		return false
 	}
 	s.members = slices.Delete(s.members, i, i+1)
-	s.table.counts.clients.Add(-1)
+	s.table.clients.Add(-1)
 	m.socket.Leave(s.room)
 	_ = m.socket.To(s.room).Emit("client-left", encode(clientJoined{SessionID: s.id, ClientID: m.socket.ID()}))
 	return len(s.members) == 0

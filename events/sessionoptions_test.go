@@ -48,13 +48,13 @@ func TestHistoryIsReplayedInOrderBeforeAnythingLive(t *testing.T) {
 	ann.expect(leftText("room", late.id))
 	ann.send(`21["leave",{"sessionId":"room"}]`)
 	ann.expect(`31[{"success":true}]`)
-	eventually(t, "the session is empty", func() bool { return SessionStatsOf(s.Of("/")).Empty == 1 })
+	eventually(t, "the session is empty", func() bool { return s.sessionStats().Empty == 1 })
 	ann.enters("room", "Ann")
 	expectHistory(ann)
 
 	// Bytes count as well: the oldest goes first.
 	share(`2["content",{"sessionId":"room","content":7,"data":"` + strings.Repeat("x", 930) + `"}]`)
-	if bytes := SessionStatsOf(s.Of("/")).HistoryBytes; bytes > 1000 {
+	if bytes := s.sessionStats().HistoryBytes; bytes > 1000 {
 		t.Errorf("%d bytes are kept", bytes)
 	}
 	later := s.connect()
@@ -85,7 +85,7 @@ func TestHistoryLeavesRoomInTheSendBuffer(t *testing.T) {
 }
 
 func TestHistoryOfAllSessionsIsBounded(t *testing.T) {
-	table := newSessions(nil)
+	table := newSessions(newService(t).Of("/"))
 	content, err := streaming.NewArgs(strings.Repeat("x", 1<<20))
 	if err != nil {
 		t.Fatal(err)
@@ -203,10 +203,10 @@ func TestFingerprintOfTheFirstIsTheKey(t *testing.T) {
 	// The key outlasts the clients; who comes back gets a token of its own.
 	ann.close()
 	ben.close()
-	eventually(t, "the session is empty", func() bool { return SessionStatsOf(s.Of("/")).Empty == 1 })
+	eventually(t, "the session is empty", func() bool { return s.sessionStats().Empty == 1 })
 	back := s.connect()
 	refused(back, "wrong_fingerprint", `,"fingerprint":"other"`)
-	if stats := SessionStatsOf(s.Of("/")); stats.Empty != 1 || stats.Sessions != 1 {
+	if stats := s.sessionStats(); stats.Empty != 1 || stats.Sessions != 1 {
 		t.Errorf("%+v", stats)
 	}
 	if again := back.enters("room", "Ann", `,"fingerprint":"abc"`); again.Token == first.Token || again.Token == second.Token {

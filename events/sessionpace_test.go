@@ -168,7 +168,7 @@ func TestReceiverThatTakesNothingIsWaitedForOnce(t *testing.T) {
 		t.Error(err)
 	}
 	eventually(t, "it is cut off", func() bool { return s.Stats().SlowClients == 1 })
-	eventually(t, "it has left", func() bool { return SessionStatsOf(s.Of("/")).Clients == 2 })
+	eventually(t, "it has left", func() bool { return s.sessionStats().Clients == 2 })
 }
 
 // Small events, and other sessions, do not wait for a receiver without room;

@@ -38,7 +38,7 @@ func TestMembersBelieveWhatTheServerKnows(t *testing.T) {
 	}
 	group.Wait()
 	eventually(t, "those who left are gone", func() bool {
-		return SessionStatsOf(s.Of("/")).Clients == sessionCount*stayers
+		return s.sessionStats().Clients == sessionCount*stayers
 	})
 	for _, b := range watchers {
 		if err := b.catchUp(); err != nil {
@@ -214,12 +214,12 @@ func TestSessionsThatComeAndGo(t *testing.T) {
 				})
 			}
 			group.Wait()
-			stats := SessionStatsOf(s.Of("/"))
+			stats := s.sessionStats()
 			if stats.Clients != 0 || stats.Sessions != stats.Empty || stats.Sessions > most {
 				t.Errorf("%+v", stats)
 			}
 			if timeout < time.Hour {
-				eventually(t, "all sessions are removed", func() bool { return SessionStatsOf(s.Of("/")).Sessions == 0 })
+				eventually(t, "all sessions are removed", func() bool { return s.sessionStats().Sessions == 0 })
 			}
 		})
 	}

@@ -142,7 +142,7 @@ func (r *request) answer(value any) {
 
 func (r *request) succeed() { r.answer(success{Success: true}) }
 
-// failure is the acknowledgement of an event that was refused.
+// failure is the result of an entry of a batch that was refused.
 type failure struct {
 	Success bool   `json:"success"`
 	Error   string `json:"error"`
@@ -151,7 +151,9 @@ type failure struct {
 
 // refuse tells the sender that its event was not accepted.
 func (r *request) refuse(d *denial) {
-	r.answer(failure{Error: d.message, Code: d.code})
+	r.result = failure{Error: d.message, Code: d.code}
+	refused := streaming.Event{Socket: r.socket, Name: r.name, Ack: r.ack}
+	refused.RefuseQuietly(d.code, d.message)
 	if !r.volatile {
 		r.socket.EmitError(d.code, d.message)
 	}

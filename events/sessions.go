@@ -14,8 +14,9 @@ import (
 // sessions are the sessions of one namespace.
 type sessions struct {
 	counts sessionCounts
-	// historyBytes is the size of all that is kept for late joiners.
-	historyBytes atomic.Int64
+	// clients is how many members all sessions have, historyBytes the size of
+	// all that is kept for late joiners.
+	clients, historyBytes atomic.Int64
 
 	// mu comes before the lock of a session.
 	mu           sync.Mutex
@@ -33,51 +34,11 @@ const maxHistoryBytes = 64 << 20
 // sweepInterval is how far sweeps of the empty sessions are apart, at least.
 const sweepInterval = 100 * time.Millisecond
 
-// sessionCounts are what the sessions of a namespace count.
-type sessionCounts struct {
-	clients  atomic.Int64
-	contents atomic.Int64
-	chunks   atomic.Int64
-	bytes    atomic.Int64
-}
-
-// SessionStats tells how the sessions of a namespace are doing.
-type SessionStats struct {
-	// Sessions is how many there are, of which Empty have no client.
-	Sessions, Empty int
-	// Clients is how many clients are in sessions; one that is in two counts
-	// twice.
-	Clients int64
-	// Contents and Chunks are how many were passed on since the namespace was
-	// made, and Bytes the size of all their payloads. Each counts once, for
-	// however many clients.
-	Contents, Chunks, Bytes int64
-	// HistoryBytes is the size of what is kept for late joiners.
-	HistoryBytes int64
-}
-
-// SessionStatsOf returns the state of the sessions of a namespace. It is all
-// zeros where no [Sessions] are used.
-func SessionStatsOf(n *streaming.Namespace) SessionStats {
-	return streaming.State(n, newSessions).stats()
-}
-
-func newSessions(*streaming.Namespace) *sessions {
-	return &sessions{byID: make(map[string]*session), participants: make(map[*streaming.Socket]*participant)}
-}
-
-func (t *sessions) stats() SessionStats {
-	t.mu.Lock()
-	count, empty := len(t.byID), t.kept.Len()
-	t.mu.Unlock()
-	return SessionStats{
-		Sessions:     count,
-		Empty:        empty,
-		Clients:      t.counts.clients.Load(),
-		Contents:     t.counts.contents.Load(),
-		Chunks:       t.counts.chunks.Load(),
-		Bytes:        t.counts.bytes.Load(),
-		HistoryBytes: t.historyBytes.Load(),
+func newSessions(n *streaming.Namespace) *sessions {
+	return &sessions{
+		counts:       newSessionCounts(n),
+		byID:         make(map[string]*session),
+		participants: make(map[*streaming.Socket]*participant),
 	}
 }
 

@@ -220,6 +220,14 @@ func (s *Socket) logPanic(during string, r any) {
 // {success: false, error, code} if it asked for one and, unless the event is
 // merely unknown, an "error" event {message, code}.
 func (e *Event) Refuse(code, message string) {
+	e.RefuseQuietly(code, message)
+	if code != "unknown_event" {
+		e.Socket.EmitError(code, message)
+	}
+}
+
+// RefuseQuietly is Refuse without an "error" event.
+func (e *Event) RefuseQuietly(code, message string) {
 	e.Socket.namespace.counts.refusedEvents.Add(1)
 	if e.Ack.Wanted() {
 		args, err := NewArgs(struct {
@@ -230,8 +238,5 @@ func (e *Event) Refuse(code, message string) {
 		if err == nil {
 			e.Ack.Reply(args)
 		}
-	}
-	if code != "unknown_event" {
-		e.Socket.EmitError(code, message)
 	}
 }
