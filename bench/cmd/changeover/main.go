@@ -30,6 +30,7 @@ type options struct {
 	tls      bool
 	drain    time.Duration
 	lines    string
+	limit    time.Duration
 }
 
 // Bounds of what may be asked for.
@@ -58,7 +59,7 @@ func run() error {
 	flag.BoolVar(&o.tls, "tls", true, "encrypt")
 	flag.DurationVar(&o.drain, "drain", 5*time.Second, "the option drain")
 	flag.StringVar(&o.lines, "options", "", "more options of the directive, with semicolons between them")
-	limit := flag.Duration("limit", 15*time.Minute, "the longest the whole run may take")
+	flag.DurationVar(&o.limit, "limit", 15*time.Minute, "the longest that reloads are made; the whole run ends two minutes later")
 	flag.Parse()
 	o.lines = strings.ReplaceAll(o.lines, ";", "\n")
 	switch {
@@ -75,7 +76,7 @@ func run() error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	ctx, cancel := context.WithTimeout(ctx, *limit)
+	ctx, cancel := context.WithTimeout(ctx, o.limit+2*time.Minute)
 	defer cancel()
 	if err := raiseFileLimit(); err != nil {
 		return err

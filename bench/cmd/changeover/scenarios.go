@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddy-socketio/socketio-stream/bench/load"
@@ -49,6 +50,8 @@ type reloadResult struct {
 	Races     int             `json:"races"`
 	Panics    int             `json:"panics_logged"`
 	Clients   load.TalkReport `json:"clients"`
+	// EndedEarly says what kept the other reloads from being made.
+	EndedEarly string `json:"ended_early,omitempty"`
 }
 
 // warmUp is how many reloads come before the first look: caches fill.
@@ -56,17 +59,24 @@ const warmUp = 10
 
 // reload changes the config again and again under the clients.
 func reload(ctx context.Context, o *options, s *server, talk *load.Talk) (any, error) {
-	result := reloadResult{Reloads: o.reloads}
+	var result reloadResult
 	var took []time.Duration
 	begun, mark := time.Now(), load.Now()
 	for n := 1; n <= o.reloads; n++ {
+		if time.Since(begun) > o.limit {
+			result.EndedEarly = "the time was over"
+			break
+		}
 		d, err := s.load(ctx, s.config(n, hub))
 		if err != nil {
-			return nil, fmt.Errorf("reload %d: %w", n, err)
+			result.EndedEarly = fmt.Sprintf("reload %d: %v", n, err)
+			break
 		}
 		took = append(took, d)
+		result.Reloads = n
 		if o.failing > 0 && n%(o.reloads/o.failing) == 0 && result.Failed < o.failing {
-			if _, err := s.load(ctx, s.config(n, "a name that is no name")); err == nil {
+			// It is refused only when the hub's new options have been provisioned.
+			if _, err := s.load(ctx, strings.Replace(s.config(n, hub), "health /health", "serve_client /nonexistent/folder", 1)); err == nil {
 				return nil, errors.New("a reload that had to fail did not")
 			}
 			result.Failed++
@@ -86,13 +96,16 @@ func reload(ctx context.Context, o *options, s *server, talk *load.Talk) (any, e
 			}
 		}
 	}
+	if len(took) == 0 {
+		return nil, errors.New(result.EndedEarly)
+	}
 	result.Seconds = time.Since(begun).Seconds()
 	slices.Sort(took)
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 	result.ReloadP50, result.ReloadP99, result.ReloadMax = ms(took[len(took)/2]), ms(took[len(took)*99/100]), ms(took[len(took)-1])
 	talk.Settle(30 * time.Second)
 	result.Clients = talk.Report(mark)
-	st, err := look(ctx, s, talk, o.reloads)
+	st, err := look(ctx, s, talk, result.Reloads)
 	if err != nil {
 		return nil, err
 	}
