@@ -63,11 +63,9 @@ func joinGeneration(ctx caddy.Context, key any) *generation {
 	return g
 }
 
-// Destruct implements caddy.Destructor.
-func (g *generation) Destruct() error {
-	g.handOver()
-	return nil
-}
+// Destruct implements caddy.Destructor. The answers are not let go here: Caddy cleans a config up as soon as it has asked
+// its servers to stop, and they may still be taking connections.
+func (*generation) Destruct() error { return nil }
 
 // watch makes the generation notice when the server begins to stop.
 func (g *generation) watch(server *caddyhttp.Server) {

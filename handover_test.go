@@ -53,9 +53,7 @@ func TestHandOverIsForThoseWhoHold(t *testing.T) {
 	failed.watch(new(caddyhttp.Server))
 	handover.Shut()
 	t.Cleanup(handover.Open)
-	if err := failed.Destruct(); err != nil {
-		t.Fatal(err)
-	}
+	failed.handOver()
 	if !handover.IsShut() {
 		t.Error("the gate is open")
 	}
