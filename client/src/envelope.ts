@@ -1,0 +1,88 @@
+import { type Bytes, toBytes, utf8 } from "./bytes.js";
+import { IV_BYTES, open, seal } from "./crypto.js";
+import { ContentError } from "./errors.js";
+import { isFields, readContent, type SharedContent } from "./wire.js";
+
+/** Data is what a content carries besides its description. */
+export type Data = string | Bytes;
+
+/** Opened is a content as its sender described it, and its data. */
+export interface Opened {
+  content: SharedContent;
+  data: Data | undefined;
+}
+
+/** ENCRYPTION is how the wire says that a content is an envelope. */
+export const ENCRYPTION = "aes-256-gcm";
+
+/** Envelope is a content on the wire of a session with a key: an id, and bytes that say nothing. */
+export interface Envelope {
+  content: { contentId: string; encryption: typeof ENCRYPTION };
+  data: Bytes;
+}
+
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+/** isEnvelope tells whether a content on the wire is encrypted. */
+export function isEnvelope(content: unknown): content is Envelope["content"] {
+  return isFields(content) && typeof content.contentId === "string" && content.encryption === ENCRYPTION;
+}
+
+/**
+ * sealContent encrypts a content with its data. Inside are the length of the description (4 bytes, big-endian), the
+ * description as JSON, and the data; outside, in front of the encrypted bytes, is the vector.
+ */
+export async function sealContent(
+  key: CryptoKey,
+  sessionId: string,
+  content: SharedContent,
+  data: Data | undefined,
+): Promise<Envelope> {
+  const kind = data === undefined ? "none" : typeof data === "string" ? "text" : "bytes";
+  const head = utf8(JSON.stringify({ content, kind }));
+  const body = data === undefined ? new Uint8Array(0) : typeof data === "string" ? utf8(data) : data;
+  const message = new Uint8Array(4 + head.byteLength + body.byteLength);
+  new DataView(message.buffer).setUint32(0, head.byteLength);
+  message.set(head, 4);
+  message.set(body, 4 + head.byteLength);
+  const { iv, encryptedData } = await seal(key, message, context(sessionId, content.contentId));
+  const sealed = new Uint8Array(iv.byteLength + encryptedData.byteLength);
+  sealed.set(iv);
+  sealed.set(encryptedData, iv.byteLength);
+  return { content: { contentId: content.contentId, encryption: ENCRYPTION }, data: sealed };
+}
+
+/** openContent decrypts an envelope. It throws a KeyError or a ContentError. */
+export async function openContent(
+  key: CryptoKey,
+  sessionId: string,
+  content: Envelope["content"],
+  data: unknown,
+): Promise<Opened> {
+  const sealed = toBytes(data);
+  if (sealed === undefined) throw invalid("it is encrypted and has no bytes");
+  const parts = { iv: sealed.slice(0, IV_BYTES), encryptedData: sealed.subarray(IV_BYTES) };
+  const message = await open(key, parts, context(sessionId, content.contentId));
+  try {
+    const length = new DataView(message.buffer, message.byteOffset).getUint32(0);
+    if (4 + length > message.byteLength) throw invalid("it is shorter than it says");
+    const head: unknown = JSON.parse(decoder.decode(message.subarray(4, 4 + length)));
+    const described = isFields(head) ? readContent(head.content) : undefined;
+    if (!isFields(head) || described === undefined) throw invalid("it lacks a description");
+    if (described.contentId !== content.contentId) throw invalid("it has two names");
+    const body = message.slice(4 + length);
+    const opened = head.kind === "text" ? decoder.decode(body) : head.kind === "bytes" ? body : undefined;
+    return { content: described, data: opened };
+  } catch (error) {
+    if (error instanceof ContentError) throw error;
+    throw invalid("it cannot be read", { cause: error });
+  }
+}
+
+function context(sessionId: string, contentId: string): unknown[] {
+  return ["content", sessionId, contentId];
+}
+
+function invalid(why: string, options?: ErrorOptions): ContentError {
+  return new ContentError("invalid", `A content was dropped: ${why}.`, options);
+}

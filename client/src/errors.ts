@@ -1,0 +1,46 @@
+/** ShareError is what every error of this package is; `code` says which one, in words that do not change. */
+export class ShareError extends Error {
+  constructor(
+    readonly code: string,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
+
+/**
+ * ConnectionError tells that the server could not be reached or did not answer.
+ *
+ * Codes: `connect_failed`, `disconnected`, `timeout`.
+ */
+export class ConnectionError extends ShareError {}
+
+/**
+ * SessionError tells that a session does not take part in what was asked: the server's refusal with its own code
+ * (`refused` where it gave none), or one of `not_joined`, `already_joined`, `left`.
+ */
+export class SessionError extends ShareError {}
+
+/** ServerError is an `error` event of the server, with the server's code; `unknown` where it gave none. */
+export class ServerError extends ShareError {}
+
+/**
+ * KeyError tells that something could not be encrypted or decrypted.
+ *
+ * Codes: `insecure_context` (the page came over plain HTTP, where browsers have no WebCrypto), `invalid_key`, `no_key`,
+ * `decrypt_failed` (another key, or the bytes were changed on the way).
+ */
+export class KeyError extends ShareError {}
+
+/**
+ * TransferError tells why a file did not arrive.
+ *
+ * Codes: `aborted` (by this side), `cancelled` (by the sender), `read_failed` (the file changed or went away while it
+ * was read), `unavailable` (the sender does not answer; if it comes back, the file still arrives), `invalid` (what was announced contradicts itself), `too_large`, `too_many`.
+ */
+export class TransferError extends ShareError {}
+
+/** ContentError tells that what came as content is none. Its one code is `invalid`. */
+export class ContentError extends ShareError {}

@@ -1,0 +1,40 @@
+import type { ShareError, ConnectionError, SessionError } from "./errors.js";
+import type { Data } from "./envelope.js";
+import type { FileInfo, FileProgress } from "./file.js";
+import type { Client, SharedContent } from "./wire.js";
+
+/** ServiceEvents are the events of a SocketService, and what each carries. */
+export interface ServiceEvents {
+  /** The connection is there, for the first time or again. */
+  connect: { id: string };
+  /** The connection is gone. It comes back by itself, unless disconnect was called. */
+  disconnect: { reason: string };
+  /** An attempt to connect has failed. Another follows. */
+  "connection-error": ConnectionError;
+  /** The server has sent an `error` event: something that was sent was refused. */
+  "server-error": ShareError;
+  /** Another client has come. */
+  "client-joined": { sessionId: string; clientId: string; clientName: string };
+  /** Another client has left, or its connection was lost. */
+  "client-left": { sessionId: string; clientId: string };
+  /** The session was joined again after a reconnect. */
+  "session-rejoined": { sessionId: string; clients: Client[] };
+  /** The session was refused after a reconnect; it is over for this client. */
+  "session-rejoin-failed": { sessionId: string; error: SessionError };
+  /** Another client has shared something other than a file. */
+  content: { sessionId: string; content: SharedContent; data: Data | undefined };
+  /** Something came that cannot be decrypted or read. */
+  "content-error": { sessionId: string; contentId: string | undefined; error: ShareError };
+  /** Something that was sent without waiting (sendThrottled, sendBatched) did not go out. */
+  "send-error": { sessionId: string; error: ShareError };
+  /** A file is announced, by another client or by this one. */
+  "file-offered": { sessionId: string; file: FileInfo; direction: "in" | "out" };
+  /** A file has come further. */
+  "file-progress": { sessionId: string } & FileProgress;
+  /** A file of another client is complete. */
+  file: { sessionId: string; file: FileInfo; blob: Blob };
+  /** A file does not arrive, or could not be sent. */
+  "file-error": { sessionId: string; contentId: string; file: FileInfo | undefined; error: ShareError };
+  /** A file of this client has arrived, whole, at another. */
+  "file-delivered": { sessionId: string; file: FileInfo; clientId: string };
+}

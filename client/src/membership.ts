@@ -1,0 +1,88 @@
+import { SessionError } from "./errors.js";
+import type { Client } from "./wire.js";
+import { Remembered } from "./waiting.js";
+
+const REMEMBERED_CONTENTS = 2000;
+
+/** MembershipOptions is what joins a session, the first time and after each reconnect. */
+export interface MembershipOptions {
+  sessionId: string;
+  name: string;
+  fingerprint: string | undefined;
+  key: CryptoKey | undefined;
+}
+
+/**
+ * Membership is this client's part in one session: whether it is in right now, who else is, and the token that the
+ * server asks for. Whoever has something to send waits for ready.
+ */
+export class Membership {
+  readonly sessionId: string;
+  readonly name: string;
+  readonly fingerprint: string | undefined;
+  readonly key: CryptoKey | undefined;
+  /** The ids of contents that came or went already: after a reconnect they may come again. */
+  readonly seen = new Remembered(REMEMBERED_CONTENTS);
+  readonly clients = new Map<string, Client>();
+  token: string | undefined;
+  /** Whether it was in at any time: then the next join is a rejoin. */
+  wasJoined = false;
+  /** What is sent waits for what was sent before it, so that it stays in order while it is encrypted. */
+  outbox: Promise<unknown> = Promise.resolve();
+
+  #joined = false;
+  #ended: SessionError | undefined;
+  #waiting: { resolve: () => void; reject: (error: SessionError) => void }[] = [];
+
+  constructor(options: MembershipOptions) {
+    this.sessionId = options.sessionId;
+    this.name = options.name;
+    this.fingerprint = options.fingerprint;
+    this.key = options.key;
+  }
+
+  get joined(): boolean {
+    return this.#joined;
+  }
+
+  get ended(): boolean {
+    return this.#ended !== undefined;
+  }
+
+  /** enter takes over what a join was answered with. */
+  enter(clients: readonly Client[], token: string | undefined): void {
+    if (this.ended) return;
+    this.clients.clear();
+    for (const client of clients) this.clients.set(client.id, client);
+    this.token = token;
+    this.#joined = true;
+    this.wasJoined = true;
+    for (const { resolve } of this.#take()) resolve();
+  }
+
+  /** interrupt tells that the connection is gone; a rejoin is expected. */
+  interrupt(): void {
+    this.#joined = false;
+  }
+
+  /** end lets go of all who wait; there is no way back. */
+  end(error: SessionError): void {
+    if (this.ended) return;
+    this.#joined = false;
+    this.#ended = error;
+    for (const { reject } of this.#take()) reject(error);
+  }
+
+  /** ready resolves as soon as one is in the session, and rejects once that will not be any more. */
+  ready(): Promise<void> {
+    if (this.#ended !== undefined) return Promise.reject(this.#ended);
+    if (this.#joined) return Promise.resolve();
+    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+  }
+
+  #take() {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    return waiting;
+  }
+}

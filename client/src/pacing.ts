@@ -1,0 +1,76 @@
+import type { Data } from "./envelope.js";
+import type { ContentInput } from "./wire.js";
+import type { Entry } from "./socketservice.js";
+import { after } from "./waiting.js";
+
+/** Throttles hold back contents that come too often, and keep the latest of each session and type. */
+export class Throttles {
+  readonly #busy = new Map<string, { latest: (() => Promise<unknown>) | undefined }>();
+
+  constructor(
+    readonly send: (sessionId: string, content: ContentInput, data: Data | undefined) => Promise<unknown>,
+    readonly failed: (sessionId: string, error: unknown) => void,
+  ) {}
+
+  /** add sends a content now, or when its turn comes unless another has taken its place. */
+  add(sessionId: string, content: ContentInput, data: Data | undefined, interval: number): void {
+    const name = JSON.stringify([sessionId, content.contentType]);
+    const send = () => this.send(sessionId, content, data);
+    const busy = this.#busy.get(name);
+    if (busy !== undefined) {
+      busy.latest = send;
+      return;
+    }
+    this.#busy.set(name, { latest: send });
+    void this.#run(name, sessionId, interval);
+  }
+
+  /** forget drops what is held back for a session. */
+  forget(sessionId: string): void {
+    for (const [name, busy] of this.#busy) {
+      if ((JSON.parse(name) as string[])[0] === sessionId) busy.latest = undefined;
+    }
+  }
+
+  async #run(name: string, sessionId: string, interval: number): Promise<void> {
+    const busy = this.#busy.get(name)!;
+    while (busy.latest !== undefined) {
+      const send = busy.latest;
+      busy.latest = undefined;
+      // What has not gone out when the interval is over, as without a connection, keeps the next one back.
+      await Promise.all([after(interval), send().catch((error: unknown) => this.failed(sessionId, error))]);
+    }
+    this.#busy.delete(name);
+  }
+}
+
+/** Batches collect contents of a session for a moment, and send them together. */
+export class Batches {
+  readonly #waiting = new Map<string, Entry[]>();
+
+  constructor(
+    readonly send: (sessionId: string, entries: Entry[]) => Promise<unknown>,
+    readonly failed: (sessionId: string, error: unknown) => void,
+  ) {}
+
+  /** add puts a content to the others of its session; the first one's delay counts. */
+  add(sessionId: string, entry: Entry, delay: number): void {
+    const waiting = this.#waiting.get(sessionId);
+    if (waiting !== undefined) {
+      waiting.push(entry);
+      return;
+    }
+    const entries = [entry];
+    this.#waiting.set(sessionId, entries);
+    setTimeout(() => {
+      if (this.#waiting.get(sessionId) !== entries) return;
+      this.#waiting.delete(sessionId);
+      this.send(sessionId, entries).catch((error: unknown) => this.failed(sessionId, error));
+    }, delay);
+  }
+
+  /** forget drops what is collected for a session. */
+  forget(sessionId: string): void {
+    this.#waiting.delete(sessionId);
+  }
+}

@@ -1,0 +1,563 @@
+import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
+import { generateId, importKey, type Key } from "./crypto.js";
+import { type Data, ENCRYPTION, isEnvelope, openContent, sealContent } from "./envelope.js";
+import { Emitter, type Listener } from "./emitter.js";
+import { ConnectionError, ContentError, KeyError, ServerError, SessionError, ShareError, TransferError } from "./errors.js";
+import type { ServiceEvents } from "./events.js";
+import { describeFile, type FileInfo, type FileProgress, isFile, readFileInfo } from "./file.js";
+import { SessionFiles } from "./files.js";
+import { Membership } from "./membership.js";
+import { isSignal } from "./signal.js";
+import { Batches, Throttles } from "./pacing.js";
+import { after, Deferred } from "./waiting.js";
+import { type Ack, type Client, type ContentInput, isFields, isText, readAck, readChunk, readContent, type SharedContent } from "./wire.js";
+import { toBytes } from "./bytes.js";
+
+const ACK_TIMEOUT = 60_000;
+// A server that lets receivers catch up answers late. If it is gone, the heartbeat says so.
+const CHUNK_PATIENCE = 5;
+const JOIN_TIMEOUT = 20_000;
+const MAX_FILE_SIZE = 1024 ** 3;
+const MAX_BATCH = 100;
+const REJOIN_PAUSE = 1000;
+const RETURN_PAUSE = 1000;
+const THROTTLE_INTERVAL = 100;
+const BATCH_DELAY = 50;
+
+/** ServiceOptions are all optional. */
+export interface ServiceOptions {
+  /** The server's address, with a namespace as its path if it is not "/". Default: where the page came from. */
+  url?: string;
+  /** The path of its Socket.IO endpoint. Default: "/socket.io/". */
+  path?: string;
+  /** Whether to connect at once. Default: true. Otherwise connect or joinSession does. */
+  autoConnect?: boolean;
+  /** How long the server may take to answer, in milliseconds. Default: 60,000. */
+  ackTimeout?: number;
+  /** How long joinSession may take, connecting included, in milliseconds. Default: 20,000. */
+  joinTimeout?: number;
+  /** The largest file that is received, in bytes. Default: 1 GiB. */
+  maxFileSize?: number;
+  /** The most entries of one `batch` event. Default: 100, as the server's. */
+  maxBatch?: number;
+  /** More options for socket.io-client, such as `transports` or `reconnectionDelay`. */
+  socket?: Partial<ManagerOptions & SocketOptions>;
+}
+
+/** JoinOptions are all optional. */
+export interface JoinOptions {
+  /** What the session is encrypted with. Without one, contents travel as they are and no file can be shared. */
+  key?: Key;
+  /** What a server with `fingerprint first` compares. See the function fingerprint. */
+  fingerprint?: string;
+}
+
+/** FileOptions are all optional. */
+export interface FileOptions {
+  /** What the file is encrypted with. Default: the session's key, which is what the receivers decrypt with. */
+  key?: Key;
+  /** The file's name. Default: its own. */
+  name?: string;
+  /** Names the content. Default: a random one. */
+  contentId?: string;
+  /** Is told with each acknowledged chunk. */
+  onProgress?: (progress: FileProgress) => void;
+  /** Cancels the file. */
+  signal?: AbortSignal;
+}
+
+/** Entry is one content of a batch. */
+export interface Entry {
+  content: ContentInput;
+  data?: Data;
+}
+
+interface Member {
+  membership: Membership;
+  files: SessionFiles;
+  /** Settles with the first join. */
+  first: Deferred<Client[]>;
+  /** Contents are opened one after the other, so that they stay in order. */
+  inbox: Promise<unknown>;
+}
+
+/**
+ * SocketService is a connection to a server of shared sessions, and this client's part in them. It connects, comes back
+ * after a lost connection, and joins its sessions again; what is sent meanwhile waits for that.
+ */
+export class SocketService {
+  readonly #socket: Socket;
+  readonly #emitter = new Emitter<ServiceEvents>();
+  readonly #members = new Map<string, Member>();
+  readonly #options: Required<Pick<ServiceOptions, "ackTimeout" | "joinTimeout" | "maxFileSize" | "maxBatch">>;
+  readonly #throttles: Throttles;
+  readonly #batches: Batches;
+  #return: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(options: ServiceOptions = {}) {
+    this.#options = {
+      ackTimeout: options.ackTimeout ?? ACK_TIMEOUT,
+      joinTimeout: options.joinTimeout ?? JOIN_TIMEOUT,
+      maxFileSize: options.maxFileSize ?? MAX_FILE_SIZE,
+      maxBatch: options.maxBatch ?? MAX_BATCH,
+    };
+    const settings: Partial<ManagerOptions & SocketOptions> = {
+      reconnectionDelay: 500,
+      reconnectionDelayMax: 5000,
+      ...options.socket,
+      autoConnect: options.autoConnect ?? true,
+    };
+    if (options.path !== undefined) settings.path = options.path;
+    const failed = (sessionId: string, error: unknown) => {
+      this.#emitter.emit("send-error", { sessionId, error: asShareError(error) });
+    };
+    this.#throttles = new Throttles((sessionId, content, data) => this.#shareVolatile(sessionId, content, data), failed);
+    this.#batches = new Batches((sessionId, entries) => this.batch(sessionId, entries), failed);
+    this.#socket = options.url === undefined ? io(settings) : io(options.url, settings);
+    this.#listen();
+  }
+
+  /** Whether there is a connection right now. */
+  get connected(): boolean {
+    return this.#socket.connected;
+  }
+
+  /** The id of the connection, which is this client's id in its sessions; undefined without one. */
+  get id(): string | undefined {
+    return this.#socket.id;
+  }
+
+  /** The way the connection takes: "polling", "websocket", or "" without one. */
+  get transport(): string {
+    return this.#socket.connected ? this.#socket.io.engine.transport.name : "";
+  }
+
+  /** connect connects, if it is not done or under way already. */
+  connect(): void {
+    this.#socket.connect();
+  }
+
+  /** disconnect ends the connection until connect is called. The sessions are joined again then. */
+  disconnect(): void {
+    clearTimeout(this.#return);
+    this.#socket.disconnect();
+  }
+
+  /** close leaves all sessions and ends the connection for good. */
+  close(): void {
+    for (const sessionId of [...this.#members.keys()]) void this.leaveSession(sessionId);
+    this.disconnect();
+  }
+
+  /** on adds a listener and returns the function that removes it again. */
+  on<Name extends keyof ServiceEvents>(name: Name, listener: Listener<ServiceEvents[Name]>): () => void {
+    return this.#emitter.on(name, listener);
+  }
+
+  /** once adds a listener for the next time only, and returns the function that removes it sooner. */
+  once<Name extends keyof ServiceEvents>(name: Name, listener: Listener<ServiceEvents[Name]>): () => void {
+    return this.#emitter.once(name, listener);
+  }
+
+  /** off removes a listener, or all of an event's when none is given. */
+  off<Name extends keyof ServiceEvents>(name: Name, listener?: Listener<ServiceEvents[Name]>): void {
+    this.#emitter.off(name, listener);
+  }
+
+  /** clients returns who is in a session, as far as this client knows; nobody, if it is not in it. */
+  clients(sessionId: string): Client[] {
+    return [...(this.#members.get(sessionId)?.membership.clients.values() ?? [])];
+  }
+
+  /**
+   * joinSession joins a session and returns who is in it, this client included. It connects if need be. After a lost
+   * connection the session is joined again by itself. Throws SessionError, ConnectionError or KeyError.
+   */
+  async joinSession(sessionId: string, name: string, options: JoinOptions = {}): Promise<Client[]> {
+    if (this.#members.has(sessionId)) throw alreadyJoined(sessionId);
+    const key = options.key === undefined ? undefined : await importKey(options.key);
+    // Another call may have been faster while the key was imported.
+    if (this.#members.has(sessionId)) throw alreadyJoined(sessionId);
+    const membership = new Membership({ sessionId, name, key, fingerprint: options.fingerprint });
+    const member: Member = {
+      membership,
+      files: this.#files(membership),
+      first: new Deferred<Client[]>(),
+      inbox: Promise.resolve(),
+    };
+    this.#members.set(sessionId, member);
+    const late = new ConnectionError("timeout", `The server did not let us join within ${this.#options.joinTimeout} ms.`);
+    const timer = setTimeout(() => this.#drop(member, late), this.#options.joinTimeout);
+    if (this.#socket.connected) void this.#join(member);
+    else this.#socket.connect();
+    try {
+      return await member.first.promise;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** leaveSession leaves a session; what was waiting to be sent there is given up. Leaving twice does nothing. */
+  async leaveSession(sessionId: string): Promise<void> {
+    const member = this.#members.get(sessionId);
+    if (member === undefined) return;
+    const there = this.#socket.connected;
+    this.#drop(member, new SessionError("left", `The session ${sessionId} was left.`));
+    if (!there) return;
+    try {
+      await this.#request("leave", { sessionId });
+    } catch {
+      // A lost connection has left the session too.
+    }
+  }
+
+  /**
+   * shareContent shares a content and, besides its description, data: text or bytes. It resolves with the whole
+   * description once the server has acknowledged it, after a reconnect if need be.
+   */
+  async shareContent(sessionId: string, content: ContentInput, data?: Data): Promise<SharedContent> {
+    const { membership } = this.#member(sessionId);
+    const described = this.#describe(membership, content, data);
+    await this.#send(membership, "content", await this.#inOrder(membership, () => this.#wire(membership, described, data)));
+    return described;
+  }
+
+  /**
+   * shareFile sends a file in encrypted chunks and resolves once the server has acknowledged all of them. After a lost
+   * connection it goes on from the chunk that was acknowledged last. While this client stays in the session, others can
+   * get what they have missed of it, so the file must not be changed.
+   */
+  async shareFile(sessionId: string, file: Blob & { name?: string }, options: FileOptions = {}): Promise<FileInfo> {
+    const { membership, files } = this.#member(sessionId);
+    const { signal, onProgress } = options;
+    const key = options.key === undefined ? membership.key : await importKey(options.key);
+    if (key === undefined) throw new KeyError("no_key", "A file needs a key, of the session or of its own.");
+    const sender = {
+      contentId: options.contentId ?? generateId(),
+      senderId: this.#socket.id ?? "",
+      senderName: membership.name,
+    };
+    const content = describeFile(file, sender, options.name ?? file.name ?? "");
+    const info = readFileInfo(content)!;
+    const { contentId } = info;
+    membership.seen.add(contentId);
+    this.#emitter.emit("file-offered", { sessionId, file: info, direction: "out" });
+    try {
+      if (signal?.aborted) throw new TransferError("aborted", `"${info.name}" was cancelled.`);
+      const announced = await this.#inOrder(membership, () => sealContent(key, sessionId, content, undefined));
+      await this.#send(membership, "content", announced);
+      await files.share(file, content, info, key, onProgress, signal);
+    } catch (error) {
+      this.#emitter.emit("file-error", { sessionId, contentId, file: info, error: asShareError(error) });
+      throw error;
+    }
+    return info;
+  }
+
+  /**
+   * batch shares several contents at once, in order, and resolves once the server has acknowledged them. It throws the
+   * first refusal; the entries after that may have been accepted.
+   */
+  async batch(sessionId: string, entries: readonly Entry[]): Promise<SharedContent[]> {
+    const { membership } = this.#member(sessionId);
+    const described = entries.map(({ content, data }) => ({ content: this.#describe(membership, content, data), data }));
+    for (let start = 0; start < described.length; start += this.#options.maxBatch) {
+      const part = described.slice(start, start + this.#options.maxBatch);
+      const wire = await this.#inOrder(membership, () =>
+        Promise.all(part.map(({ content, data }) => this.#wire(membership, content, data))),
+      );
+      await this.#retry(membership, () =>
+        this.#request("batch", wire.map((data) => ({ event: "content", data: this.#addressed(membership, data) }))),
+      );
+    }
+    return described.map(({ content }) => content);
+  }
+
+  /**
+   * sendThrottled shares a content that soon is out of date, such as a position: the first at once, then at most one an
+   * interval (milliseconds, default 100), always the latest. Contents of one `contentType` replace each other.
+   */
+  sendThrottled(sessionId: string, content: ContentInput, data?: Data, interval = THROTTLE_INTERVAL): void {
+    this.#member(sessionId);
+    this.#throttles.add(sessionId, content, data, interval);
+  }
+
+  /** sendBatched shares a content together with the others of the next moment (milliseconds, default 50). */
+  sendBatched(sessionId: string, content: ContentInput, data?: Data, delay = BATCH_DELAY): void {
+    this.#member(sessionId);
+    this.#batches.add(sessionId, data === undefined ? { content } : { content, data }, delay);
+  }
+
+  // --- Receiving -------------------------------------------------------------
+
+  #listen(): void {
+    const socket = this.#socket;
+    socket.on("connect", () => {
+      this.#emitter.emit("connect", { id: socket.id ?? "" });
+      for (const member of this.#members.values()) void this.#join(member);
+    });
+    socket.on("disconnect", (reason) => {
+      for (const { membership } of this.#members.values()) membership.interrupt();
+      this.#emitter.emit("disconnect", { reason });
+      // The client comes back by itself, except when it was the server that ended the connection.
+      if (reason === "io server disconnect") this.#return = setTimeout(() => socket.connect(), RETURN_PAUSE);
+    });
+    socket.on("connect_error", (cause) => {
+      const error = new ConnectionError("connect_failed", `The server cannot be reached: ${cause.message}`, { cause });
+      this.#emitter.emit("connection-error", error);
+      // A refusal by the server is not tried again by itself either.
+      if (!socket.active) this.#return = setTimeout(() => socket.connect(), RETURN_PAUSE);
+    });
+    socket.on("error", (value: unknown) => this.#emitter.emit("server-error", readError(value)));
+    socket.on("client-joined", (value: unknown) => this.#clientJoined(value));
+    socket.on("client-left", (value: unknown) => this.#clientLeft(value));
+    socket.on("content", (value: unknown) => this.#received(value, (member, fields) => this.#content(member, fields)));
+    socket.on("chunk", (value: unknown) => this.#chunk(value));
+  }
+
+  #clientJoined(value: unknown): void {
+    if (!isFields(value) || !isText(value.sessionId) || !isText(value.clientId)) return;
+    const { sessionId, clientId } = value;
+    const member = this.#members.get(sessionId);
+    if (member === undefined) return;
+    const clientName = isText(value.clientName) ? value.clientName : "";
+    member.membership.clients.set(clientId, { id: clientId, name: clientName });
+    member.files.joined(clientId);
+    this.#emitter.emit("client-joined", { sessionId, clientId, clientName });
+  }
+
+  #clientLeft(value: unknown): void {
+    if (!isFields(value) || !isText(value.sessionId) || !isText(value.clientId)) return;
+    const { sessionId, clientId } = value;
+    const member = this.#members.get(sessionId);
+    if (member === undefined) return;
+    member.membership.clients.delete(clientId);
+    member.files.left(clientId);
+    this.#emitter.emit("client-left", { sessionId, clientId });
+  }
+
+  /** received hands on what came for a session, one after the other. */
+  #received(value: unknown, handle: (member: Member, fields: Record<string, unknown>) => Promise<void>): void {
+    if (!isFields(value) || !isText(value.sessionId)) return;
+    const member = this.#members.get(value.sessionId);
+    if (member === undefined) return;
+    const { sessionId } = value;
+    member.inbox = member.inbox
+      .then(() => handle(member, value))
+      .catch((error: unknown) => {
+        const contentId = isFields(value.content) && isText(value.content.contentId) ? value.content.contentId : undefined;
+        this.#emitter.emit("content-error", { sessionId, contentId, error: asShareError(error) });
+      });
+  }
+
+  async #content({ membership, files }: Member, fields: Record<string, unknown>): Promise<void> {
+    const { sessionId, key, seen } = membership;
+    let content: SharedContent | undefined;
+    let data: Data | undefined;
+    if (isEnvelope(fields.content)) {
+      if (key === undefined) throw new KeyError("no_key", "An encrypted content came, and the session has no key here.");
+      if (seen.has(fields.content.contentId)) return;
+      ({ content, data } = await openContent(key, sessionId, fields.content, fields.data));
+    } else if (key !== undefined) {
+      // Whoever has no key must not be able to say something in its name.
+      throw new ContentError("not_encrypted", `A content that is not encrypted (${ENCRYPTION}) was dropped.`);
+    } else {
+      content = readContent(fields.content);
+      data = typeof fields.data === "string" ? fields.data : toBytes(fields.data);
+    }
+    if (membership.ended) return;
+    if (content === undefined) throw new ContentError("invalid", "A content without an id or a type was dropped.");
+    if (isFile(content) && key !== undefined) files.offer(content);
+    else if (seen.add(content.contentId)) this.#emitter.emit("content", { sessionId, content, data });
+  }
+
+  #chunk(value: unknown): void {
+    if (!isFields(value) || !isText(value.sessionId)) return;
+    const member = this.#members.get(value.sessionId);
+    const chunk = readChunk(value.chunk);
+    const key = member?.membership.key;
+    if (member === undefined || chunk === undefined || key === undefined) return;
+    // The announcement that came before it is to be read before it.
+    void member.inbox.then(async () => {
+      if (!isSignal(chunk)) return member.files.chunk(chunk);
+      return member.files.signal(key, chunk).catch(() => {
+        // Somebody with another key talks of a file of theirs.
+      });
+    });
+  }
+
+  // --- Sending ---------------------------------------------------------------
+
+  #files(membership: Membership): SessionFiles {
+    const { sessionId } = membership;
+    const emitter = this.#emitter;
+    return new SessionFiles(membership, {
+      id: () => (this.#socket.connected ? this.#socket.id : undefined),
+      maxFileSize: this.#options.maxFileSize,
+      sendChunk: (chunk) => this.#request("chunk", this.#addressed(membership, { chunk }), CHUNK_PATIENCE),
+      offered: (file, direction) => emitter.emit("file-offered", { sessionId, file, direction }),
+      progress: (progress) => emitter.emit("file-progress", { sessionId, ...progress }),
+      complete: (file, blob) => emitter.emit("file", { sessionId, file, blob }),
+      failed: (contentId, file, error) => emitter.emit("file-error", { sessionId, contentId, file, error }),
+      delivered: (file, clientId) => emitter.emit("file-delivered", { sessionId, file, clientId }),
+    });
+  }
+
+  #member(sessionId: string): Member {
+    const member = this.#members.get(sessionId);
+    if (member === undefined) throw new SessionError("not_joined", `The session ${sessionId} was not joined.`);
+    return member;
+  }
+
+  /** join asks to join; a lost connection or a throttled request is no answer, and it is asked again. */
+  async #join(member: Member): Promise<void> {
+    const { membership, files, first } = member;
+    const { sessionId, name: clientName } = membership;
+    const { id } = this.#socket;
+    const fingerprint = membership.fingerprint === undefined ? {} : { fingerprint: membership.fingerprint };
+    const current = () => !membership.ended && this.#socket.connected && this.#socket.id === id;
+    while (current()) {
+      let ack: Ack;
+      try {
+        ack = await this.#request("join", { sessionId, clientName, ...fingerprint });
+      } catch {
+        continue;
+      }
+      if (!current()) return;
+      if (ack.success) {
+        const again = membership.wasJoined;
+        const clients = ack.clients ?? [];
+        membership.enter(clients, ack.token);
+        first.resolve(clients);
+        if (again) {
+          files.rejoined();
+          this.#emitter.emit("session-rejoined", { sessionId, clients });
+        }
+        return;
+      }
+      if (ack.code !== "throttled") {
+        const error = new SessionError(ack.code ?? "refused", ack.error ?? "The server did not let us join.");
+        if (membership.wasJoined) this.#emitter.emit("session-rejoin-failed", { sessionId, error });
+        this.#drop(member, error);
+        return;
+      }
+      await after(REJOIN_PAUSE);
+    }
+  }
+
+  #drop(member: Member, error: ShareError): void {
+    const { membership, files, first } = member;
+    const { sessionId } = membership;
+    if (this.#members.get(sessionId) === member) this.#members.delete(sessionId);
+    membership.end(error instanceof SessionError ? error : new SessionError("left", error.message));
+    files.close(error);
+    first.reject(error);
+    this.#throttles.forget(sessionId);
+    this.#batches.forget(sessionId);
+  }
+
+  #describe(membership: Membership, content: ContentInput, data: Data | undefined): SharedContent {
+    const described: SharedContent = {
+      totalSize: typeof data === "string" ? new TextEncoder().encode(data).byteLength : (data?.byteLength ?? 0),
+      isChunked: false,
+      timestamp: Date.now(),
+      contentId: generateId(),
+      ...content,
+      senderId: this.#socket.id ?? "",
+      senderName: membership.name,
+    };
+    membership.seen.add(described.contentId);
+    return described;
+  }
+
+  /** shareVolatile shares a content that the server may drop where it does not get through at once. */
+  async #shareVolatile(sessionId: string, content: ContentInput, data: Data | undefined): Promise<void> {
+    const { membership } = this.#member(sessionId);
+    const described = this.#describe(membership, content, data);
+    const wire = await this.#inOrder(membership, () => this.#wire(membership, described, data));
+    try {
+      await this.#send(membership, "content", { ...wire, volatile: true });
+    } catch (error) {
+      if (!(error instanceof SessionError && error.code === "throttled")) throw error;
+    }
+  }
+
+  async #wire(membership: Membership, content: SharedContent, data: Data | undefined): Promise<Record<string, unknown>> {
+    if (membership.key !== undefined) return { ...(await sealContent(membership.key, membership.sessionId, content, data)) };
+    return data === undefined ? { content } : { content, data };
+  }
+
+  /** inOrder prepares what is sent one after the other, and lets it go only while one is in the session. */
+  #inOrder<T>(membership: Membership, prepare: () => Promise<T>): Promise<T> {
+    const prepared = membership.outbox.then(async () => {
+      const value = await prepare();
+      await membership.ready();
+      return value;
+    });
+    membership.outbox = prepared.catch(() => undefined);
+    return prepared;
+  }
+
+  #addressed(membership: Membership, payload: Record<string, unknown>): Record<string, unknown> {
+    const { sessionId, token } = membership;
+    return token === undefined ? { sessionId, ...payload } : { sessionId, token, ...payload };
+  }
+
+  #send(membership: Membership, event: string, payload: object): Promise<void> {
+    return this.#retry(membership, () => this.#request(event, this.#addressed(membership, { ...payload })));
+  }
+
+  /** retry asks again after each reconnect until there is an answer. */
+  async #retry(membership: Membership, ask: () => Promise<Ack>): Promise<void> {
+    for (;;) {
+      await membership.ready();
+      let ack: Ack;
+      try {
+        ack = await ask();
+      } catch (error) {
+        if (error instanceof ConnectionError && error.code === "disconnected") continue;
+        throw error;
+      }
+      const refusal = ack.success ? ack.results?.find(({ success }) => !success) : ack;
+      if (refusal === undefined) return;
+      throw new SessionError(refusal.code ?? "refused", refusal.error ?? "The server refused what was sent.");
+    }
+  }
+
+  /** request sends an event and waits for its answer. It never waits for a connection. */
+  #request(event: string, payload: unknown, patience = 1): Promise<Ack> {
+    return new Promise((resolve, reject) => {
+      const socket = this.#socket;
+      if (!socket.connected) {
+        reject(disconnected());
+        return;
+      }
+      const ackTimeout = this.#options.ackTimeout * patience;
+      const began = Date.now();
+      socket.timeout(ackTimeout).emit(event, payload, (error: Error | null, ack: unknown) => {
+        if (error === null) resolve(readAck(ack));
+        else if (Date.now() - began < ackTimeout) reject(disconnected());
+        else reject(new ConnectionError("timeout", `The server did not answer ${event} within ${ackTimeout} ms.`));
+      });
+    });
+  }
+}
+
+function alreadyJoined(sessionId: string): SessionError {
+  return new SessionError("already_joined", `The session ${sessionId} is joined already, or about to be.`);
+}
+
+function disconnected(): ConnectionError {
+  return new ConnectionError("disconnected", "There is no connection to the server.");
+}
+
+function readError(value: unknown): ServerError {
+  const fields = isFields(value) ? value : {};
+  const message = isText(fields.message) ? fields.message : "The server reports an error.";
+  return new ServerError(isText(fields.code) ? fields.code : "unknown", message);
+}
+
+function asShareError(error: unknown): ShareError {
+  if (error instanceof ShareError) return error;
+  return new ShareError("unexpected", error instanceof Error ? error.message : String(error), { cause: error });
+}

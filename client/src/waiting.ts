@@ -1,0 +1,66 @@
+/** after resolves when that many milliseconds have passed. */
+export function after(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
+/** Deferred is a promise that is settled from outside. That it is rejected when nobody looks is no error. */
+export class Deferred<T> {
+  readonly promise: Promise<T>;
+  resolve!: (value: T) => void;
+  reject!: (error: unknown) => void;
+
+  constructor() {
+    this.promise = new Promise<T>((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+    this.promise.catch(() => undefined);
+  }
+}
+
+/** Pulse wakes whoever waits for something to have changed. */
+export class Pulse {
+  #waiting: (() => void)[] = [];
+
+  /** beat wakes all who wait now. */
+  beat(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const wake of waiting) wake();
+  }
+
+  /** next resolves with the next beat, or when the time is up. */
+  next(milliseconds: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, milliseconds);
+      this.#waiting.push(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+}
+
+/** Remembered holds the names that were seen last, up to a number of them. */
+export class Remembered {
+  readonly #names = new Set<string>();
+
+  constructor(readonly limit: number) {}
+
+  has(name: string): boolean {
+    return this.#names.has(name);
+  }
+
+  /** add remembers a name and tells whether it is new. */
+  add(name: string): boolean {
+    if (this.#names.has(name)) return false;
+    this.#names.add(name);
+    if (this.#names.size > this.limit) {
+      for (const oldest of this.#names) {
+        this.#names.delete(oldest);
+        break;
+      }
+    }
+    return true;
+  }
+}
