@@ -42,5 +42,6 @@ export class KeyError extends ShareError {}
  */
 export class TransferError extends ShareError {}
 
-/** ContentError tells that what came as content is none. Its one code is `invalid`. */
+/** ContentError tells that what came as content is none. Codes: `invalid`, and `not_encrypted` where the session
+ * has a key. */
 export class ContentError extends ShareError {}

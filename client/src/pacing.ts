@@ -3,6 +3,27 @@ import type { ContentInput } from "./wire.js";
 import type { Entry } from "./socketservice.js";
 import { after } from "./waiting.js";
 
+// What Socket.IO allows in one event.
+const MOST_BINARY = 10;
+
+/** parts divides the entries of a batch into events that a server accepts: so many entries, and so many binary ones. */
+export function parts<T>(entries: readonly T[], most: number, isBinary: (entry: T) => boolean): T[][] {
+  const parts: T[][] = [];
+  let part: T[] = [];
+  let binary = 0;
+  for (const entry of entries) {
+    const more = isBinary(entry) ? 1 : 0;
+    if (part.length === most || binary + more > MOST_BINARY) {
+      parts.push(part);
+      part = [];
+      binary = 0;
+    }
+    part.push(entry);
+    binary += more;
+  }
+  return part.length === 0 ? parts : [...parts, part];
+}
+
 /** Throttles hold back contents that come too often, and keep the latest of each session and type. */
 export class Throttles {
   readonly #busy = new Map<string, { latest: (() => Promise<unknown>) | undefined }>();

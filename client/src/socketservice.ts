@@ -8,7 +8,7 @@ import { describeFile, type FileInfo, type FileProgress, isFile, readFileInfo } 
 import { SessionFiles } from "./files.js";
 import { Membership } from "./membership.js";
 import { isSignal } from "./signal.js";
-import { Batches, Throttles } from "./pacing.js";
+import { Batches, parts, Throttles } from "./pacing.js";
 import { after, Deferred } from "./waiting.js";
 import { type Ack, type Client, type ContentInput, isFields, isText, readAck, readChunk, readContent, type SharedContent } from "./wire.js";
 import { toBytes } from "./bytes.js";
@@ -261,8 +261,8 @@ export class SocketService {
   async batch(sessionId: string, entries: readonly Entry[]): Promise<SharedContent[]> {
     const { membership } = this.#member(sessionId);
     const described = entries.map(({ content, data }) => ({ content: this.#describe(membership, content, data), data }));
-    for (let start = 0; start < described.length; start += this.#options.maxBatch) {
-      const part = described.slice(start, start + this.#options.maxBatch);
+    const binary = ({ data }: { data: Data | undefined }) => membership.key !== undefined || data instanceof Uint8Array;
+    for (const part of parts(described, this.#options.maxBatch, binary)) {
       const wire = await this.#inOrder(membership, () =>
         Promise.all(part.map(({ content, data }) => this.#wire(membership, content, data))),
       );

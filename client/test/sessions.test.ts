@@ -1,0 +1,172 @@
+import { describe, expect, it } from "vitest";
+import { ConnectionError, fingerprint, generateKey, KeyError, SessionError } from "../src/index.js";
+import { next, until, useBench } from "./helpers.js";
+import { TestServer } from "./server.js";
+
+const SESSION = "s";
+
+describe("a session", () => {
+  const bench = useBench();
+
+  it("is joined, and tells who is there, who comes and who goes", async () => {
+    const [ada, bob] = [bench.service(), bench.service()];
+    expect(await ada.joinSession(SESSION, "Ada")).toEqual([{ id: ada.id, name: "Ada" }]);
+    const came = next(ada, "client-joined");
+    const clients = await bob.joinSession(SESSION, "Bob");
+    expect(clients).toEqual([{ id: ada.id, name: "Ada" }, { id: bob.id, name: "Bob" }]);
+    expect(await came).toEqual({ sessionId: SESSION, clientId: bob.id, clientName: "Bob" });
+    expect(ada.clients(SESSION)).toEqual(clients);
+    const went = next(ada, "client-left");
+    await bob.leaveSession(SESSION);
+    expect(await went).toEqual({ sessionId: SESSION, clientId: bob.id });
+    expect(ada.clients(SESSION)).toEqual([{ id: ada.id, name: "Ada" }]);
+    expect(bob.clients(SESSION)).toEqual([]);
+  });
+
+  it("is one of several, and what is said in one is not heard in another", async () => {
+    const [ada, bob] = [bench.service(), bench.service()];
+    for (const id of ["one", "two"]) await ada.joinSession(id, "Ada");
+    await bob.joinSession("two", "Bob");
+    const heard: string[] = [];
+    ada.on("content", ({ sessionId, data }) => heard.push(`${sessionId}: ${String(data)}`));
+    await bob.shareContent("two", { contentType: "text" }, "hello");
+    await until(() => heard.length > 0, "something was heard");
+    expect(heard).toEqual(["two: hello"]);
+    await expect(bob.shareContent("one", { contentType: "text" }, "hello")).rejects.toMatchObject({ code: "not_joined" });
+  });
+
+  it("says why it was not joined, and can be tried again", async () => {
+    const ada = bench.service();
+    bench.server.rule = ({ event }) => (event === "join" ? "session_full" : undefined);
+    const error = await ada.joinSession(SESSION, "Ada").catch((error: unknown) => error);
+    expect(error).toBeInstanceOf(SessionError);
+    expect(error).toMatchObject({ code: "session_full", message: "refused: session_full", name: "SessionError" });
+    bench.server.rule = () => undefined;
+    await ada.joinSession(SESSION, "Ada");
+  });
+
+  it("is not joined twice by one service", async () => {
+    const ada = bench.service();
+    const joining = ada.joinSession(SESSION, "Ada", { key: generateKey() });
+    const twice = await Promise.allSettled([ada.joinSession(SESSION, "Ada"), joining]);
+    expect(twice.map(({ status }) => status).toSorted()).toEqual(["fulfilled", "rejected"]);
+    await expect(ada.joinSession(SESSION, "Ada")).rejects.toMatchObject({ code: "already_joined" });
+  });
+
+  it("is joined anew right after it was left, with nothing in between", async () => {
+    const ada = bench.service();
+    await ada.joinSession(SESSION, "Ada");
+    void ada.leaveSession(SESSION);
+    await ada.joinSession(SESSION, "Ada again");
+    expect(bench.server.members(SESSION)).toEqual(["Ada again"]);
+    await ada.leaveSession(SESSION);
+    await ada.leaveSession(SESSION);
+    expect(bench.server.members(SESSION)).toEqual([]);
+  });
+
+  it("is asked for in good time, or given up", async () => {
+    const nobody = new TestServer();
+    await nobody.start();
+    const { url } = nobody;
+    await nobody.stop();
+    const ada = bench.service({ url, joinTimeout: 200 });
+    const failed = next(ada, "connection-error");
+    const error = await ada.joinSession(SESSION, "Ada").catch((error: unknown) => error);
+    expect(error).toBeInstanceOf(ConnectionError);
+    expect(error).toMatchObject({ code: "timeout" });
+    expect((await failed).code).toBe("connect_failed");
+  });
+
+  it("is joined again after a lost connection, with a new token", async () => {
+    bench.server.tokens = true;
+    const [ada, bob] = [bench.service(), bench.service()];
+    await ada.joinSession(SESSION, "Ada", { fingerprint: "print" });
+    await bob.joinSession(SESSION, "Bob");
+    const before = ada.id;
+    const rejoined = next(ada, "session-rejoined");
+    bench.server.cut(ada.id);
+    // What is shared meanwhile waits for the rejoin.
+    const heard = next(bob, "content");
+    await next(ada, "disconnect");
+    await ada.shareContent(SESSION, { contentType: "text" }, "from the train");
+    const { clients } = await rejoined;
+    expect(ada.id).not.toBe(before);
+    expect(clients.map(({ name }) => name).toSorted()).toEqual(["Ada", "Bob"]);
+    expect((await heard).data).toBe("from the train");
+    expect(bench.server.events("join").filter(({ clientName }) => clientName === "Ada")).toEqual([
+      { sessionId: SESSION, clientName: "Ada", fingerprint: "print" },
+      { sessionId: SESSION, clientName: "Ada", fingerprint: "print" },
+    ]);
+  });
+
+  it("is joined again after the server has ended the connection", async () => {
+    const ada = bench.service();
+    await ada.joinSession(SESSION, "Ada");
+    const rejoined = next(ada, "session-rejoined");
+    bench.server.dismiss(ada.id!);
+    expect((await rejoined).clients).toHaveLength(1);
+  });
+
+  it("is over when the server refuses the rejoin", async () => {
+    const ada = bench.service();
+    await ada.joinSession(SESSION, "Ada");
+    const failed = next(ada, "session-rejoin-failed");
+    bench.server.rule = ({ event }) => (event === "join" ? "session_full" : undefined);
+    bench.server.cut();
+    await next(ada, "disconnect");
+    const sharing = ada.shareContent(SESSION, { contentType: "text" }, "lost");
+    await expect(sharing).rejects.toMatchObject({ code: "session_full" });
+    expect((await failed).error).toMatchObject({ code: "session_full" });
+    await expect(ada.shareContent(SESSION, { contentType: "text" })).rejects.toMatchObject({ code: "not_joined" });
+  });
+
+  it("is tried again when joins are throttled", async () => {
+    const ada = bench.service();
+    let joins = 0;
+    bench.server.rule = ({ event }) => (event === "join" && ++joins < 2 ? "throttled" : undefined);
+    await ada.joinSession(SESSION, "Ada");
+    expect(joins).toBe(2);
+  });
+
+  it("does not come back after disconnect, until connect is called", async () => {
+    const ada = bench.service();
+    await ada.joinSession(SESSION, "Ada");
+    ada.disconnect();
+    await until(() => bench.server.members(SESSION).length === 0, "the session is empty");
+    expect(ada.connected).toBe(false);
+    const rejoined = next(ada, "session-rejoined");
+    ada.connect();
+    await rejoined;
+  });
+
+  it("bears with what makes no sense", async () => {
+    const ada = bench.service();
+    await ada.joinSession(SESSION, "Ada");
+    const nonsense = [undefined, null, 1, "text", [], {}, { sessionId: 1 }, { sessionId: SESSION }, { sessionId: "other" }];
+    for (const event of ["client-joined", "client-left", "content", "chunk", "error"]) {
+      for (const value of nonsense) bench.server.emit(ada.id!, event, value);
+      bench.server.emit(ada.id!, event);
+    }
+    const error = next(ada, "server-error", ({ code }) => code === "after");
+    bench.server.emit(ada.id!, "error", { code: "after", message: "all of it" });
+    expect(await error).toMatchObject({ name: "ServerError", message: "all of it" });
+    expect(ada.clients(SESSION)).toHaveLength(1);
+  });
+
+  it("needs a key that is one", async () => {
+    const ada = bench.service();
+    for (const key of ["", "short", "ä".repeat(43), `${generateKey()}A`]) {
+      await expect(ada.joinSession(SESSION, "Ada", { key })).rejects.toBeInstanceOf(KeyError);
+    }
+    await ada.joinSession(SESSION, "Ada", { key: generateKey() });
+  });
+
+  it("has a fingerprint that depends on the key and the session, and shows neither", async () => {
+    const key = generateKey();
+    const print = await fingerprint(key, SESSION);
+    expect(print).toBe(await fingerprint(key, SESSION));
+    expect(print).not.toBe(await fingerprint(key, "other"));
+    expect(print).not.toBe(await fingerprint(generateKey(), SESSION));
+    expect(print).not.toContain(key);
+  });
+});
