@@ -1,0 +1,260 @@
+import {
+  type Client,
+  ConnectionError,
+  type ContentInput,
+  type Data,
+  type FileInfo,
+  type FileOptions,
+  generateId,
+  type JoinOptions,
+  type ServiceEvents,
+  type SharedContent,
+  ShareError,
+  type SocketService,
+} from "../index.js";
+
+const MOST_ITEMS = 500;
+const PROGRESS_INTERVAL = 50; // milliseconds
+
+/**
+ * SessionStatus says how a session stands: `joining`, `joined`, `interrupted` (the connection was lost, and the session
+ * will be joined again), `failed` (see the error; retry tries again), or `left`.
+ */
+export type SessionStatus = "joining" | "joined" | "interrupted" | "failed" | "left";
+
+/** ContentItem is a content other than a file that was shared, by another client or this one. */
+export interface ContentItem {
+  kind: "content";
+  id: string;
+  own: boolean;
+  content: SharedContent;
+  data: Data | undefined;
+  state: "sending" | "done" | "failed";
+  error: ShareError | undefined;
+}
+
+/** FileItem is a file that was shared, by another client or this one. */
+export interface FileItem {
+  kind: "file";
+  id: string;
+  own: boolean;
+  file: FileInfo;
+  /** How many bytes are done. */
+  bytes: number;
+  /** `moving`, `done`, or `failed`. A file that is unavailable is moving again when its sender is back. */
+  state: "moving" | "done" | "failed";
+  error: ShareError | undefined;
+  /** The file, once it is done: the one that was shared, or the one that was received. */
+  blob: Blob | undefined;
+  /** The ids of the clients that have it, whole, if it is this client's. */
+  deliveredTo: readonly string[];
+}
+
+export type Item = ContentItem | FileItem;
+
+/** SessionState is what a session looks like at one moment. It does not change; a new one takes its place. */
+export interface SessionState {
+  status: SessionStatus;
+  /** Why it failed, or why it cannot be joined right now. */
+  error: ShareError | undefined;
+  /** Who is there, this client included. */
+  clients: readonly Client[];
+  /** This client's id, while it is in. */
+  ownId: string | undefined;
+  /** What was shared, the oldest first, and of the latest only so many. */
+  items: readonly Item[];
+}
+
+/** SessionStore keeps the state of one session up to date, from the service's events, while somebody looks at it. */
+export class SessionStore {
+  readonly #listeners = new Set<() => void>();
+  readonly #controllers = new Map<string, AbortController>();
+  readonly #blobs = new Map<string, Blob>();
+  readonly #progress = new Map<string, number>();
+  #progressTimer: ReturnType<typeof setTimeout> | undefined;
+  #state: SessionState = { status: "joining", error: undefined, clients: [], ownId: undefined, items: [] };
+  #removers: (() => void)[] | undefined;
+
+  constructor(
+    readonly service: SocketService,
+    readonly sessionId: string,
+    readonly name: string,
+    readonly options: JoinOptions,
+  ) {}
+
+  readonly snapshot = (): SessionState => this.#state;
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  };
+
+  get started(): boolean {
+    return this.#removers !== undefined;
+  }
+
+  /** start joins the session. */
+  start(): void {
+    if (this.started) return;
+    this.#removers = this.#listen();
+    this.#set({ status: "joining", error: undefined });
+    void this.#join();
+  }
+
+  /** stop leaves the session. */
+  stop(): void {
+    if (!this.started) return;
+    for (const remove of this.#removers!) remove();
+    this.#removers = undefined;
+    clearTimeout(this.#progressTimer);
+    this.#progressTimer = undefined;
+    void this.service.leaveSession(this.sessionId);
+    this.#set({ status: "left", clients: [], ownId: undefined });
+  }
+
+  /** retry joins again after it has failed. */
+  readonly retry = (): void => {
+    if (!this.started || this.#state.status !== "failed") return;
+    this.#set({ status: "joining", error: undefined });
+    void this.#join();
+  };
+
+  readonly shareText = (text: string): Promise<void> => this.shareContent({ contentType: "text" }, text);
+
+  readonly shareContent = async (input: ContentInput, data?: Data): Promise<void> => {
+    const id = input.contentId ?? generateId();
+    const content: SharedContent = {
+      timestamp: Date.now(),
+      ...input,
+      contentId: id,
+      senderId: this.service.id ?? "",
+      senderName: this.name,
+    };
+    this.#put({ kind: "content", id, own: true, content, data, state: "sending", error: undefined });
+    try {
+      const described = await this.service.shareContent(this.sessionId, { ...input, contentId: id }, data);
+      this.#change(id, { content: described, state: "done" });
+    } catch (error) {
+      this.#change(id, { state: "failed", error: error as ShareError });
+    }
+  };
+
+  readonly shareFile = async (file: Blob & { name?: string }, options: FileOptions = {}): Promise<void> => {
+    const id = options.contentId ?? generateId();
+    const controller = new AbortController();
+    options.signal?.addEventListener("abort", () => controller.abort());
+    this.#controllers.set(id, controller);
+    this.#blobs.set(id, file);
+    try {
+      await this.service.shareFile(this.sessionId, file, { ...options, contentId: id, signal: controller.signal });
+      this.#change(id, { state: "done", bytes: file.size, blob: file });
+    } catch {
+      // The event "file-error" has told; what was refused before there was a file to show is told here.
+    } finally {
+      this.#controllers.delete(id);
+      this.#blobs.delete(id);
+    }
+  };
+
+  /** cancel ends the sending of a file. */
+  readonly cancel = (id: string): void => this.#controllers.get(id)?.abort();
+
+  async #join(): Promise<void> {
+    while (this.#state.status === "joining" && this.started) {
+      try {
+        const clients = await this.service.joinSession(this.sessionId, this.name, this.options);
+        this.#set({ status: "joined", error: undefined, clients, ownId: this.service.id });
+      } catch (error) {
+        if (!this.started) return;
+        const shareError = error instanceof ShareError ? error : new ShareError("unexpected", String(error));
+        // A server that cannot be reached is tried until it can.
+        const again = error instanceof ConnectionError;
+        this.#set({ status: again ? "joining" : "failed", error: shareError });
+      }
+    }
+  }
+
+  #listen(): (() => void)[] {
+    const { service } = this;
+    // Events of this session only.
+    const on = <Name extends SessionEvent>(name: Name, listener: (value: ServiceEvents[Name]) => void) =>
+      service.on(name, (value) => {
+        if (value.sessionId === this.sessionId) listener(value);
+      });
+    const refresh = () => this.#set({ clients: service.clients(this.sessionId) });
+    return [
+      service.on("disconnect", () => {
+        if (this.#state.status === "joined") this.#set({ status: "interrupted", ownId: undefined });
+      }),
+      service.on("connection-error", (error) => {
+        if (this.#state.status !== "joined") this.#set({ error });
+      }),
+      on("session-rejoined", ({ clients }) => {
+        this.#set({ status: "joined", error: undefined, clients, ownId: service.id });
+      }),
+      on("session-rejoin-failed", ({ error }) => this.#set({ status: "failed", error, clients: [], ownId: undefined })),
+      on("client-joined", refresh),
+      on("client-left", refresh),
+      on("content", ({ content, data }) => {
+        this.#put({ kind: "content", id: content.contentId, own: false, content, data, state: "done", error: undefined });
+      }),
+      on("file-offered", ({ file, direction }) => {
+        const own = direction === "out";
+        this.#put({
+          kind: "file", id: file.contentId, own, file, bytes: 0, state: "moving",
+          error: undefined, blob: this.#blobs.get(file.contentId), deliveredTo: [],
+        });
+      }),
+      on("file-progress", ({ file, bytes }) => this.#progressed(file.contentId, bytes)),
+      on("file", ({ file, blob }) => this.#change(file.contentId, { state: "done", bytes: file.size, blob, error: undefined })),
+      on("file-error", ({ contentId, file, error }) => {
+        if (this.#has(contentId)) this.#change(contentId, { state: "failed", error });
+        else if (file !== undefined) {
+          this.#put({ kind: "file", id: contentId, own: false, file, bytes: 0, state: "failed", error, blob: undefined, deliveredTo: [] });
+        }
+      }),
+      on("file-delivered", ({ file, clientId }) => {
+        const item = this.#state.items.find(({ id }) => id === file.contentId);
+        if (item?.kind !== "file" || item.deliveredTo.includes(clientId)) return;
+        this.#change(item.id, { deliveredTo: [...item.deliveredTo, clientId] });
+      }),
+    ];
+  }
+
+  #has(id: string): boolean {
+    return this.#state.items.some((item) => item.id === id);
+  }
+
+  #put(item: Item): void {
+    this.#set({ items: [...this.#state.items.filter(({ id }) => id !== item.id), item].slice(-MOST_ITEMS) });
+  }
+
+  #change(id: string, change: Partial<ContentItem> | Partial<FileItem>): void {
+    this.#progress.delete(id);
+    this.#set({ items: this.#state.items.map((item) => (item.id === id ? ({ ...item, ...change } as Item) : item)) });
+  }
+
+  /** progressed collects what comes many times a second. */
+  #progressed(id: string, bytes: number): void {
+    this.#progress.set(id, bytes);
+    this.#progressTimer ??= setTimeout(() => {
+      this.#progressTimer = undefined;
+      const items = this.#state.items.map((item): Item => {
+        const bytes = this.#progress.get(item.id);
+        if (bytes === undefined || item.kind !== "file" || item.state === "done") return item;
+        return { ...item, bytes, state: "moving", error: undefined };
+      });
+      this.#progress.clear();
+      this.#set({ items });
+    }, PROGRESS_INTERVAL);
+  }
+
+  #set(change: Partial<SessionState>): void {
+    this.#state = { ...this.#state, ...change };
+    for (const listener of [...this.#listeners]) listener();
+  }
+}
+
+type SessionEvent = {
+  [Name in keyof ServiceEvents]: ServiceEvents[Name] extends { sessionId: string } ? Name : never;
+}[keyof ServiceEvents];
