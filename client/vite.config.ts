@@ -7,6 +7,8 @@ export default defineConfig({
   build: {
     target: "es2022",
     sourcemap: true,
+    // Whoever bundles this minifies it; whoever looks for an error can read it.
+    minify: false,
     lib: {
       entry: { index: source("index.ts"), react: source("react/index.ts") },
       formats: ["es"],

@@ -1,12 +1,14 @@
 /** ShareError is what every error of this package is; `code` says which one, in words that do not change. */
 export class ShareError extends Error {
+  // A minifier changes the names of classes.
+  override readonly name: string = "ShareError";
+
   constructor(
     readonly code: string,
     message: string,
     options?: ErrorOptions,
   ) {
     super(message, options);
-    this.name = new.target.name;
   }
 }
 
@@ -15,16 +17,22 @@ export class ShareError extends Error {
  *
  * Codes: `connect_failed`, `disconnected`, `timeout`.
  */
-export class ConnectionError extends ShareError {}
+export class ConnectionError extends ShareError {
+  override readonly name = "ConnectionError";
+}
 
 /**
  * SessionError tells that a session does not take part in what was asked: the server's refusal with its own code
  * (`refused` where it gave none), or one of `not_joined`, `already_joined`, `left`.
  */
-export class SessionError extends ShareError {}
+export class SessionError extends ShareError {
+  override readonly name = "SessionError";
+}
 
 /** ServerError is an `error` event of the server, with the server's code; `unknown` where it gave none. */
-export class ServerError extends ShareError {}
+export class ServerError extends ShareError {
+  override readonly name = "ServerError";
+}
 
 /**
  * KeyError tells that something could not be encrypted or decrypted.
@@ -32,7 +40,9 @@ export class ServerError extends ShareError {}
  * Codes: `insecure_context` (the page came over plain HTTP, where browsers have no WebCrypto), `invalid_key`, `no_key`,
  * `decrypt_failed` (another key, or the bytes were changed on the way).
  */
-export class KeyError extends ShareError {}
+export class KeyError extends ShareError {
+  override readonly name = "KeyError";
+}
 
 /**
  * TransferError tells why a file did not arrive.
@@ -40,8 +50,15 @@ export class KeyError extends ShareError {}
  * Codes: `aborted` (by this side), `cancelled` (by the sender), `read_failed` (the file changed or went away while it
  * was read), `unavailable` (the sender does not answer; if it comes back, the file still arrives), `invalid` (what was announced contradicts itself), `too_large`, `too_many`.
  */
-export class TransferError extends ShareError {}
+export class TransferError extends ShareError {
+  override readonly name = "TransferError";
+}
 
-/** ContentError tells that what came as content is none. Codes: `invalid`, and `not_encrypted` where the session
- * has a key. */
-export class ContentError extends ShareError {}
+/**
+ * ContentError tells that what came as content is none, or that a content cannot be sent.
+ *
+ * Codes: `invalid`, `not_encrypted` (it came so, and the session has a key), `too_large`.
+ */
+export class ContentError extends ShareError {
+  override readonly name = "ContentError";
+}

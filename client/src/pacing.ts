@@ -6,19 +6,31 @@ import { after } from "./waiting.js";
 // What Socket.IO allows in one event.
 const MOST_BINARY = 10;
 
-/** parts divides the entries of a batch into events that a server accepts: so many entries, and so many binary ones. */
-export function parts<T>(entries: readonly T[], most: number, isBinary: (entry: T) => boolean): T[][] {
+/**
+ * parts divides the entries of a batch into events that a server accepts: so many entries, so many of them binary, and
+ * so many bytes.
+ */
+export function parts<T>(
+  entries: readonly T[],
+  most: { entries: number; bytes: number },
+  weigh: (entry: T) => { bytes: number; binary: boolean },
+): T[][] {
   const parts: T[][] = [];
   let part: T[] = [];
+  let bytes = 0;
   let binary = 0;
   for (const entry of entries) {
-    const more = isBinary(entry) ? 1 : 0;
-    if (part.length === most || binary + more > MOST_BINARY) {
+    const weight = weigh(entry);
+    const more = weight.binary ? 1 : 0;
+    const full = part.length === most.entries || binary + more > MOST_BINARY || bytes + weight.bytes > most.bytes;
+    if (full && part.length > 0) {
       parts.push(part);
       part = [];
+      bytes = 0;
       binary = 0;
     }
     part.push(entry);
+    bytes += weight.bytes;
     binary += more;
   }
   return part.length === 0 ? parts : [...parts, part];

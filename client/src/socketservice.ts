@@ -11,7 +11,7 @@ import { isSignal } from "./signal.js";
 import { Batches, parts, Throttles } from "./pacing.js";
 import { after, Deferred } from "./waiting.js";
 import { type Ack, type Client, type ContentInput, isFields, isText, readAck, readChunk, readContent, type SharedContent } from "./wire.js";
-import { toBytes } from "./bytes.js";
+import { toBytes, utf8 } from "./bytes.js";
 
 const ACK_TIMEOUT = 60_000;
 // A server that lets receivers catch up answers late. If it is gone, the heartbeat says so.
@@ -19,6 +19,8 @@ const CHUNK_PATIENCE = 5;
 const JOIN_TIMEOUT = 20_000;
 const MAX_FILE_SIZE = 1024 ** 3;
 const MAX_BATCH = 100;
+const MAX_CONTENT_SIZE = 900_000;
+const MOST_ATTEMPTS = 10;
 const REJOIN_PAUSE = 1000;
 const RETURN_PAUSE = 1000;
 const THROTTLE_INTERVAL = 100;
@@ -38,6 +40,11 @@ export interface ServiceOptions {
   joinTimeout?: number;
   /** The largest file that is received, in bytes. Default: 1 GiB. */
   maxFileSize?: number;
+  /**
+   * The largest content that is sent, in bytes, description included. Default: 900,000, which fits into the server's
+   * default for a message (`max_http_buffer_size 1MB`). The server ends the connection of who sends more.
+   */
+  maxContentSize?: number;
   /** The most entries of one `batch` event. Default: 100, as the server's. */
   maxBatch?: number;
   /** More options for socket.io-client, such as `transports` or `reconnectionDelay`. */
@@ -89,7 +96,9 @@ export class SocketService {
   readonly #socket: Socket;
   readonly #emitter = new Emitter<ServiceEvents>();
   readonly #members = new Map<string, Member>();
-  readonly #options: Required<Pick<ServiceOptions, "ackTimeout" | "joinTimeout" | "maxFileSize" | "maxBatch">>;
+  readonly #options: Required<
+    Pick<ServiceOptions, "ackTimeout" | "joinTimeout" | "maxFileSize" | "maxContentSize" | "maxBatch">
+  >;
   readonly #throttles: Throttles;
   readonly #batches: Batches;
   #return: ReturnType<typeof setTimeout> | undefined;
@@ -99,6 +108,7 @@ export class SocketService {
       ackTimeout: options.ackTimeout ?? ACK_TIMEOUT,
       joinTimeout: options.joinTimeout ?? JOIN_TIMEOUT,
       maxFileSize: options.maxFileSize ?? MAX_FILE_SIZE,
+      maxContentSize: options.maxContentSize ?? MAX_CONTENT_SIZE,
       maxBatch: options.maxBatch ?? MAX_BATCH,
     };
     const settings: Partial<ManagerOptions & SocketOptions> = {
@@ -261,8 +271,12 @@ export class SocketService {
   async batch(sessionId: string, entries: readonly Entry[]): Promise<SharedContent[]> {
     const { membership } = this.#member(sessionId);
     const described = entries.map(({ content, data }) => ({ content: this.#describe(membership, content, data), data }));
-    const binary = ({ data }: { data: Data | undefined }) => membership.key !== undefined || data instanceof Uint8Array;
-    for (const part of parts(described, this.#options.maxBatch, binary)) {
+    const limits = { entries: this.#options.maxBatch, bytes: this.#options.maxContentSize };
+    const weigh = ({ content, data }: { content: SharedContent; data: Data | undefined }) => ({
+      bytes: weight(content, data),
+      binary: membership.key !== undefined || data instanceof Uint8Array,
+    });
+    for (const part of parts(described, limits, weigh)) {
       const wire = await this.#inOrder(membership, () =>
         Promise.all(part.map(({ content, data }) => this.#wire(membership, content, data))),
       );
@@ -458,7 +472,7 @@ export class SocketService {
 
   #describe(membership: Membership, content: ContentInput, data: Data | undefined): SharedContent {
     const described: SharedContent = {
-      totalSize: typeof data === "string" ? new TextEncoder().encode(data).byteLength : (data?.byteLength ?? 0),
+      totalSize: typeof data === "string" ? utf8(data).byteLength : (data?.byteLength ?? 0),
       isChunked: false,
       timestamp: Date.now(),
       contentId: generateId(),
@@ -466,6 +480,10 @@ export class SocketService {
       senderId: this.#socket.id ?? "",
       senderName: membership.name,
     };
+    const { maxContentSize } = this.#options;
+    if (weight(described, data) > maxContentSize) {
+      throw new ContentError("too_large", `A content has more than ${maxContentSize} bytes: share it as a file.`);
+    }
     membership.seen.add(described.contentId);
     return described;
   }
@@ -507,15 +525,15 @@ export class SocketService {
     return this.#retry(membership, () => this.#request(event, this.#addressed(membership, { ...payload })));
   }
 
-  /** retry asks again after each reconnect until there is an answer. */
+  /** retry asks again after a lost connection. What is lost with the connection each time may be why it is lost. */
   async #retry(membership: Membership, ask: () => Promise<Ack>): Promise<void> {
-    for (;;) {
+    for (let attempt = 1; ; attempt++) {
       await membership.ready();
       let ack: Ack;
       try {
         ack = await ask();
       } catch (error) {
-        if (error instanceof ConnectionError && error.code === "disconnected") continue;
+        if (error instanceof ConnectionError && error.code === "disconnected" && attempt < MOST_ATTEMPTS) continue;
         throw error;
       }
       const refusal = ack.success ? ack.results?.find(({ success }) => !success) : ack;
@@ -541,6 +559,12 @@ export class SocketService {
       });
     });
   }
+}
+
+/** weight returns how many bytes a content takes on the wire, or some more. */
+function weight(content: SharedContent, data: Data | undefined): number {
+  const head = 2 * JSON.stringify(content).length + 512;
+  return head + (typeof data === "string" ? 2 * utf8(data).byteLength : (data?.byteLength ?? 0));
 }
 
 function alreadyJoined(sessionId: string): SessionError {

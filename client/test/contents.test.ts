@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { generateKey, type SharedContent } from "../src/index.js";
 import { next, noise, until, useBench } from "./helpers.js";
 
@@ -88,6 +88,20 @@ describe("contents", () => {
       });
     });
   }
+
+  it("are not sent when they are too large for the server", async () => {
+    const { ada, bob } = await pair();
+    await expect(ada.shareContent(SESSION, text, "x".repeat(1e6))).rejects.toMatchObject({ code: "too_large", name: "ContentError" });
+    await expect(ada.batch(SESSION, [{ content: text, data: noise(1e6) }])).rejects.toMatchObject({ code: "too_large" });
+    let bytes = 0;
+    bob.on("content", ({ data }) => (bytes += data?.length ?? 0));
+    const lost = vi.fn();
+    ada.on("disconnect", lost);
+    await ada.batch(SESSION, Array.from({ length: 5 }, () => ({ content: text, data: noise(400_000) })));
+    await until(() => bytes === 2_000_000, "all has come");
+    expect(bench.server.events("batch").map((entries) => entries.length)).toEqual([2, 2, 1]);
+    expect(lost).not.toHaveBeenCalled();
+  });
 
   it("tell why they were refused", async () => {
     const { ada } = await pair();
