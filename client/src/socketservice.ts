@@ -144,7 +144,8 @@ export class SocketService {
 
   /** connect connects, if it is not done or under way already. */
   connect(): void {
-    this.#socket.connect();
+    // To connect twice while the first is under way would be an error to the server.
+    if (!this.#socket.active) this.#socket.connect();
   }
 
   /** disconnect ends the connection until connect is called. The sessions are joined again then. */
@@ -199,7 +200,7 @@ export class SocketService {
     const late = new ConnectionError("timeout", `The server did not let us join within ${this.#options.joinTimeout} ms.`);
     const timer = setTimeout(() => this.#drop(member, late), this.#options.joinTimeout);
     if (this.#socket.connected) void this.#join(member);
-    else this.#socket.connect();
+    else this.connect();
     try {
       return await member.first.promise;
     } finally {
@@ -314,13 +315,13 @@ export class SocketService {
       for (const { membership } of this.#members.values()) membership.interrupt();
       this.#emitter.emit("disconnect", { reason });
       // The client comes back by itself, except when it was the server that ended the connection.
-      if (reason === "io server disconnect") this.#return = setTimeout(() => socket.connect(), RETURN_PAUSE);
+      if (reason === "io server disconnect") this.#return = setTimeout(() => this.connect(), RETURN_PAUSE);
     });
     socket.on("connect_error", (cause) => {
       const error = new ConnectionError("connect_failed", `The server cannot be reached: ${cause.message}`, { cause });
       this.#emitter.emit("connection-error", error);
       // A refusal by the server is not tried again by itself either.
-      if (!socket.active) this.#return = setTimeout(() => socket.connect(), RETURN_PAUSE);
+      if (!socket.active) this.#return = setTimeout(() => this.connect(), RETURN_PAUSE);
     });
     socket.on("error", (value: unknown) => this.#emitter.emit("server-error", readError(value)));
     socket.on("client-joined", (value: unknown) => this.#clientJoined(value));

@@ -23,6 +23,8 @@ export class TestServer {
   readonly #history = new Map<string, unknown[]>();
   /** Everything that clients have sent. */
   readonly sent: Sent[] = [];
+  /** How often a client has connected to the namespace. */
+  connections = 0;
   /** What becomes of events. */
   rule: Rule = () => undefined;
   /** Whether a token is given and asked for. */
@@ -32,7 +34,10 @@ export class TestServer {
 
   constructor() {
     this.#io = new Server(this.#http, { maxHttpBufferSize: 1e6, pingInterval: 25_000, pingTimeout: 20_000 });
-    this.#io.on("connection", (socket) => this.#serve(socket));
+    this.#io.on("connection", (socket) => {
+      this.connections++;
+      this.#serve(socket);
+    });
   }
 
   async start(port = 0): Promise<void> {

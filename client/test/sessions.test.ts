@@ -139,6 +139,18 @@ describe("a session", () => {
     await rejoined;
   });
 
+  it("connects once, however often it is told to", async () => {
+    const ada = bench.service({ autoConnect: false });
+    const pushing = setInterval(() => ada.connect());
+    try {
+      await ada.joinSession(SESSION, "Ada");
+      await ada.shareContent(SESSION, { contentType: "text" }, "hello");
+    } finally {
+      clearInterval(pushing);
+    }
+    expect(bench.server.connections).toBe(1);
+  });
+
   it("bears with what makes no sense", async () => {
     const ada = bench.service();
     await ada.joinSession(SESSION, "Ada");
