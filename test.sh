@@ -9,6 +9,7 @@
 #   lint    gofmt, go vet, golangci-lint
 #   go      go test -race of this module and of tools/
 #   bench   go vet and go test of bench/
+#   client  type check, tests and build of client/, and of the page on it
 #   e2e     the built Caddy with the real socket.io-client and a real browser,
 #           behind a real nginx, and watched by a real Prometheus
 #
@@ -214,6 +215,25 @@ run_bench() {
 	go -C bench test -json ./... | build/testlog
 }
 
+run_client() {
+	need_node
+	mkdir -p build
+
+	step 'client: npm ci'
+	(cd client && npm ci --no-audit --no-fund --loglevel=error)
+	(cd examples/share && npm ci --no-audit --no-fund --loglevel=error)
+
+	step 'client: type check'
+	(cd client && npm run --silent check)
+
+	step 'client: vitest'
+	(cd client && npm run --silent test -- --reporter=default --reporter=json --outputFile.json=../build/client.json)
+	check_vitest build/client.json
+
+	step 'client: build'
+	./xcaddy.sh share
+}
+
 run_e2e() {
 	need_go
 	need_race
@@ -238,6 +258,7 @@ run_e2e() {
 
 	step 'e2e: xcaddy build'
 	./xcaddy.sh build
+	./xcaddy.sh share
 
 	step 'e2e: build with the race detector'
 	go build -race -o build/caddy-e2e ./e2e/caddy
@@ -261,6 +282,15 @@ check_tap() {
 	fi
 }
 
+# check_vitest does the same for the report of Vitest.
+check_vitest() {
+	local passed
+	passed=$(node -p '
+		const { numTotalTests, numPassedTests } = JSON.parse(fs.readFileSync(process.argv[1]));
+		numTotalTests > 0 && numPassedTests === numTotalTests' "$1")
+	[[ $passed == true ]] || fail 'No test ran, or tests were skipped.'
+}
+
 # --- All of it -------------------------------------------------------------
 
 case ${1:-} in
@@ -271,10 +301,10 @@ case ${1:-} in
 	;;
 esac
 
-[[ $# -gt 0 ]] || set -- lint go bench e2e
+[[ $# -gt 0 ]] || set -- lint go bench client e2e
 for part in "$@"; do
 	case $part in
-	lint | go | bench | e2e) ;;
+	lint | go | bench | client | e2e) ;;
 	*)
 		step_name='the command line'
 		fail "Unknown part: $part" "" "$(usage)"

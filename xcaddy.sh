@@ -4,6 +4,8 @@
 #   ./xcaddy.sh            builds and runs Caddyfile.example: https://localhost
 #   ./xcaddy.sh build      builds ./build/caddy, and that is all
 #   ./xcaddy.sh run [...]  builds and runs; what follows goes to `caddy run`
+#   ./xcaddy.sh share      builds the page of examples/share, and that is all;
+#                          needs npm
 #
 # Environment:
 #   HTTPS_PORT, HTTP_PORT  ports in place of 443 and 80
@@ -81,6 +83,38 @@ find_client() {
 	fi
 }
 
+# install_packages installs what a folder's lock file names, unless it is there.
+install_packages() {
+	if [[ node_modules/.package-lock.json -nt package-lock.json ]]; then
+		return
+	fi
+	npm ci --no-audit --no-fund --loglevel=error
+}
+
+# build_share builds the page of examples/share, on the client in client/.
+build_share() (
+	cd client
+	install_packages
+	npm run --silent build
+	cd ../examples/share
+	install_packages
+	npm run --silent build
+)
+
+# share builds the page that Caddyfile.example serves below /share/, if it can.
+share() {
+	if ! command -v npm >/dev/null; then
+		echo "npm is not here: there is no page below /share/."
+		return
+	fi
+	echo "Building the page below /share/ by npm."
+	mkdir -p build
+	if ! build_share >build/share.log 2>&1; then
+		tail -n 20 build/share.log >&2
+		echo "npm failed: there is no page below /share/. All of its output is in build/share.log." >&2
+	fi
+}
+
 # listens tells whether somebody answers on a port of this machine.
 listens() {
 	(exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
@@ -123,12 +157,14 @@ run() {
 	[[ $HTTPS_PORT == 443 ]] || url+=:$HTTPS_PORT
 	build
 	find_client
+	share
 	check_port HTTPS_PORT "$HTTPS_PORT"
 	check_port HTTP_PORT "$HTTP_PORT"
 	check_admin
 	cat <<-END
 
 		    Open  $url  in two tabs: start a stream in one, watch it in the other.
+		    Open  $url/share/  to share text, images and files.
 
 		The certificate comes from Caddy's own local authority, and a browser that does
 		not know that yet warns. To make it known: $PWD/build/caddy trust
@@ -142,6 +178,11 @@ case ${1:-run} in
 build)
 	[[ $# == 1 ]] || fail "build takes no arguments." "" "$(usage)"
 	build
+	;;
+share)
+	[[ $# == 1 ]] || fail "share takes no arguments." "" "$(usage)"
+	command -v npm >/dev/null || fail "npm is missing: install Node 20.19 or newer with npm (https://nodejs.org/)."
+	build_share
 	;;
 run)
 	shift $(($# > 0))

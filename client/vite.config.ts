@@ -21,5 +21,6 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.{ts,tsx}"],
     testTimeout: 20_000,
+    allowOnly: false,
   },
 });
