@@ -262,6 +262,22 @@ describe("the sharing example", { timeout: 10 * 60_000 }, () => {
     assert.match(headers["content-security-policy"], /^default-src 'none'; script-src 'self'; style-src 'self';/);
   });
 
+  it("works below a path, next to the other example", async () => {
+    const both = await startCaddy({ file: path.join(root, "Caddyfile.example") });
+    const visitors = [];
+    try {
+      assert.equal((await request(both, "/share")).headers.location, "/share/");
+      visitors.push(await visit(browser, both.url, { name: "Ada", link: `${both.url}/share/` }));
+      visitors.push(await visit(browser, both.url, { name: "Bob", link: await visitors[0].link() }));
+      await visitors[0].write("Hello Bob");
+      await visitors[1].reads("Hello Bob");
+      assert.deepEqual(visitors.flatMap(({ complaints }) => complaints), []);
+    } finally {
+      await Promise.all(visitors.map((visitor) => visitor.close()));
+      await both.stop();
+    }
+  });
+
   if (process.env.SCREENSHOTS) {
     scene("is photographed for the README", async ({ enter }) => {
       await photograph(enter, browser, path.resolve(process.env.SCREENSHOTS));

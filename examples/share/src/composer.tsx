@@ -29,7 +29,7 @@ export function Composer({ onText, onFiles }: { onText: (text: string) => void; 
       </button>
       <label className="hidden" htmlFor="text">Text to share</label>
       <textarea
-        id="text" rows={Math.min(6, text.split("\n").length)} value={text} placeholder="Write, paste, or drop files"
+        id="text" rows={Math.min(6, text.split("\n").length)} value={text} placeholder="Write something"
         onChange={(event) => setText(event.target.value)} onKeyDown={key}
       />
       <button className="primary" type="submit" disabled={text.trim() === ""}>Send</button>

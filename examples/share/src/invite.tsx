@@ -20,17 +20,17 @@ export function Invite() {
   // What fails here is the person's own "no".
   const send = () => navigator.share({ title: "Share with me", url: location.href }).catch(() => undefined);
   return (
-    <section className="panel" aria-labelledby="invite-title">
+    <section className="panel invite" aria-labelledby="invite-title">
       <h2 id="invite-title">Invite</h2>
       <label className="field" htmlFor="link">
-        Link to this session
+        <span className="caption">Link to this session</span>
         <input id="link" readOnly value={location.href} onFocus={(event) => event.target.select()} />
       </label>
       <div className="row">
         <button type="button" id="copy" onClick={() => void copy()}>Copy link</button>
         {"share" in navigator && <button type="button" onClick={() => void send()}>Send…</button>}
       </div>
-      <p className="soft" role="status">{said || "It holds the key: whoever has it can read everything."}</p>
+      <p className={said === "" ? "soft note" : "soft"} role="status">{said || "It holds the key: whoever has it can read everything."}</p>
     </section>
   );
 }
