@@ -137,6 +137,14 @@ describe("the sharing example", { timeout: 10 * 60_000 }, () => {
     const carol = await enter({ name: "Carol", link: await ada.link() });
     await carol.has("early.bin");
     assert.equal(await carol.save("early.bin"), sha256(bytes));
+    await carol.close();
+    const large = await big(12_000_000);
+    await ada.share(large.file);
+    await bob.has("big.bin");
+    const dave = await enter({ name: "Dave", link: await ada.link() });
+    await dave.file("big.bin").getByRole("button", { name: "Get it" }).click();
+    await dave.has("big.bin");
+    assert.equal(await dave.save("big.bin"), sha256(large.bytes));
   });
 
   scene("takes files that are dropped or pasted, and shows pictures", async ({ pair }) => {

@@ -77,7 +77,11 @@ export async function sha256(data: Blob | Uint8Array): Promise<string> {
 /** seal encrypts a message. Whoever opens it must name the same context: what the message is, and where it belongs. */
 export async function seal(key: CryptoKey, message: Bytes, context: readonly unknown[]): Promise<Sealed> {
   const iv = crypto.getRandomValues(new Uint8Array(IV_BYTES));
-  const encrypted = await subtle().encrypt({ name: "AES-GCM", iv, additionalData: contextBytes(context) }, key, message);
+  const encrypted = await subtle().encrypt(
+    { name: "AES-GCM", iv, additionalData: contextBytes(context) },
+    key,
+    message,
+  );
   return { iv, encryptedData: new Uint8Array(encrypted) };
 }
 

@@ -29,6 +29,8 @@ export interface ServiceEvents {
   "send-error": { sessionId: string; error: ShareError };
   /** A file is announced, by another client or by this one. */
   "file-offered": { sessionId: string; file: FileInfo; direction: "in" | "out" };
+  /** A file was sent before this client came, and is so large that it comes only when it is asked for: see fetchFile. */
+  "file-held": { sessionId: string; file: FileInfo };
   /** A file has come further. */
   "file-progress": { sessionId: string } & FileProgress;
   /** A file of another client is complete. */

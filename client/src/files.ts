@@ -15,8 +15,10 @@ export interface FilesLink {
   /** This client's id; undefined while there is no connection. */
   id(): string | undefined;
   maxFileSize: number;
+  autoFetchSize: number;
   sendChunk(chunk: Chunk): Promise<Ack>;
   offered(file: FileInfo, direction: "in" | "out"): void;
+  held(file: FileInfo): void;
   progress(progress: FileProgress): void;
   complete(file: FileInfo, blob: Blob): void;
   failed(contentId: string, file: FileInfo | undefined, error: ShareError): void;
@@ -41,9 +43,11 @@ export class SessionFiles {
       key,
       seen,
       maxFileSize: link.maxFileSize,
+      autoFetchSize: link.autoFetchSize,
       ownId: () => (membership.joined ? link.id() : undefined),
       signal: (signal) => this.#signal(key, signal),
       offered: (file) => link.offered(file, "in"),
+      held: (file) => link.held(file),
       progress: (progress) => link.progress(progress),
       complete: (file, blob) => link.complete(file, blob),
       failed: (contentId, file, error) => link.failed(contentId, file, error),
@@ -53,6 +57,11 @@ export class SessionFiles {
   /** offer takes the announcement of another client's file; late, if its chunks may have begun before. */
   offer(content: SharedContent, late = false): void {
     if (!this.#outgoing.has(content.contentId)) this.#incoming?.offer(content, late);
+  }
+
+  /** fetch asks for a file that was held back, and tells whether there is one. */
+  fetch(contentId: string): boolean {
+    return this.#incoming?.fetch(contentId) ?? false;
   }
 
   /** chunk takes a chunk of another client's file. */

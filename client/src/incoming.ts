@@ -18,10 +18,13 @@ export interface IncomingLink {
   readonly seen: Remembered;
   /** The largest file that is accepted, in bytes. */
   readonly maxFileSize: number;
+  /** The largest file that is asked for by itself when it was sent before this client came, in bytes. */
+  readonly autoFetchSize: number;
   /** This client's id, or undefined while it is not in the session. */
   ownId(): string | undefined;
   signal(signal: Signal): void;
   offered(file: FileInfo): void;
+  held(file: FileInfo): void;
   progress(progress: FileProgress): void;
   complete(file: FileInfo, blob: Blob): void;
   failed(contentId: string, file: FileInfo | undefined, error: TransferError): void;
@@ -55,7 +58,10 @@ export class IncomingFiles {
       const most = `${this.link.maxFileSize} bytes`;
       this.link.failed(contentId, info, new TransferError("too_large", `"${info.name}" has more than ${most}.`));
     } else if (this.#files.size >= MOST_FILES) {
-      const error = new TransferError("too_many", `"${info.name}" is one too many: ${MOST_FILES} files are on their way.`);
+      const error = new TransferError(
+        "too_many",
+        `"${info.name}" is one too many: ${MOST_FILES} files are on their way.`,
+      );
       this.link.failed(contentId, info, error);
     } else {
       const file = new IncomingFile(info, this.link, () => this.#files.delete(contentId));
@@ -69,6 +75,13 @@ export class IncomingFiles {
   /** chunk takes a chunk. One of a file that is not known, or is complete, is dropped. */
   async chunk(chunk: Chunk): Promise<void> {
     await this.#files.get(chunk.contentId)?.accept(chunk);
+  }
+
+  /** fetch asks for a file that was held back, or had come to a halt. It tells whether there is one. */
+  fetch(contentId: string): boolean {
+    const file = this.#files.get(contentId);
+    file?.fetch();
+    return file !== undefined;
   }
 
   /** cancel gives up a file that its sender has given up. */
@@ -99,6 +112,7 @@ class IncomingFile {
   #bytes = 0;
   #tries = 0;
   #last = -1;
+  #wanted = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
 
@@ -114,6 +128,11 @@ class IncomingFile {
     this.#report();
     if (this.info.totalChunks === 0) this.#finish();
     else this.#wait();
+  }
+
+  fetch(): void {
+    this.#wanted = true;
+    this.wake();
   }
 
   wake(): void {
@@ -178,6 +197,12 @@ class IncomingFile {
       clearTimeout(this.#timer);
       const error = new TransferError("unavailable", `"${name}" does not come: ${senderName} does not answer.`);
       this.link.failed(contentId, this.info, error);
+      return;
+    }
+    if (this.#count === 0 && !this.#wanted && this.info.size > this.link.autoFetchSize) {
+      // All others would get it once more: somebody has to want it. If it is just about to be sent, its chunks come.
+      clearTimeout(this.#timer);
+      this.link.held(this.info);
       return;
     }
     const urgent = this.#tries >= PATIENT;

@@ -14,11 +14,6 @@ export { type Listener } from "./emitter.js";
 export { type ServiceEvents } from "./events.js";
 export { CHUNK_SIZE, type FileInfo, type FileProgress } from "./file.js";
 export { newLink, readLink, type SessionLink, writeLink } from "./link.js";
-export {
-  type Entry,
-  type FileOptions,
-  type JoinOptions,
-  type ServiceOptions,
-  SocketService,
-} from "./socketservice.js";
+export { type Entry, type FileOptions, type JoinOptions, type ServiceOptions } from "./options.js";
+export { SocketService } from "./socketservice.js";
 export { type Client, type ContentInput, type SharedContent } from "./wire.js";

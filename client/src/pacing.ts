@@ -1,6 +1,6 @@
 import type { Data } from "./envelope.js";
 import type { ContentInput } from "./wire.js";
-import type { Entry } from "./socketservice.js";
+import type { Entry } from "./options.js";
 import { after } from "./waiting.js";
 
 // What Socket.IO allows in one event.

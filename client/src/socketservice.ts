@@ -1,83 +1,49 @@
 import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
-import { generateId, importKey, type Key } from "./crypto.js";
+import { toBytes, utf8 } from "./bytes.js";
+import { generateId, importKey } from "./crypto.js";
 import { type Data, ENCRYPTION, isEnvelope, openContent, sealContent } from "./envelope.js";
 import { Emitter, type Listener } from "./emitter.js";
-import { ConnectionError, ContentError, KeyError, ServerError, SessionError, ShareError, TransferError } from "./errors.js";
+import {
+  ConnectionError,
+  ContentError,
+  KeyError,
+  ServerError,
+  SessionError,
+  ShareError,
+  TransferError,
+} from "./errors.js";
 import type { ServiceEvents } from "./events.js";
-import { describeFile, type FileInfo, type FileProgress, isFile, readFileInfo } from "./file.js";
+import { describeFile, type FileInfo, isFile, readFileInfo } from "./file.js";
 import { SessionFiles } from "./files.js";
 import { Membership } from "./membership.js";
+import { Requests } from "./requests.js";
 import { isSignal } from "./signal.js";
+import type { Entry, FileOptions, JoinOptions, ServiceOptions } from "./options.js";
 import { Batches, parts, Throttles } from "./pacing.js";
 import { after, Deferred } from "./waiting.js";
-import { type Ack, type Client, type ContentInput, isFields, isText, readAck, readChunk, readContent, type SharedContent } from "./wire.js";
-import { toBytes, utf8 } from "./bytes.js";
+import {
+  type Ack,
+  type Client,
+  type ContentInput,
+  isFields,
+  isText,
+  readChunk,
+  readContent,
+  type SharedContent,
+} from "./wire.js";
 
 const ACK_TIMEOUT = 60_000;
 // A server that lets receivers catch up answers late. If it is gone, the heartbeat says so.
 const CHUNK_PATIENCE = 5;
 const JOIN_TIMEOUT = 20_000;
 const MAX_FILE_SIZE = 1024 ** 3;
+const AUTO_FETCH_SIZE = 10_000_000;
 const MAX_BATCH = 100;
 const MAX_CONTENT_SIZE = 900_000;
-const MOST_ATTEMPTS = 10;
 const REJOIN_PAUSE = 1000;
 const RETURN_PAUSE = 1000;
 const THROTTLE_INTERVAL = 100;
 const BATCH_DELAY = 50;
-
-/** ServiceOptions are all optional. */
-export interface ServiceOptions {
-  /** The server's address, with a namespace as its path if it is not "/". Default: where the page came from. */
-  url?: string;
-  /** The path of its Socket.IO endpoint. Default: "/socket.io/". */
-  path?: string;
-  /** Whether to connect at once. Default: true. Otherwise connect or joinSession does. */
-  autoConnect?: boolean;
-  /** How long the server may take to answer, in milliseconds. Default: 60,000. */
-  ackTimeout?: number;
-  /** How long joinSession may take, connecting included, in milliseconds. Default: 20,000. */
-  joinTimeout?: number;
-  /** The largest file that is received, in bytes. Default: 1 GiB. */
-  maxFileSize?: number;
-  /**
-   * The largest content that is sent, in bytes, description included. Default: 900,000, which fits into the server's
-   * default for a message (`max_http_buffer_size 1MB`). The server ends the connection of who sends more.
-   */
-  maxContentSize?: number;
-  /** The most entries of one `batch` event. Default: 100, as the server's. */
-  maxBatch?: number;
-  /** More options for socket.io-client, such as `transports` or `reconnectionDelay`. */
-  socket?: Partial<ManagerOptions & SocketOptions>;
-}
-
-/** JoinOptions are all optional. */
-export interface JoinOptions {
-  /** What the session is encrypted with. Without one, contents travel as they are and no file can be shared. */
-  key?: Key;
-  /** What a server with `fingerprint first` compares. See the function fingerprint. */
-  fingerprint?: string;
-}
-
-/** FileOptions are all optional. */
-export interface FileOptions {
-  /** What the file is encrypted with. Default: the session's key, which is what the receivers decrypt with. */
-  key?: Key;
-  /** The file's name. Default: its own. */
-  name?: string;
-  /** Names the content. Default: a random one. */
-  contentId?: string;
-  /** Is told with each acknowledged chunk. */
-  onProgress?: (progress: FileProgress) => void;
-  /** Cancels the file. */
-  signal?: AbortSignal;
-}
-
-/** Entry is one content of a batch. */
-export interface Entry {
-  content: ContentInput;
-  data?: Data;
-}
 
 interface Member {
   membership: Membership;
@@ -97,17 +63,18 @@ export class SocketService {
   readonly #emitter = new Emitter<ServiceEvents>();
   readonly #members = new Map<string, Member>();
   readonly #options: Required<
-    Pick<ServiceOptions, "ackTimeout" | "joinTimeout" | "maxFileSize" | "maxContentSize" | "maxBatch">
+    Pick<ServiceOptions, "joinTimeout" | "maxFileSize" | "autoFetchSize" | "maxContentSize" | "maxBatch">
   >;
+  readonly #requests: Requests;
   readonly #throttles: Throttles;
   readonly #batches: Batches;
   #return: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: ServiceOptions = {}) {
     this.#options = {
-      ackTimeout: options.ackTimeout ?? ACK_TIMEOUT,
       joinTimeout: options.joinTimeout ?? JOIN_TIMEOUT,
       maxFileSize: options.maxFileSize ?? MAX_FILE_SIZE,
+      autoFetchSize: options.autoFetchSize ?? AUTO_FETCH_SIZE,
       maxContentSize: options.maxContentSize ?? MAX_CONTENT_SIZE,
       maxBatch: options.maxBatch ?? MAX_BATCH,
     };
@@ -121,9 +88,13 @@ export class SocketService {
     const failed = (sessionId: string, error: unknown) => {
       this.#emitter.emit("send-error", { sessionId, error: asShareError(error) });
     };
-    this.#throttles = new Throttles((sessionId, content, data) => this.#shareVolatile(sessionId, content, data), failed);
+    this.#throttles = new Throttles(
+      (sessionId, content, data) => this.#shareVolatile(sessionId, content, data),
+      failed,
+    );
     this.#batches = new Batches((sessionId, entries) => this.batch(sessionId, entries), failed);
     this.#socket = options.url === undefined ? io(settings) : io(options.url, settings);
+    this.#requests = new Requests(this.#socket, options.ackTimeout ?? ACK_TIMEOUT);
     this.#listen();
   }
 
@@ -197,7 +168,10 @@ export class SocketService {
       inbox: Promise.resolve(),
     };
     this.#members.set(sessionId, member);
-    const late = new ConnectionError("timeout", `The server did not let us join within ${this.#options.joinTimeout} ms.`);
+    const late = new ConnectionError(
+      "timeout",
+      `The server did not let us join within ${this.#options.joinTimeout} ms.`,
+    );
     const timer = setTimeout(() => this.#drop(member, late), this.#options.joinTimeout);
     if (this.#socket.connected) void this.#join(member);
     else this.connect();
@@ -216,7 +190,7 @@ export class SocketService {
     this.#drop(member, new SessionError("left", `The session ${sessionId} was left.`));
     if (!there) return;
     try {
-      await this.#request("leave", { sessionId });
+      await this.#requests.request("leave", { sessionId });
     } catch {
       // A lost connection has left the session too.
     }
@@ -229,7 +203,11 @@ export class SocketService {
   async shareContent(sessionId: string, content: ContentInput, data?: Data): Promise<SharedContent> {
     const { membership } = this.#member(sessionId);
     const described = this.#describe(membership, content, data);
-    await this.#send(membership, "content", await this.#inOrder(membership, () => this.#wire(membership, described, data)));
+    await this.#send(
+      membership,
+      "content",
+      await this.#inOrder(membership, () => this.#wire(membership, described, data)),
+    );
     return described;
   }
 
@@ -265,13 +243,23 @@ export class SocketService {
     return info;
   }
 
+  /** fetchFile asks for a file that was held back, or had become unavailable. */
+  fetchFile(sessionId: string, contentId: string): void {
+    if (!this.#member(sessionId).files.fetch(contentId)) {
+      throw new TransferError("unavailable", "There is no such file, or it has arrived already.");
+    }
+  }
+
   /**
    * batch shares several contents at once, in order, and resolves once the server has acknowledged them. It throws the
    * first refusal; the entries after that may have been accepted.
    */
   async batch(sessionId: string, entries: readonly Entry[]): Promise<SharedContent[]> {
     const { membership } = this.#member(sessionId);
-    const described = entries.map(({ content, data }) => ({ content: this.#describe(membership, content, data), data }));
+    const described = entries.map(({ content, data }) => ({
+      content: this.#describe(membership, content, data),
+      data,
+    }));
     const limits = { entries: this.#options.maxBatch, bytes: this.#options.maxContentSize };
     const weigh = ({ content, data }: { content: SharedContent; data: Data | undefined }) => ({
       bytes: weight(content, data),
@@ -281,8 +269,11 @@ export class SocketService {
       const wire = await this.#inOrder(membership, () =>
         Promise.all(part.map(({ content, data }) => this.#wire(membership, content, data))),
       );
-      await this.#retry(membership, () =>
-        this.#request("batch", wire.map((data) => ({ event: "content", data: this.#addressed(membership, data) }))),
+      await this.#requests.retry(membership, () =>
+        this.#requests.request(
+          "batch",
+          wire.map((data) => ({ event: "content", data: this.#addressed(membership, data) })),
+        ),
       );
     }
     return described.map(({ content }) => content);
@@ -360,7 +351,8 @@ export class SocketService {
     member.inbox = member.inbox
       .then(() => handle(member, value))
       .catch((error: unknown) => {
-        const contentId = isFields(value.content) && isText(value.content.contentId) ? value.content.contentId : undefined;
+        const contentId =
+          isFields(value.content) && isText(value.content.contentId) ? value.content.contentId : undefined;
         this.#emitter.emit("content-error", { sessionId, contentId, error: asShareError(error) });
       });
   }
@@ -370,7 +362,8 @@ export class SocketService {
     let content: SharedContent | undefined;
     let data: Data | undefined;
     if (isEnvelope(fields.content)) {
-      if (key === undefined) throw new KeyError("no_key", "An encrypted content came, and the session has no key here.");
+      if (key === undefined)
+        throw new KeyError("no_key", "An encrypted content came, and the session has no key here.");
       if (seen.has(fields.content.contentId)) return;
       ({ content, data } = await openContent(key, sessionId, fields.content, fields.data));
     } else if (key !== undefined) {
@@ -409,8 +402,10 @@ export class SocketService {
     return new SessionFiles(membership, {
       id: () => (this.#socket.connected ? this.#socket.id : undefined),
       maxFileSize: this.#options.maxFileSize,
-      sendChunk: (chunk) => this.#request("chunk", this.#addressed(membership, { chunk }), CHUNK_PATIENCE),
+      autoFetchSize: this.#options.autoFetchSize,
+      sendChunk: (chunk) => this.#requests.request("chunk", this.#addressed(membership, { chunk }), CHUNK_PATIENCE),
       offered: (file, direction) => emitter.emit("file-offered", { sessionId, file, direction }),
+      held: (file) => emitter.emit("file-held", { sessionId, file }),
       progress: (progress) => emitter.emit("file-progress", { sessionId, ...progress }),
       complete: (file, blob) => emitter.emit("file", { sessionId, file, blob }),
       failed: (contentId, file, error) => emitter.emit("file-error", { sessionId, contentId, file, error }),
@@ -434,7 +429,7 @@ export class SocketService {
     while (current()) {
       let ack: Ack;
       try {
-        ack = await this.#request("join", { sessionId, clientName, ...fingerprint });
+        ack = await this.#requests.request("join", { sessionId, clientName, ...fingerprint });
       } catch {
         continue;
       }
@@ -501,8 +496,13 @@ export class SocketService {
     }
   }
 
-  async #wire(membership: Membership, content: SharedContent, data: Data | undefined): Promise<Record<string, unknown>> {
-    if (membership.key !== undefined) return { ...(await sealContent(membership.key, membership.sessionId, content, data)) };
+  async #wire(
+    membership: Membership,
+    content: SharedContent,
+    data: Data | undefined,
+  ): Promise<Record<string, unknown>> {
+    if (membership.key !== undefined)
+      return { ...(await sealContent(membership.key, membership.sessionId, content, data)) };
     return data === undefined ? { content } : { content, data };
   }
 
@@ -523,42 +523,9 @@ export class SocketService {
   }
 
   #send(membership: Membership, event: string, payload: object): Promise<void> {
-    return this.#retry(membership, () => this.#request(event, this.#addressed(membership, { ...payload })));
-  }
-
-  /** retry asks again after a lost connection. What is lost with the connection each time may be why it is lost. */
-  async #retry(membership: Membership, ask: () => Promise<Ack>): Promise<void> {
-    for (let attempt = 1; ; attempt++) {
-      await membership.ready();
-      let ack: Ack;
-      try {
-        ack = await ask();
-      } catch (error) {
-        if (error instanceof ConnectionError && error.code === "disconnected" && attempt < MOST_ATTEMPTS) continue;
-        throw error;
-      }
-      const refusal = ack.success ? ack.results?.find(({ success }) => !success) : ack;
-      if (refusal === undefined) return;
-      throw new SessionError(refusal.code ?? "refused", refusal.error ?? "The server refused what was sent.");
-    }
-  }
-
-  /** request sends an event and waits for its answer. It never waits for a connection. */
-  #request(event: string, payload: unknown, patience = 1): Promise<Ack> {
-    return new Promise((resolve, reject) => {
-      const socket = this.#socket;
-      if (!socket.connected) {
-        reject(disconnected());
-        return;
-      }
-      const ackTimeout = this.#options.ackTimeout * patience;
-      const began = Date.now();
-      socket.timeout(ackTimeout).emit(event, payload, (error: Error | null, ack: unknown) => {
-        if (error === null) resolve(readAck(ack));
-        else if (Date.now() - began < ackTimeout) reject(disconnected());
-        else reject(new ConnectionError("timeout", `The server did not answer ${event} within ${ackTimeout} ms.`));
-      });
-    });
+    return this.#requests.retry(membership, () =>
+      this.#requests.request(event, this.#addressed(membership, { ...payload })),
+    );
   }
 }
 
@@ -570,10 +537,6 @@ function weight(content: SharedContent, data: Data | undefined): number {
 
 function alreadyJoined(sessionId: string): SessionError {
   return new SessionError("already_joined", `The session ${sessionId} is joined already, or about to be.`);
-}
-
-function disconnected(): ConnectionError {
-  return new ConnectionError("disconnected", "There is no connection to the server.");
 }
 
 function readError(value: unknown): ServerError {

@@ -65,7 +65,10 @@ describe("contents", () => {
         const heard: unknown[] = [];
         bob.on("content", ({ data }) => heard.push(data));
         const words = Array.from({ length: 250 }, (_, i) => String(i));
-        const shared = await ada.batch(SESSION, words.map((data) => ({ content: text, data })));
+        const shared = await ada.batch(
+          SESSION,
+          words.map((data) => ({ content: text, data })),
+        );
         await until(() => heard.length === words.length, "all are heard");
         expect(heard).toEqual(words);
         expect(new Set(shared.map(({ contentId }: SharedContent) => contentId)).size).toBe(250);
@@ -91,13 +94,21 @@ describe("contents", () => {
 
   it("are not sent when they are too large for the server", async () => {
     const { ada, bob } = await pair();
-    await expect(ada.shareContent(SESSION, text, "x".repeat(1e6))).rejects.toMatchObject({ code: "too_large", name: "ContentError" });
-    await expect(ada.batch(SESSION, [{ content: text, data: noise(1e6) }])).rejects.toMatchObject({ code: "too_large" });
+    await expect(ada.shareContent(SESSION, text, "x".repeat(1e6))).rejects.toMatchObject({
+      code: "too_large",
+      name: "ContentError",
+    });
+    await expect(ada.batch(SESSION, [{ content: text, data: noise(1e6) }])).rejects.toMatchObject({
+      code: "too_large",
+    });
     let bytes = 0;
     bob.on("content", ({ data }) => (bytes += data?.length ?? 0));
     const lost = vi.fn();
     ada.on("disconnect", lost);
-    await ada.batch(SESSION, Array.from({ length: 5 }, () => ({ content: text, data: noise(400_000) })));
+    await ada.batch(
+      SESSION,
+      Array.from({ length: 5 }, () => ({ content: text, data: noise(400_000) })),
+    );
     await until(() => bytes === 2_000_000, "all has come");
     expect(bench.server.events("batch").map((entries) => entries.length)).toEqual([2, 2, 1]);
     expect(lost).not.toHaveBeenCalled();
@@ -105,7 +116,8 @@ describe("contents", () => {
 
   it("tell why they were refused", async () => {
     const { ada } = await pair();
-    bench.server.rule = ({ event, payload }) => (event === "content" && payload.content?.contentType === "bad" ? "invalid_content" : undefined);
+    bench.server.rule = ({ event, payload }) =>
+      event === "content" && payload.content?.contentType === "bad" ? "invalid_content" : undefined;
     const told = next(ada, "server-error");
     await expect(ada.shareContent(SESSION, { contentType: "bad" })).rejects.toMatchObject({ code: "invalid_content" });
     expect(await told).toMatchObject({ code: "invalid_content" });
@@ -121,7 +133,10 @@ describe("contents", () => {
     bench.server.rule = ({ event }) => (event === "content" ? "ignore" : undefined);
     const patient = bench.service({ ackTimeout: 50 });
     await patient.joinSession(SESSION, "Carol");
-    await expect(patient.shareContent(SESSION, text)).rejects.toMatchObject({ code: "timeout", name: "ConnectionError" });
+    await expect(patient.shareContent(SESSION, text)).rejects.toMatchObject({
+      code: "timeout",
+      name: "ConnectionError",
+    });
   });
 
   it("show the server nothing of themselves in a session with a key", async () => {
@@ -159,7 +174,13 @@ describe("contents", () => {
     send(SESSION, { ...real.content, contentId: "none" }, undefined);
     await until(() => codes.length === 7, "all are refused");
     expect(codes).toEqual([
-      "decrypt_failed", "not_encrypted", "decrypt_failed", "decrypt_failed", "decrypt_failed", "decrypt_failed", "invalid",
+      "decrypt_failed",
+      "not_encrypted",
+      "decrypt_failed",
+      "decrypt_failed",
+      "decrypt_failed",
+      "decrypt_failed",
+      "invalid",
     ]);
     const without = next(mallory, "content-error");
     await ada.shareContent(SESSION, text, "real");

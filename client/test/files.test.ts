@@ -27,7 +27,13 @@ describe("files", () => {
     const info = await ada.shareFile(SESSION, file, { onProgress: ({ bytes }) => called.push(bytes) });
     const { blob, file: got } = await arrived;
     expect(got).toEqual(info);
-    expect(got).toMatchObject({ name: "holiday.jpg", type: "image/jpeg", size: file.size, totalChunks: 6, senderName: "Ada" });
+    expect(got).toMatchObject({
+      name: "holiday.jpg",
+      type: "image/jpeg",
+      size: file.size,
+      totalChunks: 6,
+      senderName: "Ada",
+    });
     expect(blob.type).toBe("image/jpeg");
     expect(await sha256(blob)).toBe(await sha256(file));
     for (const steps of [progress.in, progress.out, called]) {
@@ -59,7 +65,7 @@ describe("files", () => {
     const wire = JSON.stringify(bench.server.sent, (_, value) =>
       value?.type === "Buffer" ? Buffer.from(value.data).toString("latin1") : value,
     );
-    for (const secret of ["secret plan", "plan.txt", "text/plain", "Ada\\\""]) expect(wire).not.toContain(secret);
+    for (const secret of ["secret plan", "plan.txt", "text/plain", 'Ada\\"']) expect(wire).not.toContain(secret);
     const chunks = bench.server.events("chunk").map(({ chunk }) => chunk);
     const ivs = chunks.map(({ iv }) => Buffer.from(iv).toString("hex"));
     expect(new Set(ivs).size).toBe(chunks.length);
@@ -99,14 +105,18 @@ describe("files", () => {
     await ada.shareFile(SESSION, file);
     expect(await sha256((await arrived).blob)).toBe(await sha256(file));
     expect(atRejoin).toBeGreaterThanOrEqual(20);
-    const again = bench.server.sent.slice(seen).filter(({ event, payload }) => event === "chunk" && payload.chunk.totalChunks === 60);
+    const again = bench.server.sent
+      .slice(seen)
+      .filter(({ event, payload }) => event === "chunk" && payload.chunk.totalChunks === 60);
     expect(Math.min(...again.map(({ payload }) => payload.chunk.chunkIndex))).toBe(atRejoin);
   });
 
   it("arrive when the receiver's connection was lost on the way", async () => {
     const { ada, bob } = await pair();
     const file = new Blob([noise(80 * CHUNK_SIZE)]);
-    const cut = next(bob, "file-progress", ({ bytes }) => bytes >= 10 * CHUNK_SIZE).then(() => bench.server.cut(bob.id));
+    const cut = next(bob, "file-progress", ({ bytes }) => bytes >= 10 * CHUNK_SIZE).then(() =>
+      bench.server.cut(bob.id),
+    );
     const rejoined = next(bob, "session-rejoined");
     const arrived = next(bob, "file");
     await ada.shareFile(SESSION, file);
@@ -130,6 +140,29 @@ describe("files", () => {
     const atDave = next(dave, "file");
     await dave.joinSession(SESSION, "Dave", { key });
     expect(await sha256((await atDave).blob)).toBe(await sha256(file));
+  });
+
+  it("wait to be asked for when they are large and one comes late", async () => {
+    const key = generateKey();
+    const ada = bench.service();
+    await ada.joinSession(SESSION, "Ada", { key });
+    const file = new Blob([noise(8 * CHUNK_SIZE)]);
+    const { contentId } = await ada.shareFile(SESSION, file);
+    const carol = bench.service({ autoFetchSize: 100_000 });
+    const held = next(carol, "file-held");
+    const arrived = next(carol, "file");
+    await carol.joinSession(SESSION, "Carol", { key });
+    expect((await held).file.contentId).toBe(contentId);
+    const sent = () => bench.server.events("chunk").filter(({ chunk }) => chunk.contentId === contentId).length;
+    expect(sent()).toBe(8);
+    expect(() => carol.fetchFile(SESSION, "another")).toThrow(TransferError);
+    carol.fetchFile(SESSION, contentId);
+    expect(await sha256((await arrived).blob)).toBe(await sha256(file));
+    expect(sent()).toBe(16);
+    // One that is sent while both are there is not held back.
+    const next2 = next(carol, "file");
+    await ada.shareFile(SESSION, file);
+    await next2;
   });
 
   it("do not arrive twice", async () => {
@@ -167,7 +200,9 @@ describe("files", () => {
       event === "chunk" && payload.chunk.chunkIndex === 3 ? "changed_total" : undefined;
     const failed = next(ada, "file-error");
     const cancelled = next(bob, "file-error");
-    await expect(ada.shareFile(SESSION, new Blob([noise(10 * CHUNK_SIZE)]))).rejects.toMatchObject({ code: "changed_total" });
+    await expect(ada.shareFile(SESSION, new Blob([noise(10 * CHUNK_SIZE)]))).rejects.toMatchObject({
+      code: "changed_total",
+    });
     expect((await failed).error.code).toBe("changed_total");
     expect((await cancelled).error.code).toBe("cancelled");
   });
@@ -183,7 +218,9 @@ describe("files", () => {
     });
     await expect(sending).rejects.toMatchObject({ code: "aborted", name: "TransferError" });
     expect((await cancelled).error).toMatchObject({ code: "cancelled", message: '"big.bin" was cancelled by Ada.' });
-    await expect(ada.shareFile(SESSION, file, { signal: controller.signal })).rejects.toMatchObject({ code: "aborted" });
+    await expect(ada.shareFile(SESSION, file, { signal: controller.signal })).rejects.toMatchObject({
+      code: "aborted",
+    });
   });
 
   it("end when their session is left", async () => {
@@ -231,7 +268,8 @@ describe("files", () => {
     const offered = next(bob, "file-offered");
     void ada.shareFile(SESSION, file).catch(() => undefined);
     const { contentId } = (await offered).file;
-    const mine = ({ event, payload }: { event: string; payload: any }) => event === "chunk" && payload.chunk.contentId === contentId;
+    const mine = ({ event, payload }: { event: string; payload: any }) =>
+      event === "chunk" && payload.chunk.contentId === contentId;
     const taken = () => bench.server.sent.filter(mine).map(({ payload }) => payload.chunk);
     await until(() => taken().length >= 4, "4 chunks");
     const [first, second, third, fourth] = taken();

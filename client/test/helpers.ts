@@ -20,7 +20,13 @@ export function useBench(): Bench {
         url: bench.server.url,
         ...options,
         // Without forceNew two services of one process would share a connection.
-        socket: { forceNew: true, reconnectionDelay: 10, reconnectionDelayMax: 50, transports: ["websocket"], ...options.socket },
+        socket: {
+          forceNew: true,
+          reconnectionDelay: 10,
+          reconnectionDelayMax: 50,
+          transports: ["websocket"],
+          ...options.socket,
+        },
       });
       services.push(service);
       return service;

@@ -32,11 +32,16 @@ describe("the hooks", () => {
     return (
       <>
         <p>status: {session.status}</p>
-        <ul>{session.clients.map((client) => <li key={client.id}>{client.name}</li>)}</ul>
+        <ul>
+          {session.clients.map((client) => (
+            <li key={client.id}>{client.name}</li>
+          ))}
+        </ul>
         <ol>
           {session.items.map((item) => (
             <li key={item.id}>
-              {item.kind === "content" ? String(item.data) : `${item.file.name} ${item.bytes}/${item.file.size}`} {item.state}
+              {item.kind === "content" ? String(item.data) : `${item.file.name} ${item.bytes}/${item.file.size}`}{" "}
+              {item.state}
             </li>
           ))}
         </ol>
@@ -51,7 +56,9 @@ describe("the hooks", () => {
   it("join once in strict mode, see others come and go, and leave with the component", async () => {
     const room = render(
       <StrictMode>
-        <SocketProvider options={options()}><Room name="Ada" /></SocketProvider>
+        <SocketProvider options={options()}>
+          <Room name="Ada" />
+        </SocketProvider>
       </StrictMode>,
     );
     await status("joined");
@@ -68,7 +75,11 @@ describe("the hooks", () => {
 
   it("show what is shared, whether it comes or goes", async () => {
     const key = generateKey();
-    render(<SocketProvider options={options()}><Room name="Ada" sessionKey={key} /></SocketProvider>);
+    render(
+      <SocketProvider options={options()}>
+        <Room name="Ada" sessionKey={key} />
+      </SocketProvider>,
+    );
     await status("joined");
     const bob = bench.service();
     await bob.joinSession(SESSION, "Bob", { key });
@@ -89,7 +100,9 @@ describe("the hooks", () => {
     const arrived = next(bob, "file");
     await act(() => session.shareFile(new globalThis.File([bytes], "out.bin")));
     expect((await arrived).file.name).toBe("out.bin");
-    await waitFor(() => expect(session.items.at(-1)).toMatchObject({ own: true, state: "done", deliveredTo: [bob.id] }));
+    await waitFor(() =>
+      expect(session.items.at(-1)).toMatchObject({ own: true, state: "done", deliveredTo: [bob.id] }),
+    );
 
     bench.server.rule = ({ event }) => (event === "content" ? "invalid_content" : undefined);
     await act(() => session.shareText("refused"));
@@ -99,7 +112,11 @@ describe("the hooks", () => {
   });
 
   it("say when the connection is lost, and when it is back", async () => {
-    render(<SocketProvider options={options()}><Room name="Ada" /></SocketProvider>);
+    render(
+      <SocketProvider options={options()}>
+        <Room name="Ada" />
+      </SocketProvider>,
+    );
     await status("joined");
     bench.server.rule = ({ event }) => (event === "join" ? "throttled" : undefined);
     bench.server.cut();
@@ -110,7 +127,11 @@ describe("the hooks", () => {
 
   it("say why they cannot join, and try again when told to", async () => {
     bench.server.rule = ({ event }) => (event === "join" ? "session_full" : undefined);
-    render(<SocketProvider options={options()}><Room name="Ada" /></SocketProvider>);
+    render(
+      <SocketProvider options={options()}>
+        <Room name="Ada" />
+      </SocketProvider>,
+    );
     await status("failed");
     expect(session.error).toMatchObject({ code: "session_full" });
     bench.server.rule = () => undefined;
@@ -121,12 +142,19 @@ describe("the hooks", () => {
 
   it("move to another session, and to another name", async () => {
     const room = (id: string, name: string) => (
-      <StrictMode><SocketProvider options={options()}><Room id={id} name={name} /></SocketProvider></StrictMode>
+      <StrictMode>
+        <SocketProvider options={options()}>
+          <Room id={id} name={name} />
+        </SocketProvider>
+      </StrictMode>
     );
     const { rerender } = render(room("one", "Ada"));
     await status("joined");
     rerender(room("two", "Ada"));
-    await until(() => bench.server.members("two").length === 1 && bench.server.members("one").length === 0, "it is in two");
+    await until(
+      () => bench.server.members("two").length === 1 && bench.server.members("one").length === 0,
+      "it is in two",
+    );
     rerender(room("two", "Ada Lovelace"));
     await until(() => bench.server.members("two").join() === "Ada Lovelace", "it has the other name");
     await status("joined");
@@ -136,7 +164,10 @@ describe("the hooks", () => {
 
   it("share one session between components", async () => {
     const both = (second: boolean) => (
-      <SocketProvider options={options()}><Room name="Ada" />{second && <Room name="Ada" />}</SocketProvider>
+      <SocketProvider options={options()}>
+        <Room name="Ada" />
+        {second && <Room name="Ada" />}
+      </SocketProvider>
     );
     const { rerender } = render(both(true));
     await waitFor(() => expect(screen.getAllByText("status: joined")).toHaveLength(2));
@@ -152,7 +183,12 @@ describe("the hooks", () => {
     function Id() {
       return <p>{useSocket() === service ? "mine" : "another"}</p>;
     }
-    const room = render(<SocketProvider service={service}><Id /><Room name="Ada" /></SocketProvider>);
+    const room = render(
+      <SocketProvider service={service}>
+        <Id />
+        <Room name="Ada" />
+      </SocketProvider>,
+    );
     screen.getByText("mine");
     await status("joined");
     room.unmount();

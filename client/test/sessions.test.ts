@@ -13,7 +13,10 @@ describe("a session", () => {
     expect(await ada.joinSession(SESSION, "Ada")).toEqual([{ id: ada.id, name: "Ada" }]);
     const came = next(ada, "client-joined");
     const clients = await bob.joinSession(SESSION, "Bob");
-    expect(clients).toEqual([{ id: ada.id, name: "Ada" }, { id: bob.id, name: "Bob" }]);
+    expect(clients).toEqual([
+      { id: ada.id, name: "Ada" },
+      { id: bob.id, name: "Bob" },
+    ]);
     expect(await came).toEqual({ sessionId: SESSION, clientId: bob.id, clientName: "Bob" });
     expect(ada.clients(SESSION)).toEqual(clients);
     const went = next(ada, "client-left");
@@ -32,7 +35,9 @@ describe("a session", () => {
     await bob.shareContent("two", { contentType: "text" }, "hello");
     await until(() => heard.length > 0, "something was heard");
     expect(heard).toEqual(["two: hello"]);
-    await expect(bob.shareContent("one", { contentType: "text" }, "hello")).rejects.toMatchObject({ code: "not_joined" });
+    await expect(bob.shareContent("one", { contentType: "text" }, "hello")).rejects.toMatchObject({
+      code: "not_joined",
+    });
   });
 
   it("says why it was not joined, and can be tried again", async () => {
@@ -154,7 +159,17 @@ describe("a session", () => {
   it("bears with what makes no sense", async () => {
     const ada = bench.service();
     await ada.joinSession(SESSION, "Ada");
-    const nonsense = [undefined, null, 1, "text", [], {}, { sessionId: 1 }, { sessionId: SESSION }, { sessionId: "other" }];
+    const nonsense = [
+      undefined,
+      null,
+      1,
+      "text",
+      [],
+      {},
+      { sessionId: 1 },
+      { sessionId: SESSION },
+      { sessionId: "other" },
+    ];
     for (const event of ["client-joined", "client-left", "content", "chunk", "error"]) {
       for (const value of nonsense) bench.server.emit(ada.id!, event, value);
       bench.server.emit(ada.id!, event);

@@ -68,7 +68,9 @@ export interface SocketProviderProps {
 
 /** SocketProvider gives the components below it a connection: one that it makes, and closes with itself, or yours. */
 export function SocketProvider({ service, options, children }: SocketProviderProps) {
-  const [own] = useState(() => (service === undefined ? new Hub(new SocketService({ ...options, autoConnect: false })) : null));
+  const [own] = useState(() =>
+    service === undefined ? new Hub(new SocketService({ ...options, autoConnect: false })) : null,
+  );
   const [given, setGiven] = useState(() => (service === undefined ? null : new Hub(service)));
   if (service !== undefined && given?.service !== service) setGiven(new Hub(service));
   const hub = service === undefined ? own : given;

@@ -41,8 +41,11 @@ export interface FileItem {
   file: FileInfo;
   /** How many bytes are done. */
   bytes: number;
-  /** `moving`, `done`, or `failed`. A file that is unavailable is moving again when its sender is back. */
-  state: "moving" | "done" | "failed";
+  /**
+   * `moving`, `held` (it was sent earlier, and is so large that fetch has to ask for it), `done`, or `failed`. A file that
+   * is unavailable is moving again when its sender is back.
+   */
+  state: "moving" | "held" | "done" | "failed";
   error: ShareError | undefined;
   /** The file, once it is done: the one that was shared, or the one that was received. */
   blob: Blob | undefined;
@@ -156,6 +159,12 @@ export class SessionStore {
     }
   };
 
+  /** fetch asks for a file that is held. */
+  readonly fetch = (id: string): void => {
+    this.service.fetchFile(this.sessionId, id);
+    this.#change(id, { state: "moving", error: undefined });
+  };
+
   /** cancel ends the sending of a file. */
   readonly cancel = (id: string): void => this.#controllers.get(id)?.abort();
 
@@ -196,21 +205,49 @@ export class SessionStore {
       on("client-joined", refresh),
       on("client-left", refresh),
       on("content", ({ content, data }) => {
-        this.#put({ kind: "content", id: content.contentId, own: false, content, data, state: "done", error: undefined });
+        this.#put({
+          kind: "content",
+          id: content.contentId,
+          own: false,
+          content,
+          data,
+          state: "done",
+          error: undefined,
+        });
       }),
       on("file-offered", ({ file, direction }) => {
         const own = direction === "out";
         this.#put({
-          kind: "file", id: file.contentId, own, file, bytes: 0, state: "moving",
-          error: undefined, blob: this.#blobs.get(file.contentId), deliveredTo: [],
+          kind: "file",
+          id: file.contentId,
+          own,
+          file,
+          bytes: 0,
+          state: "moving",
+          error: undefined,
+          blob: this.#blobs.get(file.contentId),
+          deliveredTo: [],
         });
       }),
+      on("file-held", ({ file }) => this.#change(file.contentId, { state: "held" })),
       on("file-progress", ({ file, bytes }) => this.#progressed(file.contentId, bytes)),
-      on("file", ({ file, blob }) => this.#change(file.contentId, { state: "done", bytes: file.size, blob, error: undefined })),
+      on("file", ({ file, blob }) =>
+        this.#change(file.contentId, { state: "done", bytes: file.size, blob, error: undefined }),
+      ),
       on("file-error", ({ contentId, file, error }) => {
         if (this.#has(contentId)) this.#change(contentId, { state: "failed", error });
         else if (file !== undefined) {
-          this.#put({ kind: "file", id: contentId, own: false, file, bytes: 0, state: "failed", error, blob: undefined, deliveredTo: [] });
+          this.#put({
+            kind: "file",
+            id: contentId,
+            own: false,
+            file,
+            bytes: 0,
+            state: "failed",
+            error,
+            blob: undefined,
+            deliveredTo: [],
+          });
         }
       }),
       on("file-delivered", ({ file, clientId }) => {

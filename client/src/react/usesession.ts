@@ -11,6 +11,8 @@ export interface Session extends SessionState {
   shareContent(content: ContentInput, data?: Data): Promise<void>;
   /** Shares a file. What becomes of it is told by its item. */
   shareFile(file: Blob & { name?: string }, options?: FileOptions): Promise<void>;
+  /** Asks for a file that is held. */
+  fetch(id: string): void;
   /** Ends the sending of a file. */
   cancel(id: string): void;
   /** Joins again when it has failed. */
@@ -33,7 +35,7 @@ export function useSession(sessionId: string, name: string, options: JoinOptions
   useEffect(() => hub.use(store), [hub, store]);
   const state = useSyncExternalStore(store.subscribe, store.snapshot, store.snapshot);
   return useMemo(() => {
-    const { shareText, shareContent, shareFile, cancel, retry } = store;
-    return { ...state, shareText, shareContent, shareFile, cancel, retry };
+    const { shareText, shareContent, shareFile, fetch, cancel, retry } = store;
+    return { ...state, shareText, shareContent, shareFile, fetch, cancel, retry };
   }, [store, state]);
 }

@@ -27,12 +27,20 @@ export function Composer({ onText, onFiles }: { onText: (text: string) => void; 
           <path d="m16 9-6.2 6.2a3.5 3.5 0 0 1-5-5L11.4 3.7a2.3 2.3 0 0 1 3.3 3.3l-6.4 6.4a1.1 1.1 0 0 1-1.6-1.6L12.5 6" />
         </svg>
       </button>
-      <label className="hidden" htmlFor="text">Text to share</label>
+      <label className="hidden" htmlFor="text">
+        Text to share
+      </label>
       <textarea
-        id="text" rows={Math.min(6, text.split("\n").length)} value={text} placeholder="Write something"
-        onChange={(event) => setText(event.target.value)} onKeyDown={key}
+        id="text"
+        rows={Math.min(6, text.split("\n").length)}
+        value={text}
+        placeholder="Write something"
+        onChange={(event) => setText(event.target.value)}
+        onKeyDown={key}
       />
-      <button className="primary" type="submit" disabled={text.trim() === ""}>Send</button>
+      <button className="primary" type="submit" disabled={text.trim() === ""}>
+        Send
+      </button>
     </form>
   );
 }

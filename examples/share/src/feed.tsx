@@ -29,7 +29,8 @@ export function Feed({ session }: { session: Session }) {
       {items.map((item) => (
         <li key={item.id} className={item.own ? "item own" : "item"} data-kind={item.kind} data-state={item.state}>
           <p className="by">
-            <b>{item.own ? "You" : sender(item)}</b> <time>{time(item.kind === "file" ? item.file.timestamp : item.content.timestamp)}</time>
+            <b>{item.own ? "You" : sender(item)}</b>{" "}
+            <time>{time(item.kind === "file" ? item.file.timestamp : item.content.timestamp)}</time>
           </p>
           {item.kind === "file" ? <FileCard item={item} session={session} /> : <Text item={item} />}
         </li>

@@ -12,7 +12,10 @@ export function FileCard({ item, session }: { item: FileItem; session: Session }
   const { file, state, own, blob } = item;
   const title = useId();
   const picture = PICTURES.has(file.type) && file.size <= LARGEST_PICTURE;
-  const url = useURL(state === "done" || (own && picture) ? blob : undefined, picture ? file.type : "application/octet-stream");
+  const url = useURL(
+    state === "done" || (own && picture) ? blob : undefined,
+    picture ? file.type : "application/octet-stream",
+  );
   return (
     <div className="file">
       {picture && url !== undefined && <img src={url} alt={file.name} />}
@@ -23,14 +26,31 @@ export function FileCard({ item, session }: { item: FileItem; session: Session }
         <div className="moving">
           <progress max={file.size} value={item.bytes} aria-labelledby={title} />
           <span className="percent">{percent(item.bytes, file.size)}</span>
-          {own && <button type="button" className="quiet" onClick={() => session.cancel(item.id)} aria-describedby={title}>Cancel</button>}
+          {own && (
+            <button type="button" className="quiet" onClick={() => session.cancel(item.id)} aria-describedby={title}>
+              Cancel
+            </button>
+          )}
+        </div>
+      )}
+      {state === "held" && (
+        <div className="actions">
+          <button type="button" onClick={() => session.fetch(item.id)} aria-describedby={title}>
+            Get it
+          </button>
         </div>
       )}
       {state === "done" && own && <p className="soft">{delivered(item, session)}</p>}
-      {state === "failed" && <p className="error">{item.error?.code === "aborted" ? "You cancelled it." : item.error?.message}</p>}
+      {state === "failed" && (
+        <p className="error">{item.error?.code === "aborted" ? "You cancelled it." : item.error?.message}</p>
+      )}
       {state === "done" && (
         <div className="actions">
-          {!own && url !== undefined && <a className="button" href={url} download={file.name}>Save<span className="hidden"> {file.name}</span></a>}
+          {!own && url !== undefined && (
+            <a className="button" href={url} download={file.name}>
+              Save<span className="hidden"> {file.name}</span>
+            </a>
+          )}
           {blob !== undefined && <Checksum blob={blob} />}
         </div>
       )}
@@ -50,8 +70,17 @@ function Checksum({ blob }: { blob: Blob }) {
     setSum("…");
     sha256(blob).then(setSum, () => setSum("The file cannot be read any more."));
   };
-  if (sum === undefined) return <button type="button" className="quiet" onClick={show}>Checksum</button>;
-  return <p className="soft">SHA-256 <code className="sum">{sum}</code></p>;
+  if (sum === undefined)
+    return (
+      <button type="button" className="quiet" onClick={show}>
+        Checksum
+      </button>
+    );
+  return (
+    <p className="soft">
+      SHA-256 <code className="sum">{sum}</code>
+    </p>
+  );
 }
 
 /** useURL makes a blob available as an address, of this type and no other, for as long as it is needed. */

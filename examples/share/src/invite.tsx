@@ -27,10 +27,18 @@ export function Invite() {
         <input id="link" readOnly value={location.href} onFocus={(event) => event.target.select()} />
       </label>
       <div className="row">
-        <button type="button" id="copy" onClick={() => void copy()}>Copy link</button>
-        {"share" in navigator && <button type="button" onClick={() => void send()}>Send…</button>}
+        <button type="button" id="copy" onClick={() => void copy()}>
+          Copy link
+        </button>
+        {"share" in navigator && (
+          <button type="button" onClick={() => void send()}>
+            Send…
+          </button>
+        )}
       </div>
-      <p className={said === "" ? "soft note" : "soft"} role="status">{said || "It holds the key: whoever has it can read everything."}</p>
+      <p className={said === "" ? "soft note" : "soft"} role="status">
+        {said || "It holds the key: whoever has it can read everything."}
+      </p>
     </section>
   );
 }

@@ -22,9 +22,12 @@ interface RoomProps {
 export function Room({ link, fingerprint, name, onLeave }: RoomProps) {
   const session = useSession(link.sessionId, name, { key: link.key, fingerprint });
   const { shareFile, shareText } = session;
-  const shareFiles = useCallback((files: Iterable<File>) => {
-    for (const file of files) void shareFile(file);
-  }, [shareFile]);
+  const shareFiles = useCallback(
+    (files: Iterable<File>) => {
+      for (const file of files) void shareFile(file);
+    },
+    [shareFile],
+  );
   const share = (text: string) => {
     if (text.length <= LONGEST_TEXT) void shareText(text);
     else void shareFile(new File([text], "text.txt", { type: "text/plain" }));
@@ -34,14 +37,24 @@ export function Room({ link, fingerprint, name, onLeave }: RoomProps) {
 
   return (
     <>
-      <a className="skip" href="#text" onClick={toText}>Skip to writing</a>
+      <a className="skip" href="#text" onClick={toText}>
+        Skip to writing
+      </a>
       <Top status={session.status}>
-        <button type="button" className="leave" onClick={onLeave}>Leave</button>
+        <button type="button" className="leave" onClick={onLeave}>
+          Leave
+        </button>
       </Top>
-      <Problem error={session.status === "joined" ? undefined : session.error} failed={session.status === "failed"} onRetry={session.retry} />
+      <Problem
+        error={session.status === "joined" ? undefined : session.error}
+        failed={session.status === "failed"}
+        onRetry={session.retry}
+      />
       <main className="room">
         <section className="shared" aria-labelledby="shared-title">
-          <h1 id="shared-title" className="hidden">Shared here</h1>
+          <h1 id="shared-title" className="hidden">
+            Shared here
+          </h1>
           <Feed session={session} />
           <Composer onText={share} onFiles={shareFiles} />
         </section>
@@ -62,7 +75,11 @@ export function Room({ link, fingerprint, name, onLeave }: RoomProps) {
         </aside>
       </main>
       <News session={session} />
-      {dragging && <div className="drop" aria-hidden="true"><p>Drop files to share them</p></div>}
+      {dragging && (
+        <div className="drop" aria-hidden="true">
+          <p>Drop files to share them</p>
+        </div>
+      )}
     </>
   );
 }
@@ -86,7 +103,11 @@ function Problem({ error, failed, onRetry }: { error: ShareError | undefined; fa
   return (
     <div className="notice" id="notice" role="alert">
       <p>{reasons[error.code] ?? error.message}</p>
-      {failed && <button type="button" onClick={onRetry}>Try again</button>}
+      {failed && (
+        <button type="button" onClick={onRetry}>
+          Try again
+        </button>
+      )}
     </div>
   );
 }

@@ -23,11 +23,18 @@ export function Start({ name, invited, onEnter }: { name: string; invited: boole
           <label className="field" htmlFor="name">
             Your name
             <input
-              id="name" value={text} onChange={(event) => setText(event.target.value)} required maxLength={64}
-              autoComplete="nickname" autoFocus
+              id="name"
+              value={text}
+              onChange={(event) => setText(event.target.value)}
+              required
+              maxLength={64}
+              autoComplete="nickname"
+              autoFocus
             />
           </label>
-          <button className="primary" type="submit">{invited ? "Join the session" : "Start a session"}</button>
+          <button className="primary" type="submit">
+            {invited ? "Join the session" : "Start a session"}
+          </button>
         </form>
       </main>
     </>

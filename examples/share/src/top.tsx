@@ -15,7 +15,9 @@ export function Top({ status, children }: { status?: SessionStatus; children?: R
     <header className="top">
       <p className="brand">
         <img src="icon.svg" alt="" width="32" height="32" />
-        <span>Caddy <b>share</b></span>
+        <span>
+          Caddy <b>share</b>
+        </span>
       </p>
       {status !== undefined && (
         <p className="pill" id="connection" role="status" data-status={status}>
