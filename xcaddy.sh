@@ -92,14 +92,10 @@ install_packages() {
 }
 
 # build_share builds the page of examples/share, on the client in client/.
-build_share() (
-	cd client
-	install_packages
-	npm run --silent build
-	cd ../examples/share
-	install_packages
-	npm run --silent build
-)
+build_share() {
+	(cd client && install_packages && npm run --silent build) &&
+		(cd examples/share && install_packages && npm run --silent build)
+}
 
 # share builds the page that Caddyfile.example serves below /share/, if it can.
 share() {

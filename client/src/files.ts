@@ -4,7 +4,7 @@ import { IncomingFiles } from "./incoming.js";
 import type { Membership } from "./membership.js";
 import { OutgoingFile, type OutgoingLink } from "./outgoing.js";
 import { openSignal, sealSignal, type Signal } from "./signal.js";
-import { after } from "./waiting.js";
+import { after, Remembered } from "./waiting.js";
 import type { Ack, Chunk, SharedContent } from "./wire.js";
 
 const MOST_KEPT = 100; // files that can still be requested
@@ -29,6 +29,8 @@ export interface FilesLink {
 export class SessionFiles {
   readonly #outgoing = new Map<string, OutgoingFile>();
   readonly #incoming: IncomingFiles | undefined;
+  /** The files of this client that were given up: others may have heard of them only afterwards. */
+  readonly #givenUp = new Remembered(MOST_KEPT);
   readonly #newcomers = new Set<string>();
   #offering = false;
 
@@ -81,6 +83,7 @@ export class SessionFiles {
         break;
       case "request":
         this.#outgoing.get(signal.contentId)?.request(signal);
+        if (this.#givenUp.has(signal.contentId)) this.#signal(key, { type: "cancel", contentId: signal.contentId });
         break;
       case "received":
         this.#received(signal.contentId, signal.from);
@@ -117,6 +120,7 @@ export class SessionFiles {
       await sent;
     } catch (error) {
       this.#outgoing.delete(info.contentId);
+      this.#givenUp.add(info.contentId);
       throw error;
     } finally {
       signal?.removeEventListener("abort", abort);

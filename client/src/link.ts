@@ -19,7 +19,7 @@ export function writeLink({ sessionId, key }: SessionLink): string {
 
 /** readLink reads the fragment of a URL; undefined if it is no link. */
 export function readLink(fragment: string): SessionLink | undefined {
-  const match = /^#([^.]+)\.([A-Za-z0-9_-]{43})$/.exec(fragment);
+  const match = /^#(.+)\.([A-Za-z0-9_-]{43})$/.exec(fragment);
   if (match === null || fromBase64Url(match[2]!)?.byteLength !== 32) return undefined;
   try {
     return { sessionId: decodeURIComponent(match[1]!), key: match[2]! };

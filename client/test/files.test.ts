@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { CHUNK_SIZE, generateKey, type ServiceEvents, sha256, TransferError } from "../src/index.js";
+import { CHUNK_SIZE, generateKey, importKey, type ServiceEvents, sha256, TransferError } from "../src/index.js";
 import { next, noise, until, useBench } from "./helpers.js";
 
 const SESSION = "s";
@@ -84,6 +84,7 @@ describe("files", () => {
   });
 
   it("go on from the last acknowledged chunk when the sender's connection was lost", async () => {
+    bench.server.tokens = true;
     const { ada, bob } = await pair();
     const file = new Blob([noise(60 * CHUNK_SIZE)]);
     let cut = false;
@@ -163,6 +164,37 @@ describe("files", () => {
     const next2 = next(carol, "file");
     await ada.shareFile(SESSION, file);
     await next2;
+  });
+
+  it("are not waited for when they were given up before one came", async () => {
+    bench.server.history = 10;
+    const key = generateKey();
+    const ada = bench.service();
+    await ada.joinSession(SESSION, "Ada", { key });
+    const controller = new AbortController();
+    const sending = ada.shareFile(SESSION, new Blob([noise(100 * CHUNK_SIZE)]), {
+      signal: controller.signal,
+      onProgress: ({ bytes }) => bytes > 0 && controller.abort(),
+    });
+    await expect(sending).rejects.toMatchObject({ code: "aborted" });
+    const carol = bench.service();
+    const failed = next(carol, "file-error");
+    await carol.joinSession(SESSION, "Carol", { key });
+    expect((await failed).error.code).toBe("cancelled");
+  });
+
+  it("take a key of their own, and one of WebCrypto", async () => {
+    const key = await importKey(generateKey());
+    const [ada, bob] = [bench.service(), bench.service()];
+    await ada.joinSession(SESSION, "Ada");
+    await bob.joinSession(SESSION, "Bob", { key });
+    const arrived = next(bob, "file");
+    await ada.shareFile(SESSION, new Blob([noise(10)]), { key });
+    expect((await arrived).blob.size).toBe(10);
+    const forHashes = await crypto.subtle.generateKey({ name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
+    await expect(ada.shareFile(SESSION, new Blob(["x"]), { key: forHashes })).rejects.toMatchObject({
+      code: "invalid_key",
+    });
   });
 
   it("do not arrive twice", async () => {

@@ -35,6 +35,7 @@ export function Composer({ onText, onFiles }: { onText: (text: string) => void; 
         rows={Math.min(6, text.split("\n").length)}
         value={text}
         placeholder="Write something"
+        autoFocus={matchMedia("(pointer: fine)").matches}
         onChange={(event) => setText(event.target.value)}
         onKeyDown={key}
       />

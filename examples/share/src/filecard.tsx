@@ -11,6 +11,8 @@ const LARGEST_PICTURE = 30_000_000; // bytes
 export function FileCard({ item, session }: { item: FileItem; session: Session }) {
   const { file, state, own, blob } = item;
   const title = useId();
+  const waiting = state === "moving" || state === "held" || item.error?.code === "unavailable";
+  const away = !own && waiting && !session.clients.some(({ id, name }) => isSender(file, id, name));
   const picture = PICTURES.has(file.type) && file.size <= LARGEST_PICTURE;
   const url = useURL(
     state === "done" || (own && picture) ? blob : undefined,
@@ -33,7 +35,8 @@ export function FileCard({ item, session }: { item: FileItem; session: Session }
           )}
         </div>
       )}
-      {state === "held" && (
+      {away && <p className="soft">{file.senderName} is not here. It comes when they are back.</p>}
+      {state === "held" && !away && (
         <div className="actions">
           <button type="button" onClick={() => session.fetch(item.id)} aria-describedby={title}>
             Get it
@@ -41,7 +44,7 @@ export function FileCard({ item, session }: { item: FileItem; session: Session }
         </div>
       )}
       {state === "done" && own && <p className="soft">{delivered(item, session)}</p>}
-      {state === "failed" && (
+      {state === "failed" && !away && (
         <p className="error">{item.error?.code === "aborted" ? "You cancelled it." : item.error?.message}</p>
       )}
       {state === "done" && (
@@ -56,6 +59,11 @@ export function FileCard({ item, session }: { item: FileItem; session: Session }
       )}
     </div>
   );
+}
+
+// Who comes back has a new id.
+function isSender(file: FileItem["file"], id: string, name: string): boolean {
+  return id === file.senderId || name === file.senderName;
 }
 
 function delivered({ deliveredTo }: FileItem, { clients }: Session): string {

@@ -1,6 +1,6 @@
 import { type SessionLink, type ShareError } from "@caddy-socketio/client";
 import { useSession } from "@caddy-socketio/client/react";
-import { useCallback } from "react";
+import { useCallback, useEffect } from "react";
 import { Composer } from "./composer.js";
 import { useDrop, usePaste } from "./drop.js";
 import { Feed } from "./feed.js";
@@ -34,6 +34,7 @@ export function Room({ link, fingerprint, name, onLeave }: RoomProps) {
   };
   const dragging = useDrop(shareFiles);
   usePaste(shareFiles);
+  useWarning(session.items.some((item) => item.own && item.kind === "file" && item.state === "moving"));
 
   return (
     <>
@@ -82,6 +83,16 @@ export function Room({ link, fingerprint, name, onLeave }: RoomProps) {
       )}
     </>
   );
+}
+
+/** useWarning has the browser ask before the page is closed: a file that is on its way would stop. */
+function useWarning(busy: boolean): void {
+  useEffect(() => {
+    if (!busy) return;
+    const warn = (event: BeforeUnloadEvent) => event.preventDefault();
+    addEventListener("beforeunload", warn);
+    return () => removeEventListener("beforeunload", warn);
+  }, [busy]);
 }
 
 // The fragment is the session's: a link to a place in the page must not replace it.
