@@ -156,10 +156,12 @@ export class OutgoingFile {
   }
 
   #take(): number {
-    if (this.#again.size === 0) return this.#next++;
-    const index = Math.min(...this.#again);
-    this.#again.delete(index);
-    return index;
+    // What a lost connection has swallowed was put there in order.
+    for (const index of this.#again) {
+      this.#again.delete(index);
+      return index;
+    }
+    return this.#next++;
   }
 
   #putBack(index: number): void {

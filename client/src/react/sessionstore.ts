@@ -161,8 +161,12 @@ export class SessionStore {
 
   /** fetch asks for a file that is held. */
   readonly fetch = (id: string): void => {
-    this.service.fetchFile(this.sessionId, id);
-    this.#change(id, { state: "moving", error: undefined });
+    try {
+      this.service.fetchFile(this.sessionId, id);
+      this.#change(id, { state: "moving", error: undefined });
+    } catch (error) {
+      this.#change(id, { state: "failed", error: error as ShareError });
+    }
   };
 
   /** cancel ends the sending of a file. */
