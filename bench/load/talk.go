@@ -281,6 +281,10 @@ func (c *talker) run(places chan struct{}) {
 // dropped notes the end of a connection that was not meant to end.
 func (c *talker) dropped(err error) {
 	t := c.talk
+	// What it had still to get is no loss on top of this.
+	c.mu.Lock()
+	c.first, c.last, c.asked, c.answered = 0, 0, 0, 0
+	c.mu.Unlock()
 	t.drops.add(fmt.Errorf("%s: %s", c.kind, cause(err)))
 	t.mu.Lock()
 	t.perKind[c.kind]++
