@@ -105,7 +105,9 @@ func TestMetricsOutliveReloads(t *testing.T) {
 		after := s.metrics()
 		compare("after a reload", after)
 		for name, value := range before {
-			if strings.Contains(name, "_total{") && after[name] < value {
+			// The hub of a test before this one may still be closing its connections.
+			ours := strings.Contains(name, `hub="one"`) || strings.Contains(name, `hub="two"`)
+			if ours && strings.Contains(name, "_total{") && after[name] < value {
 				t.Errorf("%s has fallen from %v to %v", name, value, after[name])
 			}
 		}
