@@ -57,7 +57,7 @@ func (a *Admin) disconnect(w http.ResponseWriter, r *adminRequest) error {
 
 // join puts a socket into rooms. The answer shows the socket as it is then.
 func (a *Admin) join(w http.ResponseWriter, r *adminRequest) error {
-	return a.changeRooms(w, r, r.socket.Join)
+	return a.changeRooms(w, r, r.socket.Admit)
 }
 
 // leave takes a socket out of rooms. The answer shows the socket as it is then.

@@ -188,6 +188,9 @@ func (s *sessionService) join(r *request) *denial {
 	if m := p.joined[id]; m != nil {
 		return m.session.welcomeBack(r, m, key)
 	}
+	if !r.socket.MayJoin(sessionRoom(id)) {
+		return deniedForbidden
+	}
 	if len(p.joined) >= maxJoinedSessions {
 		return deniedTooManyJoined
 	}

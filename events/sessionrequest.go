@@ -56,6 +56,7 @@ var (
 	deniedBatch        = deny("invalid_batch", "a batch must be an array of objects {event, data}, and an entry's event one of join, leave, content and chunk")
 	deniedBatchSize    = deny("batch_too_large", "the batch has too many entries")
 	deniedNestedBatch  = deny("nested_batch", "a batch cannot be in a batch")
+	deniedForbidden    = deny(streaming.CodeForbidden, "not allowed for this client")
 	deniedUnknownEvent = deny("unknown_event", "unknown event")
 )
 
@@ -199,6 +200,8 @@ func (s *sessionService) batch(r *request) *denial {
 			entry.refuse(deniedNestedBatch)
 		case handler == nil:
 			entry.refuse(deniedUnknownEvent)
+		case !r.socket.MayPublish(name):
+			entry.refuse(deniedForbidden)
 		default:
 			s.handle(entry, handler)
 		}

@@ -62,6 +62,7 @@ const (
 	CodeUnknownStream   = "unknown_stream"
 	CodeTooManyStreams  = "too_many_streams"
 	CodeReplayFull      = "replay_full"
+	CodeForbidden       = streaming.CodeForbidden
 )
 
 const (
@@ -243,6 +244,10 @@ func (s *streamService) stop(e *streaming.Event) {
 func (s *streamService) join(e *streaming.Event) {
 	id, ok := streamID(e)
 	if !ok {
+		return
+	}
+	if !e.Socket.MayJoin(room(id)) {
+		e.Refuse(CodeForbidden, "not allowed to join this stream")
 		return
 	}
 	if len(e.Socket.Rooms()) >= maxJoined {

@@ -180,7 +180,7 @@ func (t *streams) join(id string, socket *streaming.Socket) {
 	if s := t.byID[id]; s != nil {
 		s.letIn(socket)
 	} else {
-		socket.Join(room(id))
+		_ = socket.Join(room(id))
 	}
 	t.mu.Unlock()
 	t.countViewers(id)
@@ -193,7 +193,7 @@ func (s *stream) letIn(socket *streaming.Socket) {
 	if s.replay != nil {
 		_ = socket.Emit("stream:data", *s.replay)
 	}
-	socket.Join(room(s.id))
+	_ = socket.Join(room(s.id))
 }
 
 // info tells about a stream.

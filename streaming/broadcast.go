@@ -76,10 +76,10 @@ func (b Broadcast) Emit(event string, args Args) error {
 // Sockets returns the receivers.
 func (b Broadcast) Sockets() []*Socket { return b.namespace.adapter.Sockets(b.target()) }
 
-// Join makes all receivers join rooms.
+// Join makes all receivers join rooms, whatever their clients may join.
 func (b Broadcast) Join(rooms ...string) {
 	for _, s := range b.Sockets() {
-		s.Join(rooms...)
+		s.Admit(rooms...)
 	}
 }
 

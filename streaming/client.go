@@ -25,6 +25,8 @@ type client struct {
 	closed  bool
 	// been holds the bits of the namespaces that the client was let into.
 	been uint64
+	// who is the client's identity where it has connected last.
+	who *Identity
 	// patience ends a client that does not connect to any namespace.
 	patience *time.Timer
 }
@@ -178,11 +180,28 @@ func (c *client) socket(namespace string) *Socket {
 	return nil
 }
 
-// connected says that the client has connected to a namespace.
-func (c *client) connected(n *Namespace) {
+// wait gives the client time to connect to a namespace, unless it is connected
+// to one, or about to be.
+func (c *client) wait() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || len(c.sockets) > 0 || c.patience != nil {
+		return
+	}
+	session := c.session
+	c.patience = time.AfterFunc(time.Duration(c.server.connectTimeout.Load()), func() {
+		session.Close(engineio.ReasonForcedClose)
+	})
+}
+
+// connected says that the client has connected to a namespace, as whom.
+func (c *client) connected(n *Namespace, who *Identity) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.been |= n.bit
+	if who != nil {
+		c.who = who
+	}
 	c.loseTimer()
 }
 
@@ -219,7 +238,7 @@ func (c *client) take(closed bool) []*Socket {
 // then closes its connection.
 func (c *client) disconnect() {
 	for _, s := range c.take(false) {
-		s.disconnectByServer()
+		s.disconnectByServer(ReasonServerDisconnect)
 	}
 	c.session.Close(engineio.ReasonForcedClose)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/caddy-socketio/socketio-stream/internal/logline"
@@ -52,12 +53,16 @@ func (b *namespaceBits) list(set uint64) []string {
 }
 
 // Describe implements engineio.Describer: it adds the namespaces that the
-// client has been let into.
+// client has been let into, and who it is.
 func (c *client) Describe() []slog.Attr {
 	c.mu.Lock()
-	been := c.been
+	been, who := c.been, c.who
 	c.mu.Unlock()
-	return []slog.Attr{slog.Any("namespaces", c.server.namespaceBits.list(been))}
+	attrs := []slog.Attr{slog.Any("namespaces", c.server.namespaceBits.list(been))}
+	if who != nil {
+		attrs = append(attrs, slog.String("identity", logline.Text(who.ID, maxLoggedIdentity)))
+	}
+	return attrs
 }
 
 var errNoNamespace = errors.New("there is no namespace of that name")
@@ -73,23 +78,40 @@ const (
 const unknownNamespace = ""
 
 // newRefusals returns the limit for lines about refused namespaces, whose kinds
-// are the namespaces there are.
+// are the namespaces there are, each by itself and with a code of [Refusal].
 func newRefusals(logger *slog.Logger) *logline.Limiter {
-	return logline.NewLimiter(func(namespace string, more int64) {
-		logger.Warn("more connections to a namespace refused", "namespace", namespace, "count", more)
+	return logline.NewLimiter(func(kind string, more int64) {
+		namespace, code, coded := strings.Cut(kind, codeSeparator)
+		attrs := []any{"namespace", namespace, "count", more}
+		if coded {
+			attrs = append(attrs, "code", code)
+		}
+		logger.Warn("more connections to a namespace refused", attrs...)
 	})
 }
+
+// codeSeparator stands before the code in the kinds of refusals that have one.
+const codeSeparator = "\n"
 
 // logRefused says that a client was not let into a namespace. n is nil when
 // there is none of that name.
 func (c *client) logRefused(n *Namespace, name string, err error) {
-	kind := unknownNamespace
+	kind, reason := unknownNamespace, err.Error()
 	if n != nil {
 		kind = n.name
 	}
-	if c.server.refusals.Allow(kind) {
-		c.server.logger.Warn("connection to a namespace refused",
-			"namespace", logline.Text(name, maxLoggedNamespace), "error", logline.Text(err.Error(), maxLoggedError),
-			"connection", c.session.LogID(), "remote", c.session.Handshake().RemoteAddr)
+	var refusal *Refusal
+	if errors.As(err, &refusal) {
+		kind += codeSeparator + refusal.Code
+		reason = refusal.Reason
 	}
+	if !c.server.refusals.Allow(kind) {
+		return
+	}
+	attrs := []any{"namespace", logline.Text(name, maxLoggedNamespace), "error", logline.Text(reason, maxLoggedError),
+		"connection", c.session.LogID(), "remote", c.session.Handshake().RemoteAddr}
+	if refusal != nil {
+		attrs = append(attrs, "code", refusal.Code)
+	}
+	c.server.logger.Warn("connection to a namespace refused", attrs...)
 }

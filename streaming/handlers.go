@@ -33,12 +33,14 @@ func (e *ConnectError) Error() string { return e.Message }
 // and ignores all events. All handlers of one socket run one at a time, in
 // order: Authorize, Connect, those of its events, Disconnect.
 type Handlers struct {
-	authorize  []func(context.Context, *Socket) error
-	connect    []func(*Socket)
-	events     map[string]func(*Event)
-	unknown    func(*Event)
-	disconnect []func(*Socket, Reason)
-	gauges     []gauge
+	// authenticator, when not nil, says who clients are.
+	authenticator Authenticator
+	authorize     []func(context.Context, *Socket) error
+	connect       []func(*Socket)
+	events        map[string]func(*Event)
+	unknown       func(*Event)
+	disconnect    []func(*Socket, Reason)
+	gauges        []gauge
 }
 
 // EventSet is a group of handlers that belong together: what a service does
@@ -50,8 +52,8 @@ type EventSet interface {
 }
 
 // OnAuthorize adds a check that a client must pass before it is connected. The
-// first error refuses it: a *[ConnectError] is sent as it is, any other shows
-// to the client as "not authorized". ctx ends when the client goes away.
+// first error refuses it: a *[ConnectError] is sent as it is, a *[Refusal] with
+// its code, any other shows to the client as "not authorized". ctx ends when the client goes away.
 func (h *Handlers) OnAuthorize(check func(ctx context.Context, s *Socket) error) {
 	h.authorize = append(h.authorize, check)
 }

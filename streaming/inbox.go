@@ -165,7 +165,9 @@ func (s *Socket) do(t task) {
 	case t.event != nil:
 		defer s.recoverPanic(t.event.Name)
 		handlers := s.namespace.handlers.Load()
-		if handler := handlers.events[t.event.Name]; handler != nil {
+		if !s.MayPublish(t.event.Name) {
+			s.forbid(t.event)
+		} else if handler := handlers.events[t.event.Name]; handler != nil {
 			handler(t.event)
 		} else if handlers.unknown != nil {
 			handlers.unknown(t.event)

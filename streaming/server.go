@@ -36,6 +36,8 @@ type Server struct {
 	// refusals limits the lines about clients that a namespace refuses.
 	refusals *logline.Limiter
 	taps     taps
+	// auth is who the clients are.
+	auth grants
 
 	mu         sync.RWMutex
 	namespaces map[string]*Namespace
@@ -51,6 +53,7 @@ func New(options Options, logger *slog.Logger) *Server {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{logger: logger, runners: newRunners(), namespaces: make(map[string]*Namespace), refusals: newRefusals(logger)}
+	s.auth.init(logger)
 	s.engine = engineio.New(options.Engine, s.accept, logger)
 	s.SetOptions(options)
 	return s
@@ -173,6 +176,7 @@ func (s *Server) Close() {
 // further requests come.
 func (s *Server) Shutdown(ctx context.Context) error {
 	defer s.refusals.Flush()
+	defer s.auth.forbidden.Flush()
 	defer s.runners.close()
 	s.taps.close()
 	return s.engine.Shutdown(ctx, engineio.ReasonShutdown)
@@ -201,9 +205,7 @@ func (s *Server) Pollers() (waiting, away int) { return s.engine.Pollers() }
 // accept attaches a client to a new session.
 func (s *Server) accept(session *engineio.Session) engineio.Listener {
 	c := &client{server: s, session: session}
-	c.patience = time.AfterFunc(time.Duration(s.connectTimeout.Load()), func() {
-		session.Close(engineio.ReasonForcedClose)
-	})
+	c.wait()
 	return c
 }
 

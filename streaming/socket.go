@@ -44,6 +44,8 @@ type Socket struct {
 	greeting sync.Mutex
 	// rooms belongs to the adapter.
 	rooms socketRooms
+	// grant is who the client is, see Identity.
+	grant atomic.Pointer[grant]
 
 	mu    sync.Mutex
 	state socketState
@@ -144,8 +146,21 @@ func (s *Socket) Broadcast() Broadcast { return Broadcast{namespace: s.namespace
 // To is a broadcast to the other members of rooms.
 func (s *Socket) To(rooms ...string) Broadcast { return s.Broadcast().To(rooms...) }
 
-// Join puts the socket into rooms.
-func (s *Socket) Join(rooms ...string) { s.namespace.adapter.Join(s, rooms...) }
+// Join puts the socket into rooms that its client has chosen. ErrForbidden
+// means that the client may not join one of them; it joins none then.
+func (s *Socket) Join(rooms ...string) error {
+	for _, room := range rooms {
+		if !s.MayJoin(room) {
+			return ErrForbidden
+		}
+	}
+	s.Admit(rooms...)
+	return nil
+}
+
+// Admit puts the socket into rooms that the server has chosen, whatever its
+// client may join.
+func (s *Socket) Admit(rooms ...string) { s.namespace.adapter.Join(s, rooms...) }
 
 // Leave takes the socket out of rooms.
 func (s *Socket) Leave(rooms ...string) { s.namespace.adapter.Leave(s, rooms...) }
@@ -172,11 +187,11 @@ func (s *Socket) Disconnect(closeConnection bool) {
 		return
 	}
 	s.client.remove(s)
-	s.disconnectByServer()
+	s.disconnectByServer(ReasonServerDisconnect)
 }
 
 // disconnectByServer tells the client, once however many want it gone.
-func (s *Socket) disconnectByServer() {
+func (s *Socket) disconnectByServer(reason Reason) {
 	s.mu.Lock()
 	told := s.dismissed
 	s.dismissed = true
@@ -186,11 +201,17 @@ func (s *Socket) disconnectByServer() {
 	}
 	p := outPacket{kind: packetDisconnect, namespace: s.namespace.name}
 	s.send(&p)
-	reason := ReasonServerDisconnect
 	if s.namespace.removed.Load() {
 		reason = ReasonNamespaceRemoved
 	}
 	s.close(reason)
+}
+
+// dropsEvents reports whether the events that a client has sent are dropped
+// when its socket ends for this reason: one that the server has, not the
+// client.
+func dropsEvents(reason Reason) bool {
+	return reason == ReasonServerDisconnect || reason == ReasonNamespaceRemoved || reason == ReasonAuthExpired
 }
 
 // close ends the socket. Only the first call does anything.
@@ -207,6 +228,7 @@ func (s *Socket) close(reason Reason) {
 	if was == socketClosed {
 		return
 	}
+	s.namespace.server.auth.take(s)
 	left := s.namespace.adapter.Remove(s)
 	s.mu.Lock()
 	s.left = left
@@ -216,7 +238,7 @@ func (s *Socket) close(reason Reason) {
 	}
 	if was == socketConnected {
 		s.namespace.counts.sockets.Add(-1)
-		s.finish(task{disconnect: true, reason: reason}, reason == ReasonServerDisconnect || reason == ReasonNamespaceRemoved)
+		s.finish(task{disconnect: true, reason: reason}, dropsEvents(reason))
 	} else {
 		s.finish(task{}, true)
 	}
@@ -240,7 +262,7 @@ func (s *Socket) connect() {
 	s.state = socketConnected
 	s.namespace.counts.joined()
 	s.mu.Unlock()
-	s.client.connected(s.namespace)
+	s.client.connected(s.namespace, s.Identity())
 	s.namespace.adapter.Add(s)
 	var burst engineio.Burst
 	s.greet(&burst)
@@ -280,20 +302,21 @@ func (s *Socket) greetFirst(burst *engineio.Burst) {
 
 // authorize asks the handlers.
 func (s *Socket) authorize() error {
-	checks := s.namespace.handlers.Load().authorize
-	if len(checks) == 0 {
+	handlers := s.namespace.handlers.Load()
+	if len(handlers.authorize) == 0 && handlers.authenticator == nil {
 		return nil
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	s.mu.Lock()
-	closed := s.state == socketClosed
-	s.cancel = cancel
-	s.mu.Unlock()
-	if closed {
-		return ErrDisconnected
+	ctx, cancel, err := s.whileThere()
+	if err != nil {
+		return err
 	}
-	for _, check := range checks {
+	defer cancel()
+	if handlers.authenticator != nil {
+		if err := s.identify(ctx, handlers.authenticator); err != nil {
+			return err
+		}
+	}
+	for _, check := range handlers.authorize {
 		if err := check(ctx, s); err != nil {
 			return err
 		}
@@ -309,8 +332,12 @@ func (s *Socket) refuse(err error) {
 	if gone {
 		return
 	}
-	refusal := &ConnectError{Message: "not authorized"}
-	_ = errors.As(err, &refusal)
+	refusal := &ConnectError{Message: notAuthorized}
+	if !errors.As(err, &refusal) {
+		if r := (*Refusal)(nil); errors.As(err, &r) {
+			refusal = r.connectError()
+		}
+	}
 	s.client.logRefused(s.namespace, s.namespace.name, err)
 	s.client.remove(s)
 	s.close(ReasonServerDisconnect)

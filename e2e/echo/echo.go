@@ -102,7 +102,10 @@ func call(e *streaming.Event) {
 
 func join(e *streaming.Event) {
 	if name, ok := text(e, 0); ok {
-		e.Socket.Join(name)
+		if err := e.Socket.Join(name); err != nil {
+			e.Refuse(streaming.CodeForbidden, err.Error())
+			return
+		}
 		succeed(e)
 	}
 }

@@ -23,6 +23,9 @@ type Inbound struct {
 	// RemoteAddr is the client's IP address without a port, by that server's
 	// rules for trusted proxies. Default: the address of the connection.
 	RemoteAddr string
+	// Attributes, when not nil, is called for the first request of a session,
+	// and returns what is to be kept with its handshake.
+	Attributes func() map[string]string
 	// MaxHold, when positive, is how long a poll may be held: less than the
 	// write timeout of that server.
 	MaxHold time.Duration
@@ -269,6 +272,9 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, options *Opti
 			SameOrigin: in.SameOrigin,
 			Time:       time.Now(),
 		},
+	}
+	if in.Attributes != nil {
+		session.handshake.Attributes = in.Attributes()
 	}
 	if options.Cookie != nil {
 		http.SetCookie(w, options.Cookie(r, session.id))

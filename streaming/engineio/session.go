@@ -39,6 +39,9 @@ type Handshake struct {
 	// SameOrigin is true when the request came from a page of the origin that
 	// it was sent to.
 	SameOrigin bool
+	// Attributes are what the HTTP server in front has found out about the
+	// request. Nil when there is nothing.
+	Attributes map[string]string
 	// Time is when the request came.
 	Time time.Time
 }

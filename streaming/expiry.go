@@ -1,0 +1,172 @@
+package streaming
+
+import (
+	"container/heap"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/caddy-socketio/socketio-stream/internal/logline"
+)
+
+// ReasonAuthExpired is a socket whose identity has expired.
+const ReasonAuthExpired Reason = "authorization expired"
+
+// maxNap is how long the grants are not looked at, at most: they end by the
+// clock on the wall, which may be set.
+const maxNap = 10 * time.Second
+
+// grant is a socket's identity and when it ends.
+type grant struct {
+	identity *Identity
+	// socket is nil once it is gone. Guarded by grants.
+	socket *Socket
+	// due is when the socket is disconnected; zero means never.
+	due time.Time
+	// index is the place among those that end, or -1. Guarded by grants.
+	index int
+}
+
+// grants are the identities of a server's sockets. One timer looks after the
+// ends of all of them; there is none while nothing ends.
+type grants struct {
+	counts authCounts
+	logger *slog.Logger
+	// forbidden limits the lines about events that were refused.
+	forbidden *logline.Limiter
+
+	mu     sync.Mutex
+	ending grantHeap
+	timer  *time.Timer
+}
+
+func (g *grants) init(logger *slog.Logger) {
+	g.logger = logger
+	g.forbidden = logline.NewLimiter(func(namespace string, more int64) {
+		logger.Warn("more events refused", "namespace", namespace, "count", more)
+	})
+}
+
+// give gives a socket an identity, in place of the one it has.
+func (g *grants) give(s *Socket, identity *Identity) {
+	next := &grant{identity: identity, socket: s, index: -1}
+	if !identity.Expires.IsZero() {
+		// Without the reading of the monotonic clock.
+		next.due = identity.Expires.Add(identity.Leeway).Round(0)
+	}
+	g.mu.Lock()
+	before := s.grant.Swap(next)
+	if before == nil || before.socket == nil {
+		g.counts.identified.Add(1)
+	}
+	if before != nil && before.index >= 0 {
+		heap.Remove(&g.ending, before.index)
+	}
+	if !next.due.IsZero() {
+		heap.Push(&g.ending, next)
+		if next.index == 0 {
+			g.napLocked(time.Now())
+		}
+	}
+	g.mu.Unlock()
+	s.mu.Lock()
+	closed := s.state == socketClosed
+	s.mu.Unlock()
+	if closed {
+		// Whoever closed it may have come too early to see this one.
+		g.take(s)
+	}
+}
+
+// take forgets a socket that is gone. Its identity can still be asked for.
+func (g *grants) take(s *Socket) {
+	last := s.grant.Load()
+	if last == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	last = s.grant.Load()
+	if last.index >= 0 {
+		heap.Remove(&g.ending, last.index)
+	}
+	if last.socket != nil {
+		last.socket = nil
+		g.counts.identified.Add(-1)
+	}
+}
+
+// napLocked sets the timer for the grant that ends first.
+func (g *grants) napLocked(now time.Time) {
+	if len(g.ending) == 0 {
+		if g.timer != nil {
+			g.timer.Stop()
+			g.timer = nil
+		}
+		return
+	}
+	nap := min(max(g.ending[0].due.Sub(now), 0), maxNap)
+	if g.timer == nil {
+		g.timer = time.AfterFunc(nap, g.sweep)
+	} else {
+		g.timer.Reset(nap)
+	}
+}
+
+// sweep disconnects the sockets whose identities have ended.
+func (g *grants) sweep() {
+	now := time.Now().Round(0)
+	var over []*Socket
+	g.mu.Lock()
+	for len(g.ending) > 0 && !g.ending[0].due.After(now) {
+		over = append(over, heap.Pop(&g.ending).(*grant).socket)
+	}
+	g.napLocked(now)
+	g.mu.Unlock()
+	for _, s := range over {
+		g.expire(s)
+	}
+}
+
+// expire tells a client why it is disconnected, and disconnects it.
+func (g *grants) expire(s *Socket) {
+	defer func() {
+		if r := recover(); r != nil {
+			g.logger.Error("panic while disconnecting", "panic", r, "stack", string(debug.Stack()))
+		}
+	}()
+	g.counts.expired.Add(1)
+	s.EmitError(CodeTokenExpired, refusalMessages[CodeTokenExpired])
+	s.client.remove(s)
+	s.disconnectByServer(ReasonAuthExpired)
+	s.client.wait()
+}
+
+// grantHeap is the grants that end, the next one first.
+type grantHeap []*grant
+
+func (h grantHeap) Len() int           { return len(h) }
+func (h grantHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
+
+func (h grantHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}
+
+// Push implements heap.Interface.
+func (h *grantHeap) Push(x any) {
+	g := x.(*grant)
+	g.index = len(*h)
+	*h = append(*h, g)
+}
+
+// Pop implements heap.Interface.
+func (h *grantHeap) Pop() any {
+	last := len(*h) - 1
+	g := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	g.index = -1
+	return g
+}

@@ -1,0 +1,334 @@
+package streaming
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddy-socketio/socketio-stream/internal/logline"
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+)
+
+// Identity is who a client is and what it may do in a namespace, as an
+// [Authenticator] has found. It must not be changed once it was returned.
+type Identity struct {
+	// ID names the client: the subject of its token, or the name of a user. It
+	// is not empty.
+	ID string
+	// Method is what found it, such as "jwt".
+	Method string
+	// Claims are what else is known of the client and worth keeping, each as
+	// JSON. Nil when there is none.
+	Claims map[string]json.RawMessage
+	// Rooms are the rooms the client may join. The zero value allows all.
+	Rooms Rights
+	// Publish are the events the client may send. The zero value allows all.
+	Publish Rights
+	// Expires is when the identity ends. Zero means that it does not.
+	Expires time.Time
+	// Leeway is how long after Expires the client is still let be.
+	Leeway time.Duration
+}
+
+// Rights are names that something is allowed for. The zero value allows it for
+// all names.
+type Rights struct {
+	limited  bool
+	patterns []string
+}
+
+// LimitTo returns rights for the names that are given. One with a "*" at its
+// end allows all names that begin with what stands before it. Without any,
+// nothing is allowed.
+func LimitTo(patterns ...string) Rights { return Rights{limited: true, patterns: patterns} }
+
+// Allow reports whether a name is allowed.
+func (r Rights) Allow(name string) bool {
+	return !r.limited || slices.ContainsFunc(r.patterns, func(pattern string) bool {
+		if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
+			return strings.HasPrefix(name, prefix)
+		}
+		return name == pattern
+	})
+}
+
+// Credentials are what a client shows when it connects to a namespace, or when
+// it refreshes what it has shown.
+type Credentials struct {
+	// Namespace is the name of the namespace.
+	Namespace string
+	// Auth is the payload of CONNECT, or of the event that refreshes.
+	Auth Object
+	// Handshake is the first request of the client's connection. It must not
+	// be changed.
+	Handshake *engineio.Handshake
+	// Refresh is true when the client is connected already and wants to stay
+	// beyond the end of its identity.
+	Refresh bool
+}
+
+// Authenticator decides who a client is. It may wait; ctx ends when the client
+// goes away.
+type Authenticator interface {
+	// Authenticate returns who the client is. An error refuses it: a *[Refusal]
+	// says why, any other counts as one with CodeAuthUnavailable.
+	Authenticate(ctx context.Context, c *Credentials) (*Identity, error)
+}
+
+// The codes of refusals: what a client is told in place of the reason.
+const (
+	// CodeUnauthorized is a client without credentials, or with credentials
+	// that are not known.
+	CodeUnauthorized = "unauthorized"
+	// CodeInvalidToken is a token that does not hold.
+	CodeInvalidToken = "invalid_token"
+	// CodeTokenExpired is a token that would hold, if it had not expired. A
+	// client that gets a new one may try again.
+	CodeTokenExpired = "token_expired"
+	// CodeForbidden is a client that is known and may not do that.
+	CodeForbidden = "forbidden"
+	// CodeAuthUnavailable is a question that cannot be answered now. The client
+	// may try again.
+	CodeAuthUnavailable = "auth_unavailable"
+)
+
+var refusalMessages = map[string]string{
+	CodeTokenExpired:    "the token has expired",
+	CodeAuthUnavailable: "authorization is not available",
+}
+
+// notAuthorized is what a client is told that is told nothing more.
+const notAuthorized = "not authorized"
+
+// Refusal is the error of an [Authenticator] that does not let a client in.
+type Refusal struct {
+	// Code is what the client is told: one of the Code constants.
+	Code string
+	// Reason is for the log alone. It must not hold credentials.
+	Reason string
+}
+
+func (r *Refusal) Error() string { return r.Code + ": " + r.Reason }
+
+// message is what the client is told in words.
+func (r *Refusal) message() string {
+	if message, ok := refusalMessages[r.Code]; ok {
+		return message
+	}
+	return notAuthorized
+}
+
+// connectError is what the client gets.
+func (r *Refusal) connectError() *ConnectError {
+	data, _ := json.Marshal(struct {
+		Code string `json:"code"`
+	}{r.Code})
+	return &ConnectError{Message: r.message(), Data: data}
+}
+
+// refusalOf makes a refusal of the error of an authenticator.
+func refusalOf(err error) *Refusal {
+	var r *Refusal
+	if !errors.As(err, &r) {
+		r = &Refusal{Code: CodeAuthUnavailable, Reason: err.Error()}
+	}
+	return r
+}
+
+// AuthStats tells of the clients that had to show who they are.
+type AuthStats struct {
+	// Identified is how many sockets have an identity now.
+	Identified int64
+	// The others count since the server was made: connections that were
+	// refused, sockets whose identity has expired, and refreshed identities.
+	Refused, Expired, Refreshed int64
+}
+
+type authCounts struct{ identified, refused, expired, refreshed atomic.Int64 }
+
+// AuthStats tells of the clients that had to show who they are.
+func (s *Server) AuthStats() AuthStats {
+	c := &s.auth.counts
+	return AuthStats{c.identified.Load(), c.refused.Load(), c.expired.Load(), c.refreshed.Load()}
+}
+
+// Authenticate makes clients show who they are, before any check of
+// [Handlers.OnAuthorize]. The event "auth:refresh" is handled too, by which a
+// client shows new credentials. A namespace has one authenticator.
+func (h *Handlers) Authenticate(a Authenticator) error {
+	if h.authenticator != nil {
+		return errors.New("a namespace has one authenticator")
+	}
+	h.authenticator = a
+	return h.On(refreshEvent, func(e *Event) { refresh(a, e) })
+}
+
+// Identity is who the client is, or nil where nobody has asked.
+func (s *Socket) Identity() *Identity {
+	if g := s.grant.Load(); g != nil {
+		return g.identity
+	}
+	return nil
+}
+
+// identityID is the ID of the client's identity, if it has one.
+func (s *Socket) identityID() string {
+	if identity := s.Identity(); identity != nil {
+		return identity.ID
+	}
+	return ""
+}
+
+// MayJoin reports whether the client may join a room.
+func (s *Socket) MayJoin(room string) bool {
+	identity := s.Identity()
+	return identity == nil || identity.Rooms.Allow(room)
+}
+
+// MayPublish reports whether the client may send an event. Whoever handles an
+// event has been asked already; a handler that takes one event for several
+// others asks for each.
+func (s *Socket) MayPublish(event string) bool {
+	identity := s.Identity()
+	return identity == nil || event == refreshEvent || identity.Publish.Allow(event)
+}
+
+// ErrForbidden refuses what the client's identity does not allow.
+var ErrForbidden = errors.New("the client's identity does not allow it")
+
+// identify asks the authenticator who the client is.
+func (s *Socket) identify(ctx context.Context, a Authenticator) error {
+	identity, err := ask(ctx, a, s, s.AuthObject(), false)
+	if err != nil {
+		s.namespace.server.auth.counts.refused.Add(1)
+		return err
+	}
+	s.namespace.server.auth.give(s, identity)
+	return nil
+}
+
+// ask asks an authenticator, and makes a refusal of whatever it has against
+// the client.
+func ask(ctx context.Context, a Authenticator, s *Socket, auth Object, again bool) (*Identity, error) {
+	identity, err := a.Authenticate(ctx, &Credentials{
+		Namespace: s.namespace.name, Auth: auth, Handshake: s.Handshake(), Refresh: again,
+	})
+	switch {
+	case err != nil:
+		return nil, refusalOf(err)
+	case identity == nil || identity.ID == "":
+		return nil, &Refusal{Code: CodeAuthUnavailable, Reason: "the authenticator has named nobody"}
+	}
+	return identity, nil
+}
+
+// refreshEvent is the event by which a client shows new credentials.
+const refreshEvent = "auth:refresh"
+
+// refreshed answers it.
+type refreshed struct {
+	Success bool `json:"success"`
+	// ExpiresAt is in milliseconds since 1970, or null when there is no end.
+	ExpiresAt *int64 `json:"expiresAt"`
+}
+
+// refresh gives a socket a new identity in place of the one it has, which must
+// be the same client's. It takes nothing away: a client that has joined a room
+// that it may no longer join keeps its identity until that expires.
+func refresh(a Authenticator, e *Event) {
+	s := e.Socket
+	ctx, cancel, err := s.whileThere()
+	if err != nil {
+		return
+	}
+	defer cancel()
+	identity, err := s.renewed(ctx, a, e)
+	if err != nil {
+		refusal := refusalOf(err)
+		s.logForbidden(e, refusal)
+		e.Refuse(refusal.Code, refusal.message())
+		return
+	}
+	auth := &s.namespace.server.auth
+	auth.give(s, identity)
+	auth.counts.refreshed.Add(1)
+	if !e.Ack.Wanted() {
+		return
+	}
+	answer := refreshed{Success: true}
+	if !identity.Expires.IsZero() {
+		at := identity.Expires.UnixMilli()
+		answer.ExpiresAt = &at
+	}
+	if args, err := NewArgs(answer); err == nil {
+		e.Ack.Reply(args)
+	}
+}
+
+// renewed asks who the client is now.
+func (s *Socket) renewed(ctx context.Context, a Authenticator, e *Event) (*Identity, error) {
+	auth, ok := e.Args.Object(0)
+	if !ok {
+		return nil, &Refusal{Code: CodeUnauthorized, Reason: "a refresh needs an object with the credentials"}
+	}
+	identity, err := ask(ctx, a, s, auth, true)
+	if err != nil {
+		return nil, err
+	}
+	before := s.Identity()
+	if before == nil {
+		// The namespace asked for nothing when the client connected.
+		return identity, nil
+	}
+	if identity.ID != before.ID || identity.Method != before.Method {
+		return nil, &Refusal{Code: CodeForbidden, Reason: "a refresh with the credentials of another client"}
+	}
+	for _, room := range s.Rooms() {
+		if before.Rooms.Allow(room) && !identity.Rooms.Allow(room) {
+			return nil, &Refusal{Code: CodeForbidden, Reason: "a refresh that would take away a room the client is in"}
+		}
+	}
+	return identity, nil
+}
+
+// whileThere returns a context that ends when the client leaves. The error is
+// ErrDisconnected when it has left.
+func (s *Socket) whileThere() (context.Context, context.CancelFunc, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state == socketClosed {
+		cancel()
+		return nil, nil, ErrDisconnected
+	}
+	s.cancel = cancel
+	return ctx, cancel, nil
+}
+
+// maxLoggedIdentity bounds what is logged of an identity, and maxLoggedEvent
+// what is logged of an event's name, in bytes.
+const (
+	maxLoggedIdentity = 128
+	maxLoggedEvent    = 64
+)
+
+// forbid refuses an event that the client may not send.
+func (s *Socket) forbid(e *Event) {
+	s.logForbidden(e, ErrForbidden)
+	e.Refuse(CodeForbidden, "not allowed to send this event")
+}
+
+// logForbidden says that an event was not accepted because of who sent it.
+func (s *Socket) logForbidden(e *Event, err error) {
+	c := s.client
+	if c.server.auth.forbidden.Allow(s.namespace.name) {
+		c.server.logger.Warn("event refused", "namespace", s.namespace.name,
+			"event", logline.Text(e.Name, maxLoggedEvent), "error", logline.Text(err.Error(), maxLoggedError),
+			"identity", logline.Text(s.identityID(), maxLoggedIdentity),
+			"connection", c.session.LogID(), "remote", c.session.Handshake().RemoteAddr)
+	}
+}
