@@ -1,0 +1,248 @@
+package auth
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/caddy-socketio/socketio-stream/streaming"
+)
+
+// MaxToken is the size of the largest token that is looked at, in bytes.
+const MaxToken = 8 << 10
+
+// DefaultLeeway is how far apart clocks may be unless something else is said.
+const DefaultLeeway = 30 * time.Second
+
+// JWTOptions say which tokens hold.
+type JWTOptions struct {
+	// Keys are what signatures are held against. They are needed.
+	Keys *Keys
+	// Algorithms are the algorithms tokens may be signed with. None means all
+	// that go with the keys.
+	Algorithms []string
+	// Issuer, when not empty, is what the claim "iss" must be.
+	Issuer string
+	// Audience, when not empty, are the values of which the claim "aud" must
+	// have one.
+	Audience []string
+	// Leeway is how far the clock of whoever signs may be off, and how long a
+	// client stays when its token has expired. Zero means DefaultLeeway.
+	Leeway time.Duration
+	// From are the places a token is looked for, in order. None means
+	// DefaultSources.
+	From []string
+	// RoomsClaim and PublishClaim name the claims that list the rooms a client
+	// may join and the events it may send. Where one is named, a token without
+	// it allows nothing; where none is, all is allowed.
+	RoomsClaim, PublishClaim string
+	// Keep names the claims that are kept with the identity.
+	Keep []string
+
+	// now is the clock; nil means time.Now.
+	now func() time.Time
+}
+
+// JWT knows clients by the JSON Web Tokens they show (RFC 7519).
+type JWT struct {
+	options JWTOptions
+	sources []Source
+	parser  *jwt.Parser
+}
+
+// NewJWT returns an authenticator. An error says which option is wrong.
+func NewJWT(options JWTOptions) (*JWT, error) {
+	if options.Leeway == 0 {
+		options.Leeway = DefaultLeeway
+	}
+	if len(options.From) == 0 {
+		options.From = DefaultSources()
+	}
+	if options.now == nil {
+		options.now = time.Now
+	}
+	algorithms, err := chooseAlgorithms(options.Algorithms, options.Keys.algorithms, options.Keys.what)
+	if err != nil {
+		return nil, err
+	}
+	j := &JWT{options: options}
+	for _, text := range options.From {
+		source, err := ParseSource(text)
+		if err != nil {
+			return nil, err
+		}
+		j.sources = append(j.sources, source)
+	}
+	rules := []jwt.ParserOption{
+		jwt.WithValidMethods(algorithms), jwt.WithStrictDecoding(), jwt.WithLeeway(options.Leeway),
+		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithTimeFunc(options.now),
+	}
+	if options.Issuer != "" {
+		rules = append(rules, jwt.WithIssuer(options.Issuer))
+	}
+	if len(options.Audience) > 0 {
+		rules = append(rules, jwt.WithAudience(options.Audience...))
+	}
+	j.parser = jwt.NewParser(rules...)
+	return j, nil
+}
+
+// Authenticate implements streaming.Authenticator.
+func (j *JWT) Authenticate(ctx context.Context, c *streaming.Credentials) (*streaming.Identity, error) {
+	token, err := findToken(c, j.sources)
+	switch {
+	case errors.Is(err, errNoToken):
+		return nil, &streaming.Refusal{Code: streaming.CodeUnauthorized, Reason: err.Error()}
+	case err != nil:
+		return nil, &streaming.Refusal{Code: streaming.CodeInvalidToken, Reason: err.Error()}
+	}
+	return j.Verify(ctx, token)
+}
+
+// Verify says whose a token is. The error is a *streaming.Refusal.
+func (j *JWT) Verify(ctx context.Context, token string) (*streaming.Identity, error) {
+	if err := checkToken(token); err != nil {
+		return nil, &streaming.Refusal{Code: streaming.CodeInvalidToken, Reason: err.Error()}
+	}
+	found := new(claims)
+	_, err := j.parser.ParseWithClaims(token, found, func(token *jwt.Token) (any, error) {
+		return j.options.Keys.key(ctx, token)
+	})
+	if err != nil {
+		return nil, refusal(err, found)
+	}
+	identity, err := j.identity(found)
+	if err != nil {
+		return nil, &streaming.Refusal{Code: streaming.CodeInvalidToken, Reason: err.Error()}
+	}
+	return identity, nil
+}
+
+// refusal makes a refusal of an error of the parser.
+func refusal(err error, found *claims) *streaming.Refusal {
+	r := &streaming.Refusal{Code: streaming.CodeInvalidToken, Reason: err.Error()}
+	if !errors.Is(err, jwt.ErrTokenInvalidClaims) {
+		if errors.Is(err, errUnavailable) {
+			r.Code = streaming.CodeAuthUnavailable
+		}
+		return r
+	}
+	// The signature holds, so the claims are what the issuer has written.
+	r.Reason += found.describe()
+	if errors.Is(err, jwt.ErrTokenExpired) {
+		r.Code = streaming.CodeTokenExpired
+		for _, other := range []error{
+			jwt.ErrTokenInvalidIssuer, jwt.ErrTokenInvalidAudience, jwt.ErrTokenNotValidYet,
+			jwt.ErrTokenUsedBeforeIssued, jwt.ErrTokenRequiredClaimMissing, jwt.ErrInvalidType,
+		} {
+			if errors.Is(err, other) {
+				// Another one of the kind would not hold either.
+				r.Code = streaming.CodeInvalidToken
+			}
+		}
+	}
+	return r
+}
+
+// identity makes an identity of claims that hold.
+func (j *JWT) identity(c *claims) (*streaming.Identity, error) {
+	subject, err := c.GetSubject()
+	if err != nil {
+		return nil, err
+	}
+	if err := checkID(subject); err != nil {
+		return nil, fmt.Errorf("the claim sub %w", err)
+	}
+	expires, err := c.GetExpirationTime()
+	if err != nil {
+		return nil, err
+	}
+	identity := &streaming.Identity{ID: subject, Method: "jwt", Expires: expires.Time, Leeway: j.options.Leeway}
+	for _, right := range []struct {
+		claim string
+		to    *streaming.Rights
+	}{{j.options.RoomsClaim, &identity.Rooms}, {j.options.PublishClaim, &identity.Publish}} {
+		if right.claim == "" {
+			continue
+		}
+		var patterns []string
+		if value, ok := c.values[right.claim]; ok {
+			if patterns, err = decodeTexts(value); err != nil {
+				return nil, fmt.Errorf("the claim %.40q %w", right.claim, err)
+			}
+		}
+		*right.to = streaming.LimitTo(patterns...)
+	}
+	for _, name := range j.options.Keep {
+		if value, ok := c.values[name]; ok {
+			if identity.Claims == nil {
+				identity.Claims = make(map[string]json.RawMessage)
+			}
+			identity.Claims[name] = value
+		}
+	}
+	return identity, nil
+}
+
+// checkToken refuses what need not be looked at any further, or could be read
+// in two ways.
+func checkToken(token string) error {
+	if len(token) > MaxToken {
+		return fmt.Errorf("the token has %d bytes, and may have %d", len(token), MaxToken)
+	}
+	if strings.ContainsFunc(token, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'
+	}) {
+		return errors.New("the token has characters that no token has")
+	}
+	segments := strings.Split(token, ".")
+	if len(segments) != 3 {
+		return fmt.Errorf("the token has %d segments in place of three", len(segments))
+	}
+	for i, name := range []string{"header", "payload"} {
+		decoded, err := base64.RawURLEncoding.Strict().DecodeString(segments[i])
+		if err != nil {
+			return fmt.Errorf("the token's %s is no base64url", name)
+		}
+		if err := checkObject(decoded); err != nil {
+			return fmt.Errorf("the token's %s: %w", name, err)
+		}
+		if i == 0 {
+			if err := checkHeader(decoded); err != nil {
+				return fmt.Errorf("the token's header: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// maxKeyID bounds the ID of a key, in bytes.
+const maxKeyID = 256
+
+// checkHeader refuses extensions that must be understood, and are not. Keys in
+// the header, and addresses of keys, are not looked at.
+func checkHeader(header []byte) error {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(header, &fields); err != nil {
+		return errors.New("it is no JSON object")
+	}
+	if _, ok := fields["crit"]; ok {
+		return errors.New("it has critical extensions, of which none is known here")
+	}
+	if _, ok := fields["b64"]; ok {
+		return errors.New("it says how its payload is encoded")
+	}
+	if raw, ok := fields["kid"]; ok {
+		id, err := decodeText(raw)
+		if err != nil || len(id) > maxKeyID {
+			return errors.New("its key ID is none")
+		}
+	}
+	return nil
+}
