@@ -67,7 +67,12 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //		status               <path...> {
 //			allow            <cidr...>
 //		}
+//		auth none
+//		auth caddy
+//		auth jwt { ... }
+//		auth http <url> { ... }
 //		namespace <name> {
+//			auth             none|caddy|jwt|http ...
 //			events streaming {
 //				audience     all|subscribers
 //				replay       none|first
@@ -86,7 +91,8 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //		}
 //	}
 //
-// Every option may be given once; namespace once for each name, and events once for each set. Only fields are filled
+// Every option may be given once; namespace once for each name, and events once for each set. The blocks of auth are those
+// of [JWTAuth] and [HTTPAuth]. Only fields are filled
 // here: defaults are Provision's, so that JSON and Caddyfile agree.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
@@ -160,6 +166,8 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	case "status":
 		h.Status = new(Status)
 		err = h.Status.unmarshalCaddyfile(d)
+	case "auth":
+		h.AuthRaw, err = unmarshalAuth(d)
 	case "namespace":
 		err = h.unmarshalNamespace(d)
 	default:
@@ -290,6 +298,16 @@ func (h *Handler) unmarshalNamespace(d *caddyfile.Dispenser) error {
 	}
 	options := make(options)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if d.Val() == "auth" {
+			if ns.AuthRaw != nil {
+				return d.Err("auth is given twice")
+			}
+			var err error
+			if ns.AuthRaw, err = unmarshalAuth(d); err != nil {
+				return err
+			}
+			continue
+		}
 		if d.Val() != "events" {
 			return d.Errf("unrecognized option '%s' of namespace", d.Val())
 		}

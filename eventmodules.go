@@ -185,16 +185,19 @@ func checkRelayEvents(names []string) error {
 
 // checkEventSets refuses sets that cannot be used together, before the namespace of a hub that is at work is changed. It
 // tries them on a namespace of no clients.
-func checkEventSets(name string, sets []EventSet) error {
-	_, err := streaming.New(streaming.Options{}, nil).Use(name, registered(sets)...)
+func checkEventSets(ns *namespaceSettings) error {
+	_, err := streaming.New(streaming.Options{}, nil).Use(ns.name, ns.registered()...)
 	return err
 }
 
-// registered returns sets as what a namespace uses.
-func registered(sets []EventSet) []streaming.EventSet {
-	list := make([]streaming.EventSet, len(sets))
-	for i, set := range sets {
-		list[i] = set
+// registered returns the sets as what a namespace uses, and who may come in.
+func (ns *namespaceSettings) registered() []streaming.EventSet {
+	list := make([]streaming.EventSet, 0, len(ns.sets)+1)
+	if ns.auth != nil {
+		list = append(list, ns.auth)
+	}
+	for _, set := range ns.sets {
+		list = append(list, set)
 	}
 	return list
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -30,6 +31,9 @@ type hub struct {
 	refusals *refusalLog
 
 	departure departure
+
+	// captors have to see the first requests of clients.
+	captors atomic.Pointer[[]Captor]
 
 	mu     sync.Mutex
 	claims []hubClaim
@@ -88,7 +92,8 @@ func (h *Handler) hubOptions() []hubOption {
 			config, _ := json.Marshal(set)
 			sets = append(sets, set.CaddyModule().ID.Name()+string(config))
 		}
-		options = append(options, hubOption{"namespace " + ns.name, fmt.Sprint(sets)})
+		options = append(options, hubOption{"namespace " + ns.name, fmt.Sprint(sets)},
+			hubOption{"auth of namespace " + ns.name, ns.auth.String()})
 	}
 	return options
 }
@@ -289,10 +294,12 @@ func (hub *hub) apply(claim hubClaim) {
 	}
 }
 
-// useEvents gives the hub's namespaces their event sets.
+// useEvents gives the hub's namespaces their event sets, and says who may come in.
 func (hub *hub) useEvents(h *Handler) error {
+	list := captors(h.settings.namespaces)
+	hub.captors.Store(&list)
 	for _, ns := range h.settings.namespaces {
-		if _, err := hub.server.Use(ns.name, registered(ns.sets)...); err != nil {
+		if _, err := hub.server.Use(ns.name, ns.registered()...); err != nil {
 			return fmt.Errorf("namespace %q: %w", ns.name, err)
 		}
 	}
@@ -302,6 +309,7 @@ func (hub *hub) useEvents(h *Handler) error {
 // ServeHTTP implements engineHandler.
 func (hub *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	var in engineio.Inbound
+	in.Attributes = hub.capture(r)
 	in.RemoteAddr, _ = caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	in.SameOrigin = isSameOriginRequest(r)
 	in.Gate = handover

@@ -120,6 +120,10 @@ type Handler struct {
 	// Status are the paths that answer with uptime, memory and the state of the connections. Default: none.
 	Status *Status `json:"status,omitempty"`
 
+	// AuthRaw says who clients are, in every namespace that does not say so itself: a module of the namespace
+	// http.handlers.socketio_stream.auth named by its key "method". Default: everyone is let in.
+	AuthRaw json.RawMessage `json:"auth,omitempty" caddy:"namespace=http.handlers.socketio_stream.auth inline_key=method"`
+
 	// Namespaces are the Socket.IO namespaces and the event sets they speak. Default: "/" with the event set "streaming".
 	Namespaces []*Namespace `json:"namespaces,omitempty"`
 
@@ -198,6 +202,10 @@ type Namespace struct {
 	// EventsRaw are the event sets the namespace speaks, each a module of the namespace
 	// http.handlers.socketio_stream.events named by its key "set".
 	EventsRaw []json.RawMessage `json:"events,omitempty" caddy:"namespace=http.handlers.socketio_stream.events inline_key=set"`
+
+	// AuthRaw says who the namespace's clients are, in place of what the handler says for all namespaces. The method
+	// "none" lets everyone in. Default: the handler's.
+	AuthRaw json.RawMessage `json:"auth,omitempty" caddy:"namespace=http.handlers.socketio_stream.auth inline_key=method"`
 }
 
 // engineHandler answers the requests that are Engine.IO's. The CORS headers are set, and the origin has been checked,
@@ -216,6 +224,8 @@ type hubStats interface {
 	Metrics() streaming.Metrics
 	// CountRefusal counts a request that was refused before the engine saw it.
 	CountRefusal(code engineio.ErrorCode)
+	// AuthStats tells of the clients that had to show who they are.
+	AuthStats() streaming.AuthStats
 }
 
 // CaddyModule returns the Caddy module information.

@@ -46,6 +46,10 @@ func (fixedStats) Metrics() streaming.Metrics { return streaming.Metrics{} }
 
 func (fixedStats) CountRefusal(engineio.ErrorCode) {}
 
+func (s fixedStats) AuthStats() streaming.AuthStats {
+	return streaming.AuthStats{Identified: 2, Refused: 11, Expired: 12}
+}
+
 // resolveOnly does what Provision does before it takes a hub.
 func resolveOnly(t *testing.T, h *Handler) error {
 	t.Helper()

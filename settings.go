@@ -98,6 +98,7 @@ type compressionSettings struct {
 type namespaceSettings struct {
 	name string
 	sets []EventSet
+	auth *authentication // nil lets everyone in
 }
 
 // resolve replaces placeholders and fills in defaults.
@@ -165,7 +166,7 @@ func (h *Handler) resolve(ctx caddy.Context) (settings, error) {
 	if t.err != nil {
 		return settings{}, t.err
 	}
-	return s, s.resolveNamespaces(ctx, h.Namespaces, &t)
+	return s, s.resolveNamespaces(ctx, h, &t)
 }
 
 func (c *Cookie) resolve(t *texts) *cookieSettings {
@@ -209,7 +210,12 @@ func (s *settings) resolveStatus(status *Status, t *texts) error {
 	return nil
 }
 
-func (s *settings) resolveNamespaces(ctx caddy.Context, namespaces []*Namespace, t *texts) error {
+func (s *settings) resolveNamespaces(ctx caddy.Context, h *Handler, t *texts) error {
+	everywhere, _, err := loadAuth(ctx, h.AuthRaw)
+	if err != nil {
+		return err
+	}
+	namespaces := h.Namespaces
 	if len(namespaces) == 0 {
 		namespaces = []*Namespace{{Name: "/", EventsRaw: defaultEvents()}}
 	}
@@ -225,7 +231,14 @@ func (s *settings) resolveNamespaces(ctx caddy.Context, namespaces []*Namespace,
 		if err != nil {
 			return fmt.Errorf("namespace %q: %w", name, err)
 		}
-		s.namespaces = append(s.namespaces, namespaceSettings{name: name, sets: sets})
+		auth, given, err := loadAuth(ctx, ns.AuthRaw)
+		if err != nil {
+			return fmt.Errorf("namespace %q: %w", name, err)
+		}
+		if !given {
+			auth = everywhere
+		}
+		s.namespaces = append(s.namespaces, namespaceSettings{name: name, sets: sets, auth: auth})
 	}
 	return nil
 }

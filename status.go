@@ -43,6 +43,10 @@ type socketIOStatus struct {
 	SlowClients     int64 `json:"slowClients"`
 	VolatileDropped int64 `json:"volatileDropped"`
 	Refused         int64 `json:"refused"`
+	// Identified is how many sockets have an identity right now; AuthRefused and AuthExpired count since the hub was made.
+	Identified  int64 `json:"identified"`
+	AuthRefused int64 `json:"authRefused"`
+	AuthExpired int64 `json:"authExpired"`
 	// Metrics is what the metrics endpoint tells of the hub.
 	Metrics metricsStatus `json:"metrics"`
 }
@@ -56,7 +60,7 @@ func (h *Handler) serveStatus(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return methodNotAllowed(w, r)
 	}
-	stats := h.stats.Stats()
+	stats, auth := h.stats.Stats(), h.stats.AuthStats()
 	return writeJSON(w, r, http.StatusOK, serviceStatus{
 		Service: serviceName,
 		Status:  "running",
@@ -70,6 +74,9 @@ func (h *Handler) serveStatus(w http.ResponseWriter, r *http.Request) error {
 			SlowClients:     stats.SlowClients,
 			VolatileDropped: stats.VolatileDropped,
 			Refused:         stats.RefusedForSessions + stats.RefusedForBuffer + stats.RefusedForRate,
+			Identified:      auth.Identified,
+			AuthRefused:     auth.Refused,
+			AuthExpired:     auth.Expired,
 			Metrics:         metricsStatusOf(samplesOf(h.stats.Metrics())),
 		},
 	})

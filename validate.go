@@ -203,7 +203,7 @@ func (s *settings) checkNamespaces() error {
 			return fmt.Errorf("namespace %q is given twice", ns.name)
 		}
 		seen[ns.name] = true
-		if err := checkEventSets(ns.name, ns.sets); err != nil {
+		if err := checkEventSets(&ns); err != nil {
 			return fmt.Errorf("namespace %q: %w", ns.name, err)
 		}
 	}

@@ -1,0 +1,165 @@
+package socketiostream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/textproto"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap"
+
+	"github.com/caddy-socketio/socketio-stream/auth"
+	"github.com/caddy-socketio/socketio-stream/streaming"
+)
+
+func init() {
+	caddy.RegisterModule(new(HTTPAuth))
+}
+
+// HTTPAuth asks another server who a client is. The question is a POST of JSON with what the client shows:
+//
+//	{"namespace", "auth", "refresh", "handshake": {"address", "secure", "query"}}
+//
+// and the answer is status 200 with {"id", "rooms", "publish", "expires", "claims"}, of which only "id" is needed, or
+// status 401 or 403. Anything else refuses the client with the code "auth_unavailable". Redirects are not followed.
+type HTTPAuth struct {
+	// URL is the address that is asked, with http or https. It is needed.
+	URL string `json:"url,omitempty"`
+
+	// Timeout is how long a client waits for the answer. Zero means the default. Default: 2s.
+	Timeout caddy.Duration `json:"timeout,omitempty"`
+
+	// ForwardHeaders are the headers of the client's first request that the question has too, such as "Cookie" and
+	// "Authorization". Default: none.
+	ForwardHeaders []string `json:"forward_headers,omitempty"`
+
+	// Cache is how long an answer that lets a client in is used again for the same question. Zero means not at all.
+	// Default: 0.
+	Cache caddy.Duration `json:"cache,omitempty"`
+
+	backend *auth.Backend
+}
+
+// CaddyModule returns the Caddy module information.
+func (*HTTPAuth) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: authNamespace + ".http", New: func() caddy.Module { return new(HTTPAuth) }}
+}
+
+// Provision replaces placeholders and checks the options.
+func (a *HTTPAuth) Provision(ctx caddy.Context) error {
+	t := texts{replacer: caddy.NewReplacer()}
+	options := auth.BackendOptions{
+		URL:            t.one("auth http", a.URL),
+		Timeout:        time.Duration(a.Timeout),
+		ForwardHeaders: t.all("forward_headers", a.ForwardHeaders),
+		Cache:          time.Duration(a.Cache),
+	}
+	if t.err != nil {
+		return t.err
+	}
+	if options.Timeout < 0 || options.Cache < 0 {
+		return errors.New("auth http: timeout and cache must not be negative")
+	}
+	backend, err := auth.NewBackend(options)
+	if err != nil {
+		return fmt.Errorf("auth http: %w", err)
+	}
+	a.backend = backend
+	if auth.IsPlain(options.URL) {
+		ctx.Logger().Warn("what clients show goes to the auth backend by plain http", zap.String("method", "http"))
+	}
+	return nil
+}
+
+// Cleanup lets go of idle connections.
+func (a *HTTPAuth) Cleanup() error {
+	if a.backend != nil {
+		a.backend.Close()
+	}
+	return nil
+}
+
+// Authenticate implements streaming.Authenticator.
+func (a *HTTPAuth) Authenticate(ctx context.Context, c *streaming.Credentials) (*streaming.Identity, error) {
+	return a.backend.Authenticate(ctx, c)
+}
+
+// UnmarshalCaddyfile sets up the module from Caddyfile tokens. Syntax:
+//
+//	auth http <url> {
+//		timeout         <duration>
+//		forward_headers <header...>
+//		cache           <duration>
+//	}
+func (a *HTTPAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the name of the method
+	if !d.AllArgs(&a.URL) {
+		return d.ArgErr()
+	}
+	for _, address := range withoutPlaceholders([]string{a.URL}) {
+		if err := auth.CheckBackendURL(address); err != nil {
+			return d.WrapErr(err)
+		}
+	}
+	options := make(options)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := options.add(d); err != nil {
+			return err
+		}
+		var err error
+		switch option := d.Val(); option {
+		case "timeout":
+			a.Timeout, err = parseDuration(d)
+		case "forward_headers":
+			a.ForwardHeaders, err = parseForwardHeaders(d)
+		case "cache":
+			a.Cache, err = parseDuration(d)
+		default:
+			err = d.Errf("unrecognized option '%s' of auth http", option)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func parseForwardHeaders(d *caddyfile.Dispenser) ([]string, error) {
+	names, err := parseTexts(d)
+	if err != nil {
+		return nil, err
+	}
+	for i, name := range withoutPlaceholders(names) {
+		if err := auth.CheckForwardHeader(name); err != nil {
+			return nil, d.WrapErr(err)
+		}
+		if slices.ContainsFunc(names[:i], func(other string) bool {
+			return strings.EqualFold(other, textproto.CanonicalMIMEHeaderKey(name))
+		}) {
+			return nil, d.Errf("header %q is given twice", name)
+		}
+	}
+	return names, nil
+}
+
+// parseTexts parses one or more arguments of an option.
+func parseTexts(d *caddyfile.Dispenser) ([]string, error) {
+	list := d.RemainingArgs()
+	if len(list) == 0 || slices.Contains(list, "") {
+		return nil, d.ArgErr()
+	}
+	return list, refuseBlock(d)
+}
+
+// Interface guards.
+var (
+	_ Authenticator         = (*HTTPAuth)(nil)
+	_ caddy.Provisioner     = (*HTTPAuth)(nil)
+	_ caddy.CleanerUpper    = (*HTTPAuth)(nil)
+	_ caddyfile.Unmarshaler = (*HTTPAuth)(nil)
+)

@@ -1,0 +1,326 @@
+package socketiostream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-socketio/socketio-stream/auth"
+	"github.com/caddy-socketio/socketio-stream/streaming"
+)
+
+func init() {
+	caddy.RegisterModule(new(JWTAuth))
+}
+
+// keySets holds the key sets of issuers by URL. They outlive a config, so that a reload does not fetch them anew.
+var keySets = caddy.NewUsagePool()
+
+// JWTAuth knows clients by the JSON Web Tokens they show. A token must name its subject and when it expires. Exactly one
+// of jwks, secret and public_key is needed.
+type JWTAuth struct {
+	// JWKS are the URLs of the key sets of issuers. They are fetched in the background, by https, or by http from this
+	// machine, and used for up to 24 hours while an issuer is down.
+	JWKS []string `json:"jwks,omitempty"`
+
+	// Secret is the key of tokens that are signed with one: 32 bytes at least. Best a placeholder, such as {env.NAME}.
+	Secret string `json:"secret,omitempty"`
+
+	// PublicKey is a PEM file with a public key or a certificate. It is read when the config is loaded.
+	PublicKey string `json:"public_key,omitempty"`
+
+	// Issuer is what the claim "iss" must be. Default: anything.
+	Issuer string `json:"issuer,omitempty"`
+
+	// Audience are the values of which the claim "aud" must have one. Default: anything.
+	Audience []string `json:"audience,omitempty"`
+
+	// Algorithms are those that tokens may be signed with. Default: all that go with the kind of key: HS256, HS384 and
+	// HS512 with a secret, and never with any other.
+	Algorithms []string `json:"algorithms,omitempty"`
+
+	// Leeway is how far apart clocks may be, and how long a client stays when its token has expired. Zero means the
+	// default. Default: 30s.
+	Leeway caddy.Duration `json:"leeway,omitempty"`
+
+	// From are the places where a token is looked for, in order; the first one that has one counts: "auth.NAME" is a field
+	// of what a client sends to connect, "query.NAME" a query parameter of its first request, "header" the Authorization
+	// header with the scheme Bearer, "cookie:NAME" a cookie. Default: ["auth.token", "header"].
+	From []string `json:"from,omitempty"`
+
+	// Claims name the claims that say what a client may do.
+	Claims *JWTClaims `json:"claims,omitempty"`
+
+	// Keep are the claims that are kept with the identity, for event sets. Default: none.
+	Keep []string `json:"keep,omitempty"`
+
+	verifier *auth.JWT
+	// acquired are the keys of keySets that this instance has.
+	acquired []string
+}
+
+// JWTClaims name claims whose values are lists of names, each exact or with a * at its end. A token without a claim that
+// is named here allows nothing.
+type JWTClaims struct {
+	// Rooms is the claim with the rooms a client may join. Default: none, and all rooms are allowed.
+	Rooms string `json:"rooms,omitempty"`
+
+	// Publish is the claim with the events a client may send. Default: none, and all events are allowed.
+	Publish string `json:"publish,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (*JWTAuth) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: authNamespace + ".jwt", New: func() caddy.Module { return new(JWTAuth) }}
+}
+
+// Provision replaces placeholders, checks the options and takes the keys. It does not wait for keys to be fetched.
+func (a *JWTAuth) Provision(ctx caddy.Context) error {
+	t := texts{replacer: caddy.NewReplacer()}
+	options := auth.JWTOptions{
+		Issuer:     t.one("issuer", a.Issuer),
+		Audience:   t.all("audience", a.Audience),
+		Algorithms: t.all("algorithms", a.Algorithms),
+		Leeway:     time.Duration(a.Leeway),
+		From:       t.all("from", a.From),
+		Keep:       t.all("keep", a.Keep),
+	}
+	if a.Claims != nil {
+		options.RoomsClaim = t.one("claim rooms", a.Claims.Rooms)
+		options.PublishClaim = t.one("claim publish", a.Claims.Publish)
+	}
+	urls := t.all("jwks", a.JWKS)
+	secret, file := t.one("secret", a.Secret), t.one("public_key", a.PublicKey)
+	if t.err != nil {
+		return t.err
+	}
+	if options.Leeway < 0 {
+		return fmt.Errorf("auth jwt: leeway must not be negative, is %s", options.Leeway)
+	}
+	if err := checkKeyOptions(len(urls) > 0, secret != "", file != ""); err != nil {
+		return err
+	}
+	keys, err := a.keys(ctx, urls, secret, file)
+	if err != nil {
+		return fmt.Errorf("auth jwt: %w", err)
+	}
+	options.Keys = keys
+	if a.verifier, err = auth.NewJWT(options); err != nil {
+		return fmt.Errorf("auth jwt: %w", err)
+	}
+	if len(urls) > 0 && len(options.Audience) == 0 {
+		ctx.Logger().Warn("auth jwt has no audience: tokens that the issuer has made for other services let their owners in here too")
+	}
+	return nil
+}
+
+// checkKeyOptions refuses more than one kind of key, and none.
+func checkKeyOptions(jwks, secret, publicKey bool) error {
+	given := 0
+	for _, one := range []bool{jwks, secret, publicKey} {
+		if one {
+			given++
+		}
+	}
+	if given != 1 {
+		return errors.New("auth jwt needs exactly one of jwks, secret and public_key")
+	}
+	return nil
+}
+
+func (a *JWTAuth) keys(ctx caddy.Context, urls []string, secret, file string) (*auth.Keys, error) {
+	switch {
+	case secret != "":
+		return auth.Secret(secret)
+	case file != "":
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("public_key: %w", err)
+		}
+		keys, err := auth.PublicKey(data)
+		if err != nil {
+			return nil, fmt.Errorf("public_key %s: %w", file, err)
+		}
+		return keys, nil
+	}
+	for _, address := range urls {
+		// A config that will be refused should have fetched nothing.
+		if err := auth.CheckKeySetURL(address); err != nil {
+			return nil, err
+		}
+	}
+	sets := make([]*auth.KeySet, 0, len(urls))
+	for _, address := range urls {
+		value, loaded, err := keySets.LoadOrNew(address, func() (caddy.Destructor, error) { return newSharedKeySet(ctx, address) })
+		if err != nil {
+			return nil, err
+		}
+		a.acquired = append(a.acquired, address)
+		shared := value.(*sharedKeySet)
+		if loaded {
+			shared.logger.use(ctx.Slogger())
+		}
+		sets = append(sets, shared.set)
+	}
+	return auth.FromKeySets(sets...)
+}
+
+// sharedKeySet is a key set that outlives a config.
+type sharedKeySet struct {
+	set    *auth.KeySet
+	logger *switchedLogger
+}
+
+func newSharedKeySet(ctx caddy.Context, address string) (*sharedKeySet, error) {
+	logger := newSwitchedLogger(ctx.Slogger())
+	set, err := auth.NewKeySet(address, slog.New(logger))
+	if err != nil {
+		return nil, err
+	}
+	return &sharedKeySet{set: set, logger: logger}, nil
+}
+
+// Destruct ends the key set: no config names it any more.
+func (s *sharedKeySet) Destruct() error {
+	s.set.Close()
+	return nil
+}
+
+// Cleanup gives up the key sets. Those who are being looked at can still use their keys.
+func (a *JWTAuth) Cleanup() error {
+	var errs []error
+	for _, address := range a.acquired {
+		_, err := keySets.Delete(address)
+		errs = append(errs, err)
+	}
+	a.acquired = nil
+	return errors.Join(errs...)
+}
+
+// Authenticate implements streaming.Authenticator.
+func (a *JWTAuth) Authenticate(ctx context.Context, c *streaming.Credentials) (*streaming.Identity, error) {
+	return a.verifier.Authenticate(ctx, c)
+}
+
+// UnmarshalCaddyfile sets up the module from Caddyfile tokens. Syntax:
+//
+//	auth jwt {
+//		jwks       <url...>
+//		secret     <secret>
+//		public_key <file>
+//		issuer     <issuer>
+//		audience   <audience...>
+//		algorithms <algorithm...>
+//		leeway     <duration>
+//		from       auth.<field> query.<parameter> header cookie:<name>
+//		claim      rooms   <claim>
+//		claim      publish <claim>
+//		keep       <claim...>
+//	}
+//
+// Exactly one of jwks, secret and public_key is needed.
+func (a *JWTAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the name of the method
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	options := make(options)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if d.Val() != "claim" {
+			if err := options.add(d); err != nil {
+				return err
+			}
+		}
+		if err := a.unmarshalOption(d); err != nil {
+			return err
+		}
+	}
+	return wrap(d, checkKeyOptions(len(a.JWKS) > 0, a.Secret != "", a.PublicKey != ""))
+}
+
+func (a *JWTAuth) unmarshalOption(d *caddyfile.Dispenser) (err error) {
+	switch option := d.Val(); option {
+	case "jwks":
+		a.JWKS, err = parseChecked(d, auth.CheckKeySetURL)
+	case "secret":
+		a.Secret, err = parseText(d)
+	case "public_key":
+		a.PublicKey, err = parseText(d)
+	case "issuer":
+		a.Issuer, err = parseText(d)
+	case "audience":
+		a.Audience, err = parseTexts(d)
+	case "algorithms":
+		a.Algorithms, err = parseChecked(d, auth.CheckAlgorithm)
+	case "leeway":
+		a.Leeway, err = parseDuration(d)
+	case "from":
+		a.From, err = parseChecked(d, func(source string) error {
+			_, err := auth.ParseSource(source)
+			return err
+		})
+	case "claim":
+		err = a.unmarshalClaim(d)
+	case "keep":
+		a.Keep, err = parseTexts(d)
+	default:
+		err = d.Errf("unrecognized option '%s' of auth jwt", option)
+	}
+	return err
+}
+
+// unmarshalClaim parses what a claim stands for, and its name.
+func (a *JWTAuth) unmarshalClaim(d *caddyfile.Dispenser) error {
+	var right, claim string
+	if !d.AllArgs(&right, &claim) || claim == "" {
+		return d.ArgErr()
+	}
+	if a.Claims == nil {
+		a.Claims = new(JWTClaims)
+	}
+	target := map[string]*string{"rooms": &a.Claims.Rooms, "publish": &a.Claims.Publish}[right]
+	if target == nil {
+		return d.Errf("unknown claim '%s': write rooms or publish", right)
+	}
+	if *target != "" {
+		return d.Errf("claim %s is given twice", right)
+	}
+	*target = claim
+	return refuseBlock(d)
+}
+
+// parseChecked parses one or more arguments, each of which is checked and may be given once.
+func parseChecked(d *caddyfile.Dispenser, check func(string) error) ([]string, error) {
+	option := d.Val()
+	list, err := parseTexts(d)
+	if err != nil {
+		return nil, err
+	}
+	for _, value := range withoutPlaceholders(list) {
+		if err := check(value); err != nil {
+			return nil, d.WrapErr(err)
+		}
+	}
+	for i, value := range list {
+		if slices.Contains(list[:i], value) {
+			return nil, d.Errf("%s: %q is given twice", option, strings.TrimSpace(value))
+		}
+	}
+	return list, nil
+}
+
+// Interface guards.
+var (
+	_ Authenticator         = (*JWTAuth)(nil)
+	_ caddy.Provisioner     = (*JWTAuth)(nil)
+	_ caddy.CleanerUpper    = (*JWTAuth)(nil)
+	_ caddyfile.Unmarshaler = (*JWTAuth)(nil)
+)
