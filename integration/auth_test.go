@@ -1,0 +1,505 @@
+package integration
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/golang-jwt/jwt/v5"
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/caddy-socketio/socketio-stream/internal/rawclient"
+)
+
+const jwtSecret = "a secret of more than 32 bytes, for tests"
+
+// signed makes a token that lives an hour, for a subject, with more claims.
+func signed(t testing.TB, method jwt.SigningMethod, key any, kid, subject string, more jwt.MapClaims) string {
+	t.Helper()
+	claims := jwt.MapClaims{"sub": subject, "exp": time.Now().Add(time.Hour).Unix()}
+	for name, value := range more {
+		claims[name] = value
+	}
+	token := jwt.NewWithClaims(method, claims)
+	if kid != "" {
+		token.Header["kid"] = kid
+	}
+	text, err := token.SignedString(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// try connects to a namespace with a token on a connection of its own, and returns the answer.
+func (s *server) connectAs(namespace, auth string) string {
+	s.t.Helper()
+	c, err := s.dial("/socket.io/", nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer c.conn.Close()
+	prefix := ""
+	if namespace != "/" {
+		prefix = namespace + ","
+	}
+	c.send("40" + prefix + auth)
+	return c.wait("4")
+}
+
+func accepted(answer string) bool { return strings.HasPrefix(answer, "40") }
+
+func refusedWith(answer, code string) bool {
+	return strings.HasPrefix(answer, "44") && strings.HasSuffix(answer, `,"data":{"code":"`+code+`"}}`)
+}
+
+// TestAuthOfNamespaces holds that the handler's auth is that of each namespace which has none of its own.
+func TestAuthOfNamespaces(t *testing.T) {
+	t.Setenv("TEST_JWT_SECRET", jwtSecret)
+	log := newLogFile(t, "log")
+	s := startServer(t, `socketio_stream {
+		status /status
+		auth jwt {
+			secret {env.TEST_JWT_SECRET}
+			claim publish events
+		}
+		namespace / {
+			events relay chat other
+		}
+		namespace /public {
+			events relay chat
+			auth none
+		}
+		namespace /caddy {
+			auth caddy
+			events relay chat
+		}
+	}`, log.own())
+	token := signed(t, jwt.SigningMethodHS256, []byte(jwtSecret), "", "ada", jwt.MapClaims{"events": []string{"chat"}})
+	if got := s.connectAs("/", `{"token":"`+token+`"}`); !accepted(got) {
+		t.Errorf("with a token: %s", got)
+	}
+	if got := s.connectAs("/", ``); got != `44{"message":"not authorized","data":{"code":"unauthorized"}}` {
+		t.Errorf("without a token: %s", got)
+	}
+	if got := s.connectAs("/", `{"token":"not-to-be-logged"}`); !refusedWith(got, "invalid_token") {
+		t.Errorf("with a false token: %s", got)
+	}
+	if got := s.connectAs("/public", ``); !accepted(got) {
+		t.Errorf("without auth: %s", got)
+	}
+	if got := s.connectAs("/caddy", `{"token":"`+token+`"}`); !refusedWith(got, "unauthorized") {
+		t.Errorf("without a user: %s", got)
+	}
+
+	c, err := s.dial("/socket.io/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.send(`40{"token":"` + token + `"}`)
+	c.wait("40")
+	c.send(`421["chat","hi"]`)
+	if got := c.wait("43"); got != `431[{"success":true}]` {
+		t.Errorf("an event that is allowed: %s", got)
+	}
+	c.send(`422["other","hi"]`)
+	if got := c.wait("43"); !strings.Contains(got, `"code":"forbidden"`) {
+		t.Errorf("an event that is not allowed: %s", got)
+	}
+	if _, body := s.request("GET", "/status", ""); !strings.Contains(body, `"identified":1,"authRefused":3,"authExpired":0`) {
+		t.Errorf("status: %s", body)
+	}
+	for _, want := range []string{`"error":"no token was given"`, "one segments in place of three", `"no handler in front has identified a user`} {
+		want = strings.Replace(want, "one segments", "1 segments", 1)
+		eventually(t, "the line "+want, func() bool { return strings.Contains(log.text(), want) })
+	}
+	if text := log.text(); strings.Contains(text, token) || strings.Contains(text, "not-to-be-logged") || strings.Contains(text, jwtSecret) {
+		t.Errorf("credentials are in the log: %s", text)
+	}
+}
+
+func eventually(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !condition(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}
+
+// TestAuthOptionsThatAreRefused holds what a config with bad values of auth says, and that it gives no secret away.
+func TestAuthOptionsThatAreRefused(t *testing.T) {
+	t.Setenv("TEST_JWT_SECRET", jwtSecret)
+	t.Setenv("TEST_SHORT", "hunter2")
+	t.Setenv("TEST_PLAIN_URL", "http://issuer.example.com/keys")
+	t.Setenv("TEST_ALGORITHM", "RS256")
+	s := startServer(t, `respond "up"`)
+	file := filepath.Join(t.TempDir(), "key.pem")
+	if err := os.WriteFile(file, []byte("no key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for config, want := range map[string]string{
+		"auth jwt {\n secret {env.TEST_SHORT}\n}":                                                                    "must have 32 at least",
+		"auth jwt {\n secret {env.TEST_NOT_SET}\n}":                                                                  "secret",
+		"auth jwt {\n public_key /nonexistent/key.pem\n}":                                                            "no such file",
+		"auth jwt {\n public_key " + file + "\n}":                                                                    "no PEM block",
+		"auth jwt {\n jwks {env.TEST_PLAIN_URL}\n}":                                                                  "https",
+		"auth jwt {\n secret {env.TEST_JWT_SECRET}\n algorithms {env.TEST_ALGORITHM}\n}":                             "does not go with a secret",
+		"auth http {env.TEST_SHORT}":                                                                                 "no URL",
+		"auth jwt {\n secret {env.TEST_JWT_SECRET}\n}\n namespace / {\n auth none\n auth none\n events streaming\n}": "twice",
+	} {
+		err := s.load("socketio_stream {\n" + config + "\n}")
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", config, err, want)
+		} else if strings.Contains(err.Error(), jwtSecret) || strings.Contains(err.Error(), "hunter2") && !strings.Contains(config, "http") {
+			t.Errorf("%s: the error gives the secret away: %v", config, err)
+		}
+	}
+	// Handlers that share a hub must agree on who comes in.
+	err := s.load("handle /a/* {\n socketio_stream {\n path /a/\n auth jwt {\n secret " + strings.ReplaceAll(jwtSecret, " ", "-") + "\n}\n}\n}\n handle {\n socketio_stream\n}")
+	if err == nil || !strings.Contains(err.Error(), "auth of namespace /") || strings.Contains(err.Error(), "more-than-32") {
+		t.Errorf("two handlers: %v", err)
+	}
+}
+
+// keyIssuer is an HTTP server that publishes keys.
+type keyIssuer struct {
+	*httptest.Server
+	fetches atomic.Int32
+	mu      sync.Mutex
+	answer  http.HandlerFunc
+}
+
+func newKeyIssuer(t *testing.T, answer http.HandlerFunc) *keyIssuer {
+	i := &keyIssuer{answer: answer}
+	i.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		i.mu.Lock()
+		answer := i.answer
+		i.mu.Unlock()
+		i.fetches.Add(1)
+		answer(w, r)
+	}))
+	t.Cleanup(func() {
+		i.CloseClientConnections()
+		i.Close()
+	})
+	return i
+}
+
+func (i *keyIssuer) now(answer http.HandlerFunc) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.answer = answer
+}
+
+func publishes(keys map[string]*ecdsa.PrivateKey) http.HandlerFunc {
+	var list []string
+	for kid, key := range keys {
+		list = append(list, fmt.Sprintf(`{"kty":"EC","crv":"P-256","kid":%q,"x":%q,"y":%q}`, kid,
+			base64.RawURLEncoding.EncodeToString(key.X.FillBytes(make([]byte, 32))),
+			base64.RawURLEncoding.EncodeToString(key.Y.FillBytes(make([]byte, 32)))))
+	}
+	return func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, `{"keys":[%s]}`, strings.Join(list, ",")) }
+}
+
+func newKey(t *testing.T) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// TestIssuerRotatesStopsAndAnswersGarbage holds that clients with a key that is known come in whatever becomes of the
+// issuer, that a new key is found without a restart, and that a reload fetches nothing anew.
+func TestIssuerRotatesStopsAndAnswersGarbage(t *testing.T) {
+	first, second := newKey(t), newKey(t)
+	issuer := newKeyIssuer(t, publishes(map[string]*ecdsa.PrivateKey{"first": first}))
+	config := "socketio_stream {\n auth jwt {\n jwks " + issuer.URL + "/keys\n issuer https://issuer.example.com\n audience chat\n}\n}"
+	s := startServer(t, config)
+	claims := jwt.MapClaims{"iss": "https://issuer.example.com", "aud": "chat"}
+	with := func(key *ecdsa.PrivateKey, kid string, claims jwt.MapClaims) string {
+		return s.connectAs("/", `{"token":"`+signed(t, jwt.SigningMethodES256, key, kid, "ada", claims)+`"}`)
+	}
+	if got := with(first, "first", claims); !accepted(got) {
+		t.Fatal(got)
+	}
+	if got := with(first, "first", jwt.MapClaims{"iss": "https://issuer.example.com", "aud": "mail"}); !refusedWith(got, "invalid_token") {
+		t.Error(got)
+	}
+	if got := with(second, "first", claims); !refusedWith(got, "invalid_token") {
+		t.Error(got)
+	}
+	if n := issuer.fetches.Load(); n != 1 {
+		t.Errorf("%d fetches", n)
+	}
+
+	issuer.now(publishes(map[string]*ecdsa.PrivateKey{"first": first, "second": second}))
+	if got := with(second, "second", claims); !accepted(got) {
+		t.Errorf("after the rotation: %s", got)
+	}
+	before := issuer.fetches.Load()
+	if err := s.load(config + "\nheader X-Config second"); err != nil {
+		t.Fatal(err)
+	}
+	for _, answer := range []http.HandlerFunc{
+		func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") },
+		func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+	} {
+		issuer.now(answer)
+		if got := with(first, "first", claims); !accepted(got) {
+			t.Errorf("after a reload: %s", got)
+		}
+		if got := with(second, "third", claims); accepted(got) {
+			t.Errorf("an unknown key: %s", got)
+		}
+	}
+	if n := issuer.fetches.Load(); n > before+1 {
+		t.Errorf("%d fetches after the reload, %d before", n, before)
+	}
+	issuer.CloseClientConnections()
+	issuer.Listener.Close()
+	if got := with(second, "second", claims); !accepted(got) {
+		t.Errorf("while the issuer is down: %s", got)
+	}
+}
+
+// TestConfigLoadsWithoutTheIssuer holds that a config whose issuer cannot be reached is loaded, and no client let in.
+func TestConfigLoadsWithoutTheIssuer(t *testing.T) {
+	s := startServer(t, "socketio_stream {\n auth jwt {\n jwks http://127.0.0.1:1/keys\n audience chat\n}\n}")
+	token := signed(t, jwt.SigningMethodES256, newKey(t), "any", "ada", jwt.MapClaims{"aud": "chat"})
+	if got := s.connectAs("/", `{"token":"`+token+`"}`); got != `44{"message":"authorization is not available","data":{"code":"auth_unavailable"}}` {
+		t.Error(got)
+	}
+}
+
+// TestAuthByAnotherServer holds what a backend is asked, and that its answer counts.
+func TestAuthByAnotherServer(t *testing.T) {
+	var asked atomic.Int32
+	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		body, _ := io.ReadAll(r.Body)
+		switch {
+		case bytes.Contains(body, []byte(`"password":"right"`)) && r.Header.Get("Cookie") == "a=b" && bytes.Contains(body, []byte(`"namespace":"/"`)):
+			_, _ = io.WriteString(w, `{"id":"ada","publish":["stream:*"],"rooms":["stream:own-*"]}`)
+		case bytes.Contains(body, []byte(`"password":"banned"`)):
+			w.WriteHeader(403)
+		case bytes.Contains(body, []byte(`"password":"crash"`)):
+			w.WriteHeader(500)
+		default:
+			w.WriteHeader(401)
+		}
+	}))
+	t.Cleanup(backend.Close)
+	s := startServer(t, "socketio_stream {\n auth http "+backend.URL+"/auth {\n forward_headers Cookie\n cache 1m\n}\n}")
+	for password, code := range map[string]string{"wrong": "unauthorized", "banned": "forbidden", "crash": "auth_unavailable"} {
+		if got := s.connectAs("/", `{"password":"`+password+`"}`); !refusedWith(got, code) {
+			t.Errorf("%s: %s", password, got)
+		}
+	}
+	before := asked.Load()
+	for range 3 {
+		c, err := s.dial("/socket.io/", http.Header{"Cookie": {"a=b"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.send(`40{"password":"right"}`)
+		c.wait("40")
+		for id, test := range []struct{ event, want string }{
+			{`["stream:join",{"streamId":"own-1"}]`, `"success":true`},
+			{`["stream:join",{"streamId":"other"}]`, `"code":"forbidden"`},
+			{`["message","x"]`, `"code":"forbidden"`},
+		} {
+			c.send(fmt.Sprintf("42%d%s", id+1, test.event))
+			if got := c.wait(fmt.Sprintf("43%d", id+1)); !strings.Contains(got, test.want) {
+				t.Errorf("%s: %s, want %s", test.event, got, test.want)
+			}
+		}
+	}
+	if n := asked.Load() - before; n != 1 {
+		t.Errorf("the backend was asked %d times for the same", n)
+	}
+}
+
+// TestAuthByCaddysUser holds that the user whom a handler in front has found is the identity, on both transports, though
+// that request is over when the client connects to the namespace.
+func TestAuthByCaddysUser(t *testing.T) {
+	hash, err := bcrypt.GenerateFromPassword([]byte("password"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := newLogFile(t, "log")
+	s := startServer(t, "@private path /socket.io/*\n basic_auth @private {\n ada "+string(hash)+"\n}\n socketio_stream {\n path /socket.io/ /open/\n log_connections all\n auth caddy\n}", log.own())
+	if _, err := s.dial("/socket.io/", nil); err == nil {
+		t.Error("a WebSocket without a user was let in")
+	}
+	c, err := s.dial("/socket.io/", http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte("ada:password"))}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.send("40")
+	c.wait("40{")
+	c.conn.Close()
+	eventually(t, "the line of the end", func() bool { return len(log.lines("connection ended")) > 0 })
+	if line := log.lines("connection ended")[0]; line["identity"] != "ada" {
+		t.Errorf("logged %v", line)
+	}
+	// The same hub by a way without that handler.
+	open, err := s.dial("/open/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	open.send("40")
+	if got := open.wait("4"); !refusedWith(got, "unauthorized") {
+		t.Error(got)
+	}
+}
+
+// TestAuthByClientCertificate holds that a certificate counts if Caddy has verified it, and not otherwise.
+func TestAuthByClientCertificate(t *testing.T) {
+	dir := t.TempDir()
+	authority, authorityKey := newCertificate(t, "Test Authority", nil, nil)
+	stranger, strangerKey := newCertificate(t, "Stranger Authority", nil, nil)
+	writePEM(t, filepath.Join(dir, "ca.pem"), "CERTIFICATE", authority.Raw)
+	serverCertificate, serverKey := newCertificate(t, "localhost", authority, authorityKey)
+	writePEM(t, filepath.Join(dir, "server.pem"), "CERTIFICATE", serverCertificate.Raw)
+	der, err := x509.MarshalPKCS8PrivateKey(serverKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writePEM(t, filepath.Join(dir, "server.key"), "PRIVATE KEY", der)
+	ada, adaKey := newCertificate(t, "ada", authority, authorityKey)
+	mallory, malloryKey := newCertificate(t, "ada", stranger, strangerKey)
+
+	port := freePort(t)
+	start := func(clientAuth string) {
+		t.Helper()
+		config, _, err := caddyAdapter().Adapt(fmt.Appendf(nil, `{
+	admin off
+	persist_config off
+	auto_https disable_redirects
+	grace_period 1s
+	storage file_system %[1]s
+}
+https://localhost:%[2]s {
+	bind 127.0.0.1
+	tls %[1]s/server.pem %[1]s/server.key {
+		client_auth {
+			%[3]s
+		}
+	}
+	socketio_stream {
+		auth caddy
+	}
+}`, dir, port, clientAuth), map[string]any{"filename": "Caddyfile"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := caddy.Load(config, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		if err := caddy.Stop(); err != nil {
+			t.Errorf("stopping Caddy: %v", err)
+		}
+	})
+	roots := x509.NewCertPool()
+	roots.AddCert(authority)
+	connect := func(certificates ...tls.Certificate) (string, error) {
+		config := &tls.Config{RootCAs: roots, ServerName: "localhost", Certificates: certificates}
+		c := rawclient.New("https://localhost:" + port + "/socket.io/")
+		c.TLS = config
+		c.HTTP.Transport = &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		p, err := c.Handshake(ctx)
+		if err != nil {
+			return "", err
+		}
+		if _, err := p.Post(ctx, "40"); err != nil {
+			return "", err
+		}
+		packets, err := p.Poll(ctx)
+		if err != nil || len(packets) == 0 {
+			return "", err
+		}
+		return packets[0], nil
+	}
+	good := tls.Certificate{Certificate: [][]byte{ada.Raw}, PrivateKey: adaKey}
+	bad := tls.Certificate{Certificate: [][]byte{mallory.Raw}, PrivateKey: malloryKey}
+
+	start("mode verify_if_given\n trust_pool file " + dir + "/ca.pem")
+	if got, err := connect(good); err != nil || !accepted(got) {
+		t.Errorf("a certificate that was verified: %s %v", got, err)
+	}
+	if got, err := connect(); err != nil || !refusedWith(got, "unauthorized") {
+		t.Errorf("no certificate: %s %v", got, err)
+	}
+	// Caddy asks for one, and takes any.
+	start("mode request")
+	for name, certificate := range map[string]tls.Certificate{"another authority's": bad, "the right authority's": good} {
+		if got, err := connect(certificate); err != nil || !refusedWith(got, "unauthorized") {
+			t.Errorf("%s certificate, unverified: %s %v", name, got, err)
+		}
+	}
+}
+
+// newCertificate makes a certificate, of an authority, or for one where parent is nil.
+func newCertificate(t *testing.T, name string, parent *x509.Certificate, parentKey *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
+	t.Helper()
+	key := newKey(t)
+	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	if parent == nil {
+		parent, parentKey = template, key
+		template.IsCA, template.BasicConstraintsValid, template.KeyUsage = true, true, x509.KeyUsageCertSign
+		template.DNSNames, template.ExtKeyUsage = nil, nil
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, parentKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return certificate, key
+}
+
+func writePEM(t *testing.T, file, kind string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: data}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
