@@ -323,7 +323,7 @@ func TestAdminPathsNameNamespaces(t *testing.T) {
 func TestAdminShowsHubs(t *testing.T) {
 	s := newAdminServer(t, "b", "c")
 	_, ids := s.connect("/", "/chat")
-	s.hubs["default"].server.Find(ids[0]).Join("x", "y")
+	s.hubs["default"].server.Find(ids[0]).Admit("x", "y")
 	var hub adminapi.Hub
 	s.get("/socketio/hubs/default", &hub)
 	if hub.Name != "default" || hub.Connections != 1 || hub.Sockets != 2 || hub.Rooms != 2 || len(hub.Namespaces) != 2 ||
@@ -355,8 +355,8 @@ func TestAdminShowsRoomsAndSockets(t *testing.T) {
 	began := time.Now()
 	conn, ids := s.connect("/", "/chat")
 	_, others := s.connect("/")
-	s.hubs["default"].server.Find(ids[0]).Join("b", "a&c")
-	s.hubs["default"].server.Find(others[0]).Join("b")
+	s.hubs["default"].server.Find(ids[0]).Admit("b", "a&c")
+	s.hubs["default"].server.Find(others[0]).Admit("b")
 
 	var rooms adminapi.Rooms
 	s.get("/socketio/hubs/default/namespaces/-/rooms?limit=1", &rooms)
@@ -416,7 +416,7 @@ func TestAdminShowsRoomsAndSockets(t *testing.T) {
 	for i := range cap(names) {
 		names = append(names, strconv.Itoa(i))
 	}
-	s.hubs["default"].server.Find(ids[1]).Join(names...)
+	s.hubs["default"].server.Find(ids[1]).Admit(names...)
 	s.get("/socketio/hubs/default/namespaces/chat/sockets/"+ids[1], &socket)
 	if len(socket.Rooms) != adminapi.MaxListedRooms || socket.RoomCount != len(names) {
 		t.Errorf("%d of %d rooms are listed", len(socket.Rooms), socket.RoomCount)
@@ -428,7 +428,7 @@ func TestAdminEmits(t *testing.T) {
 	a, ids := s.connect("/")
 	b, others := s.connect("/")
 	c, _ := s.connect("/chat")
-	s.hubs["default"].server.Find(ids[0]).Join("room")
+	s.hubs["default"].server.Find(ids[0]).Admit("room")
 
 	var emitted adminapi.Emitted
 	s.post("/socketio/hubs/default/namespaces/-/emit", `{"event":"all","args":[{"a": 1}, "é\u2028"]}`, &emitted)

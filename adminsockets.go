@@ -59,6 +59,7 @@ func socketState(socket *streaming.Socket) adminapi.Socket {
 		Transport:      string(state.Transport),
 		Address:        state.RemoteAddr,
 		ConnectedSince: state.ConnectedSince.UTC(),
+		Identity:       state.Identity,
 		Rooms:          rooms[:min(len(rooms), adminapi.MaxListedRooms)],
 		RoomCount:      len(rooms),
 		QueuedBytes:    state.QueuedBytes,

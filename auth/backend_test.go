@@ -72,17 +72,19 @@ func TestBackendAnswers(t *testing.T) {
 		answer func(http.ResponseWriter, *http.Request)
 		code   string
 	}{
-		"good":             {says(good), ""},
-		"no end":           {says(`{"id":"ada","expires":null,"rooms":null,"publish":null}`), ""},
-		"401":              {status(401, good), streaming.CodeUnauthorized},
-		"403":              {status(403, good), streaming.CodeForbidden},
-		"201":              {status(201, good), streaming.CodeAuthUnavailable},
-		"204":              {status(204, ""), streaming.CodeAuthUnavailable},
-		"404":              {status(404, good), streaming.CodeAuthUnavailable},
-		"429":              {status(429, good), streaming.CodeAuthUnavailable},
-		"500":              {status(500, good), streaming.CodeAuthUnavailable},
-		"redirect":         {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, 307) }, streaming.CodeAuthUnavailable},
-		"redirect on site": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login", 302) }, streaming.CodeAuthUnavailable},
+		"good":   {says(good), ""},
+		"no end": {says(`{"id":"ada","expires":null,"rooms":null,"publish":null}`), ""},
+		"401":    {status(401, good), streaming.CodeUnauthorized},
+		"403":    {status(403, good), streaming.CodeForbidden},
+		"201":    {status(201, good), streaming.CodeAuthUnavailable},
+		"204":    {status(204, ""), streaming.CodeAuthUnavailable},
+		"404":    {status(404, good), streaming.CodeAuthUnavailable},
+		"429":    {status(429, good), streaming.CodeAuthUnavailable},
+		"500":    {status(500, good), streaming.CodeAuthUnavailable},
+		"redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
+		}, streaming.CodeAuthUnavailable},
+		"redirect on site": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login", http.StatusFound) }, streaming.CodeAuthUnavailable},
 		"empty":            {says(""), streaming.CodeAuthUnavailable},
 		"text":             {says("ok"), streaming.CodeAuthUnavailable},
 		"a list":           {says("[" + good + "]"), streaming.CodeAuthUnavailable},

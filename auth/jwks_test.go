@@ -251,9 +251,9 @@ func TestIssuerAnswersGarbage(t *testing.T) {
 		"status 500":   func(w http.ResponseWriter, _ *http.Request) { http.Error(w, keySet(secondKey), 500) },
 		"status 404":   func(w http.ResponseWriter, _ *http.Request) { http.Error(w, keySet(secondKey), 404) },
 		"status 204":   func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) },
-		"redirect":     func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, 302) },
+		"redirect":     func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusFound) },
 		"redirect to itself": func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "/", 307)
+			http.Redirect(w, r, "/", http.StatusTemporaryRedirect)
 		},
 		"a connection that breaks": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "10000")

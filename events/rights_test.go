@@ -49,3 +49,34 @@ func TestOnlyStreamsOneMayJoinAreJoined(t *testing.T) {
 		t.Errorf("got %s", all)
 	}
 }
+
+// TestOnlySessionsOneMayJoinAreJoined holds the same for sessions, and for the entries of a batch.
+func TestOnlySessionsOneMayJoinAreJoined(t *testing.T) {
+	s := newService(t, onlySessions{}, &Sessions{})
+	c := s.connect()
+	const refused = `{"success":false,"error":"not allowed for this client","code":"forbidden"}`
+	const told = `2["error",{"message":"not allowed for this client","code":"forbidden"}]`
+	c.send(`21["join",{"sessionId":"other","clientName":"Ada"}]`)
+	c.expect(`31[` + refused + `]`)
+	c.expect(told)
+	c.send(`22["batch",[{"event":"join","data":{"sessionId":"other","clientName":"Ada"}},` +
+		`{"event":"content","data":{"sessionId":"own-1","content":"x"}},{"event":"join","data":{"sessionId":"own-1","clientName":"Ada"}}]]`)
+	var got string
+	for !strings.HasPrefix(got, "32[") {
+		got = c.next().text
+	}
+	if !strings.HasPrefix(got, `32[{"success":true,"results":[`+refused+`,`+refused+`,{"success":true,`) {
+		t.Errorf("got %s", got)
+	}
+}
+
+// onlySessions lets everyone in, into the sessions that begin with "own-", to send joins and batches.
+type onlySessions struct{}
+
+func (onlySessions) Authenticate(context.Context, *streaming.Credentials) (*streaming.Identity, error) {
+	return &streaming.Identity{ID: "ada", Rooms: streaming.LimitTo("session:own-*"), Publish: streaming.LimitTo("join", "batch")}, nil
+}
+
+func (onlySessions) Register(_ *streaming.Namespace, h *streaming.Handlers) error {
+	return h.Authenticate(onlySessions{})
+}

@@ -97,7 +97,7 @@ func BenchmarkBroadcastRoom(b *testing.B) {
 			s := newTestServer(b, Options{}, onConnect(sockets))
 			for range members {
 				c, _ := s.connected(engineio.WebSocket)
-				receive(b, "a socket", sockets).Join("room")
+				receive(b, "a socket", sockets).Admit("room")
 				go c.discard()
 			}
 			n := s.Of("/")

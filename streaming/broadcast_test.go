@@ -97,7 +97,7 @@ func newRoomsTest(t *testing.T, members map[string][]string) *roomsTest {
 	for i, name := range r.names {
 		r.clients[name], _ = r.s.connected(bothTransports[i%2])
 		r.sockets[name] = receive(t, "a socket", sockets)
-		r.sockets[name].Join(members[name]...)
+		r.sockets[name].Admit(members[name]...)
 	}
 	return r
 }
@@ -184,11 +184,11 @@ func TestOwnRoomCannotBeTakenAway(t *testing.T) {
 	r := newRoomsTest(t, map[string][]string{"ann": {}, "bob": {}, "cat": {}})
 	n := r.s.Of("/")
 	id := r.sockets["ann"].ID()
-	r.sockets["bob"].Join(id)
+	r.sockets["bob"].Admit(id)
 	r.check(t, "own room that another has joined", n.To(id), "ann", "bob")
 	r.check(t, "except such a room", n.Everyone().Except(id), "cat")
 	r.check(t, "others of such a room", r.sockets["bob"].To(id), "ann")
-	r.sockets["ann"].Join(id)
+	r.sockets["ann"].Admit(id)
 	r.sockets["ann"].Leave(id)
 	r.check(t, "own room that its owner has left", n.To(id), "ann", "bob")
 	if n.Count(id) != 2 {
@@ -226,7 +226,7 @@ func TestBroadcastIsAtomic(t *testing.T) {
 				case <-stop:
 					return
 				default:
-					r.sockets[name].Join("red", "blue")
+					r.sockets[name].Admit("red", "blue")
 					r.sockets[name].Leave("red")
 					r.sockets[name].Leave("blue")
 				}
@@ -235,12 +235,12 @@ func TestBroadcastIsAtomic(t *testing.T) {
 	}
 	const rounds = 200
 	for i := range rounds {
-		r.sockets["ann"].Join("red")
+		r.sockets["ann"].Admit("red")
 		_ = n.To("red").Emit("count", mustArgs("before", i))
 		r.sockets["ann"].Leave("red")
 		_ = n.To("red").Emit("count", mustArgs("after", i))
 		_ = n.To("red", "blue").Emit("count", mustArgs("after", i))
-		r.sockets["ann"].Join("blue")
+		r.sockets["ann"].Admit("blue")
 		_ = n.To("red", "blue").Emit("count", mustArgs("before", i))
 		_ = n.To("red", "blue").Except(r.sockets["ann"].ID()).Emit("count", mustArgs("after", i))
 		_ = r.sockets["ann"].To("red", "blue").Emit("count", mustArgs("after", i))

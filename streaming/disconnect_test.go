@@ -41,7 +41,7 @@ func (j *journal) note(line string) {
 
 func (j *journal) Register(_ *Namespace, h *Handlers) error {
 	h.OnConnect(func(s *Socket) {
-		s.Join("red", "blue")
+		s.Admit("red", "blue")
 		j.note("connect")
 		j.sockets <- s
 	})
@@ -257,7 +257,7 @@ func TestClientThatStopsReadingIsCutOffAlone(t *testing.T) {
 	const sendBuffer = 200_000
 	reasons := make(chan Reason, 2)
 	s := newTestServer(t, Options{Engine: engineio.Options{SendBuffer: sendBuffer}}, handlers(func(_ *Namespace, h *Handlers) {
-		h.OnConnect(func(s *Socket) { s.Join("room") })
+		h.OnConnect(func(s *Socket) { s.Admit("room") })
 		h.OnDisconnect(func(_ *Socket, r Reason) { reasons <- r })
 	}))
 	reader, _ := s.connected(engineio.WebSocket)

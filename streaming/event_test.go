@@ -147,7 +147,7 @@ func TestEmitToDisconnectedSocket(t *testing.T) {
 	if err := socket.Emit("hello", Args{}, Volatile); err != nil {
 		t.Errorf("volatile emit: %v", err)
 	}
-	socket.Join("room")
+	socket.Admit("room")
 	if rooms := socket.Rooms(); len(rooms) != 0 || s.Of("/").Count("room") != 0 {
 		t.Errorf("a socket that was gone joined %v", rooms)
 	}
@@ -163,7 +163,7 @@ func TestOrderIsThatOfEmits(t *testing.T) {
 			s := newTestServer(t, Options{}, onConnect(sockets))
 			c, id := s.connected(transport)
 			socket := receive(t, "a socket", sockets)
-			socket.Join("room")
+			socket.Admit("room")
 			n := s.Of("/")
 			emit := []func(Args) error{
 				func(a Args) error { return socket.Emit("count", a) },

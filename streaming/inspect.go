@@ -35,6 +35,8 @@ type SocketState struct {
 	RemoteAddr string
 	// ConnectedSince is when the client's connection began.
 	ConnectedSince time.Time
+	// Identity is the ID of the client's identity, or empty.
+	Identity string
 	// Rooms are the rooms it has joined, in order.
 	Rooms []string
 	engineio.SessionState
@@ -111,6 +113,7 @@ func (s *Socket) State() SocketState {
 		Namespace:      s.namespace.name,
 		RemoteAddr:     handshake.RemoteAddr,
 		ConnectedSince: handshake.Time,
+		Identity:       s.identityID(),
 		Rooms:          rooms,
 		SessionState:   s.client.session.State(),
 	}

@@ -26,8 +26,8 @@ func TestRoomPages(t *testing.T) {
 	a, aID := s.connected(engineio.WebSocket)
 	_, bID := s.connected(engineio.Polling)
 	n := s.Of("/")
-	n.Find(aID).Join("d", "b", "a", "c")
-	n.Find(bID).Join("b", "e")
+	n.Find(aID).Admit("d", "b", "a", "c")
+	n.Find(bID).Admit("b", "e")
 	for _, test := range []struct {
 		after string
 		limit int
@@ -81,7 +81,7 @@ func TestSocketPages(t *testing.T) {
 	if !slices.Equal(seen, ids) || pages != 4 {
 		t.Errorf("got %q in %d pages, want %q in 4", seen, pages, ids)
 	}
-	s.Find(ids[3]).Join("room")
+	s.Find(ids[3]).Admit("room")
 	page, more := SocketPage(SocketQuery{Namespaces: all, Room: "room", Limit: 10})
 	if len(page) != 1 || page[0].ID() != ids[3] || more {
 		t.Errorf("by room: %v, more %t", page, more)
@@ -95,7 +95,7 @@ func TestSocketState(t *testing.T) {
 	s := newTestServer(t, Options{})
 	began := time.Now()
 	_, id := s.connected(engineio.Polling)
-	s.Find(id).Join("b", "a")
+	s.Find(id).Admit("b", "a")
 	state := s.Find(id).State()
 	if state.ID != id || state.Namespace != "/" || state.Transport != engineio.Polling || state.RemoteAddr != "127.0.0.1" ||
 		state.ConnectedSince.Before(began) || strings.Join(state.Rooms, " ") != "a b" || state.Slow {
@@ -148,7 +148,7 @@ func TestInspectionWhileAllChanges(t *testing.T) {
 	n := s.Of("/")
 	const stay = 3 * roomBatch
 	for i := range stay {
-		n.Find(id).Join(fmt.Sprintf("stays %04d", i))
+		n.Find(id).Admit(fmt.Sprintf("stays %04d", i))
 	}
 	stop := make(chan struct{})
 	var changing sync.WaitGroup
@@ -159,7 +159,7 @@ func TestInspectionWhileAllChanges(t *testing.T) {
 				return
 			default:
 				other := n.Find(otherID)
-				other.Join(fmt.Sprintf("goes %d", i))
+				other.Admit(fmt.Sprintf("goes %d", i))
 				other.Leave(fmt.Sprintf("goes %d", i-100))
 			}
 		}

@@ -41,7 +41,7 @@ func TestMetricsOfEvents(t *testing.T) {
 	_ = s.Of("/").Emit("all", mustArgs())
 	one.expect(`2["all"]`)
 	two.expect(`2["all"]`)
-	first.Join("a", "b")
+	first.Admit("a", "b")
 
 	got := s.counted("/")
 	// Whether a client is alive is asked with an event of its own.

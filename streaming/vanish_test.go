@@ -93,11 +93,11 @@ func slowAuthorize() handlers {
 			if rand.IntN(10) == 0 {
 				return &ConnectError{Message: "no"}
 			}
-			s.Join("early")
+			s.Admit("early")
 			return nil
 		})
 		h.OnConnect(func(s *Socket) {
-			s.Join("room", "another")
+			s.Admit("room", "another")
 			_ = s.Namespace().To("room").Emit("welcome", mustArgs(s.ID()))
 		})
 	}

@@ -91,6 +91,8 @@ type Socket struct {
 	Transport      string    `json:"transport"`
 	Address        string    `json:"address"`
 	ConnectedSince time.Time `json:"connected_since"`
+	// Identity is who the client is, where it had to show that.
+	Identity string `json:"identity,omitempty"`
 	// Rooms are the first MaxListedRooms rooms, RoomCount is how many there are.
 	Rooms       []string `json:"rooms"`
 	RoomCount   int      `json:"room_count"`
