@@ -50,6 +50,8 @@ type RequestError struct {
 	Code ErrorCode
 	// Reason says what was wrong, for the log.
 	Reason string
+	// Limit is the limit that the request was over, if it was.
+	Limit Limit
 	// retryAfter, when not zero, is sent as the Retry-After header.
 	retryAfter time.Duration
 	// cause is what the refusal is counted as, where code and status do not
@@ -60,6 +62,11 @@ type RequestError struct {
 func (e *RequestError) Error() string {
 	return fmt.Sprintf("request refused with status %d: %s", e.Status, e.Reason)
 }
+
+// messageOverLimit is the message of a request that is over a limit. The
+// Node.js implementation sends CodeForbidden with a message of the service's own
+// for what a check of the service refuses.
+const messageOverLimit = "Too many requests"
 
 // codeNone marks refusals that the protocol has no code for.
 const codeNone ErrorCode = -1
@@ -79,10 +86,14 @@ func refuseStatus(status int, reason string) *RequestError {
 // WriteError answers a request the way the Node.js implementation refuses
 // one: a JSON body of the code and its message.
 func WriteError(w http.ResponseWriter, status int, code ErrorCode) {
+	writeError(w, status, code, code.Message())
+}
+
+func writeError(w http.ResponseWriter, status int, code ErrorCode, message string) {
 	body, _ := json.Marshal(struct {
 		Code    ErrorCode `json:"code"`
 		Message string    `json:"message"`
-	}{code, code.Message()})
+	}{code, message})
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
 	header.Set("Content-Length", strconv.Itoa(len(body)))
@@ -95,6 +106,10 @@ func WriteError(w http.ResponseWriter, status int, code ErrorCode) {
 func (e *RequestError) write(w http.ResponseWriter) {
 	if e.retryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(e.retryAfter/time.Second)))
+	}
+	if e.Limit != "" {
+		writeError(w, e.Status, e.Code, messageOverLimit)
+		return
 	}
 	if e.Code != codeNone {
 		WriteError(w, e.Status, e.Code)

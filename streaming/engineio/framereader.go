@@ -23,25 +23,30 @@ type frameReader struct {
 	begin, end int
 	small      [smallReadBuffer]byte
 	borrowed   *[]byte
-	// full is true when the last read filled the buffer.
-	full bool
 	// count is how many bytes were read since it was last taken.
 	count int
 
-	// deflate is true when the client may send compressed messages.
-	deflate bool
+	// session, when not nil, is whom what is read is counted for.
+	session *Session
+
 	// message is what has come of a fragmented message.
 	message    []byte
 	messageOp  ws.OpCode
 	compressed bool
+	// deflate is true when the client may send compressed messages.
+	deflate bool
+	// full is true when the last read filled the buffer.
+	full bool
 }
 
 const (
 	smallReadBuffer = 256
 	largeReadBuffer = 16 << 10
-	// eagerAllocation bounds what is allocated on a client's word for the
-	// length of a frame.
-	eagerAllocation = 64 << 10
+	// eagerAllocation is what is allocated at once on a client's word for the
+	// length of a frame. From then on it is eagerGrowth times what has come: a
+	// client must send what it wants to be held for it.
+	eagerAllocation = 4 << 10
+	eagerGrowth     = 4
 )
 
 var readBuffers = sync.Pool{New: func() any {
@@ -108,8 +113,12 @@ func (f *frameReader) next() (op ws.OpCode, data []byte, err error) {
 		}
 		data, f.message = f.message, nil
 		if f.compressed {
+			came := len(data)
 			if data, err = inflate(data, f.limit); err != nil {
 				return 0, nil, err
+			}
+			if f.session != nil {
+				f.session.spend(max(len(data)-came, 0))
 			}
 		}
 		if f.messageOp == ws.OpText && !utf8.Valid(data) {
@@ -200,11 +209,11 @@ func (f *frameReader) payload(dst []byte, h ws.Header) ([]byte, error) {
 			}
 			continue
 		}
-		dst = slices.Grow(dst, min(missing, max(len(dst), eagerAllocation)))
+		dst = slices.Grow(dst, min(missing, max(eagerGrowth*len(dst), eagerAllocation)))
 		n, err := f.conn.Read(dst[len(dst):min(cap(dst), len(dst)+missing)])
 		dst = dst[:len(dst)+n]
 		missing -= n
-		f.count += n
+		f.counted(n)
 		if err != nil && missing > 0 {
 			return nil, unexpected(err)
 		}
@@ -249,7 +258,7 @@ func (f *frameReader) fill() error {
 	}
 	n, err := f.conn.Read(f.buffer[f.end:])
 	f.end += n
-	f.count += n
+	f.counted(n)
 	f.full = f.end == len(f.buffer)
 	if n > 0 {
 		return nil
@@ -258,6 +267,15 @@ func (f *frameReader) fill() error {
 		err = io.ErrNoProgress
 	}
 	return err
+}
+
+// counted counts what was read. Those whose messages are large, or never end,
+// are slowed down within them.
+func (f *frameReader) counted(n int) {
+	if f.count += n; f.count >= paceEvery && f.session != nil {
+		f.session.arrived(f.takeCount(), 0)
+		f.session.slowDown()
+	}
 }
 
 // takeCount returns how many bytes were read since it was last called.

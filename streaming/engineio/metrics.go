@@ -179,6 +179,9 @@ const (
 	causeMaxSessions
 	causeServerBuffer
 	causeHandshakeRate
+	causeLimitConnections
+	causeLimitHalfOpen
+	causeLimitHandshakes
 	causeUnavailable
 	causeInternalError
 )
@@ -186,7 +189,8 @@ const (
 // refusalNames are the names of the causes; that of the first is never told.
 var refusalNames = [...]string{
 	"", "unknown_transport", "unknown_sid", "bad_handshake_method", "bad_request", "forbidden", "unsupported_version",
-	"too_large", "stopping", "max_connections", "hub_buffer", "handshake_rate", "unavailable", "internal_error",
+	"too_large", "stopping", "max_connections", "hub_buffer", "handshake_rate",
+	string(LimitConnections), string(LimitHalfOpen), string(LimitHandshakes), "unavailable", "internal_error",
 }
 
 // countAs returns what a refusal is counted as.
@@ -194,6 +198,12 @@ func (e *RequestError) countAs() refusalCause {
 	switch {
 	case e.cause != causeOfCode:
 		return e.cause
+	case e.Limit == LimitConnections:
+		return causeLimitConnections
+	case e.Limit == LimitHalfOpen:
+		return causeLimitHalfOpen
+	case e.Limit == LimitHandshakes:
+		return causeLimitHandshakes
 	case e.Code >= CodeUnknownTransport && e.Code <= CodeUnsupportedVersion:
 		return causeUnknownTransport + refusalCause(e.Code)
 	case e.Status == http.StatusRequestEntityTooLarge:

@@ -57,6 +57,8 @@ type Options struct {
 	// MaxSessions bounds the number of open sessions; further handshakes are
 	// answered 503. Zero means no bound.
 	MaxSessions int
+	// Limits bound what one client, or one address, may take. Default: none.
+	Limits Limits
 	// LogConnections says of which sessions the start and the end are logged, at
 	// info level. The end of a session by its client's fault is logged at warn
 	// level. Default: LogSampled.

@@ -296,6 +296,7 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request) *RequestErro
 	s.poll.stopBody = func() { _ = rc.SetReadDeadline(time.Unix(1, 0)) }
 	s.mu.Unlock()
 
+	s.slowDown()
 	body, reason, refusal := s.readBody(w, rc, r)
 	s.mu.Lock()
 	s.poll.stopBody = nil

@@ -41,6 +41,7 @@ type Server struct {
 	options atomic.Pointer[Options]
 	accept  Accept
 	logger  *slog.Logger
+	callers *callers
 
 	started time.Time
 	table   *table
@@ -66,7 +67,7 @@ func New(options Options, accept Accept, logger *slog.Logger) *Server {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{accept: accept, logger: logger, started: time.Now(), table: newTable()}
+	s := &Server{accept: accept, logger: logger, started: time.Now(), table: newTable(), callers: newCallers()}
 	s.connections = newConnectionLog(logger)
 	s.SetOptions(options)
 	s.flusher = newFlusher(s.clock, logger)
@@ -150,6 +151,10 @@ func (s *Server) recoverPanic(message string, session *Session) {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	if refusal := s.serve(w, r); refusal != nil {
 		s.metrics.refused(refusal)
+		if r.ContentLength != 0 {
+			// The HTTP server takes what is left of a body before it goes on.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(closeGrace))
+		}
 		if refusal.Status != http.StatusSwitchingProtocols {
 			refusal.write(w)
 		}
@@ -189,6 +194,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) *RequestError {
 			return refusal
 		}
 	}
+	visit, refusal := s.callers.enter(inboundOf(r).RemoteAddr, &options.Limits, s.clock())
+	if refusal != nil {
+		return refusal
+	}
+	defer visit.end()
 	if s.budget.exhausted(options.ServerBuffer, refuseAt) {
 		s.counts.refusedForBuffer.Add(1)
 		return refuseForLater(causeServerBuffer, "too much waits for other clients")
@@ -203,7 +213,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) *RequestError {
 		s.counts.refusedForRate.Add(1)
 		return refuseForLater(causeHandshakeRate, "more clients come at a time than handshake_rate lets in")
 	}
-	return s.handshake(w, r, options, transport)
+	return s.handshake(w, r, options, transport, &visit)
 }
 
 // boundedQuote makes a client's text fit for a log line.
@@ -257,7 +267,7 @@ func (s *Server) servePoll(session *Session, w http.ResponseWriter, r *http.Requ
 
 // handshake makes a session. Its place in the number of open sessions is
 // taken already.
-func (s *Server) handshake(w http.ResponseWriter, r *http.Request, options *Options, transport Transport) *RequestError {
+func (s *Server) handshake(w http.ResponseWriter, r *http.Request, options *Options, transport Transport, visit *visit) *RequestError {
 	in := inboundOf(r)
 	session := &Session{
 		id:        newSessionID(),
@@ -286,6 +296,7 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, options *Opti
 			s.open.Add(-1)
 			return refusal
 		}
+		session.take(visit)
 		reader := newFrameReader(conn, options.MaxPayload, before)
 		session.conn = conn
 		if deflate {
@@ -296,6 +307,7 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, options *Opti
 		go session.readWebSocket(reader)
 		return nil
 	}
+	session.take(visit)
 	s.begin(session)
 	if refusal := session.beginPoll(r.Context()); refusal != nil {
 		return refusal

@@ -97,14 +97,18 @@ type Session struct {
 	upgraded bool
 	// logged is true when the session's start was logged.
 	logged bool
-	poll   pollState
-	conn   net.Conn
+	// limited is true for a session that the limits hold for, and halfOpen until
+	// it is settled.
+	limited, halfOpen bool
+	poll              pollState
+	conn              net.Conn
 	// deflate, when not nil, is the compression the client has agreed to.
 	deflate *Compression
 	// writeDeadline is what conn's write deadline is set to, by the server's
 	// clock.
 	writeDeadline int64
 	traffic       Counts
+	inbound       inbound
 
 	id        string
 	handshake *Handshake
@@ -328,6 +332,8 @@ func (s *Session) terminate(reason Reason, pollEnd packetType) {
 func (s *Session) tellClosed(reason Reason) {
 	s.server.open.Add(-1)
 	s.server.metrics.closed(s.transport, reason)
+	s.leaveCallers()
+	s.endSlowDown()
 	if reason == ReasonSlowClient {
 		s.server.counts.slowClients.Add(1)
 	}

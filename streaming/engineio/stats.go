@@ -9,6 +9,7 @@ type counts struct {
 	refusedForSessions atomic.Int64
 	refusedForBuffer   atomic.Int64
 	refusedForRate     atomic.Int64
+	slowedDown         atomic.Int64
 }
 
 // Stats tells how a server is doing.
@@ -29,6 +30,8 @@ type Stats struct {
 	// RefusedForRate is how many were answered 503 because more came than
 	// Options.HandshakeRate lets in.
 	RefusedForRate int64
+	// Limited is how often each of the limits of [Limits] was met.
+	Limited map[Limit]int64
 }
 
 // Stats returns the state of the server.
@@ -41,5 +44,11 @@ func (s *Server) Stats() Stats {
 		RefusedForSessions: s.counts.refusedForSessions.Load(),
 		RefusedForBuffer:   s.counts.refusedForBuffer.Load(),
 		RefusedForRate:     s.counts.refusedForRate.Load(),
+		Limited: map[Limit]int64{
+			LimitConnections: s.callers.connections.Load(),
+			LimitHalfOpen:    s.callers.halfOpen.Load(),
+			LimitHandshakes:  s.callers.handshakes.Load(),
+			LimitBytes:       s.counts.slowedDown.Load(),
+		},
 	}
 }

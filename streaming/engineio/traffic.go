@@ -26,6 +26,7 @@ func (s *Session) arrived(bytes, messages int) bool {
 	defer s.mu.Unlock()
 	s.traffic.BytesIn += int64(bytes)
 	s.server.metrics.received(s.transport, s.id, bytes)
+	s.spendLocked(bytes)
 	if s.state != stateOpen {
 		return false
 	}

@@ -109,6 +109,7 @@ func newCloseFrame(code ws.StatusCode) *Message {
 // another goroutine has taken that over. It is the one goroutine of a WebSocket
 // session, but for one that is held up by what it has to do.
 func (s *Session) readWebSocket(f *frameReader) {
+	f.session = s
 	r := &reader{session: s, frames: f, shard: s.server.readers.of(s)}
 	defer func() {
 		if r.end(new(flushed)) {
@@ -123,6 +124,7 @@ func (s *Session) readWebSocket(f *frameReader) {
 			r.renew()
 			return
 		}
+		s.slowDown()
 		op, data, err := f.next()
 		if err != nil {
 			s.onReadError(f, err)

@@ -1,0 +1,202 @@
+package engineio
+
+import (
+	"hash/maphash"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddy-socketio/socketio-stream/internal/pace"
+)
+
+// callers is what is known of the addresses that clients come from. It holds
+// as many as callerShards times callersPerShard, which takes about 5 MB, and
+// then forgets one for each that comes: one that has nothing open, if it can,
+// or else one that has little. Whoever has much is remembered, so that it does
+// not help to come from very many addresses.
+type callers struct {
+	seed   maphash.Seed
+	shards [callerShards]callerShard
+
+	connections, halfOpen, handshakes atomic.Int64
+}
+
+const (
+	callerShards    = 64
+	callersPerShard = 768
+	// callerSample is how many entries are looked at to find one to forget.
+	callerSample = 8
+	// callerTidy is how many are looked at for each that is added, so that those
+	// that say nothing any more do not stay until there is no room.
+	callerTidy = 2
+)
+
+type callerShard struct {
+	mu      sync.Mutex
+	entries map[addressKey]caller
+	_       [48]byte // a cache line each
+}
+
+// caller is one address.
+type caller struct {
+	handshakes     pace.Bucket
+	open, halfOpen int32
+}
+
+func newCallers() *callers {
+	c := &callers{seed: maphash.MakeSeed()}
+	for i := range c.shards {
+		c.shards[i].entries = make(map[addressKey]caller)
+	}
+	return c
+}
+
+func (c *callers) shard(key addressKey) *callerShard {
+	return &c.shards[maphash.Comparable(c.seed, key)%callerShards]
+}
+
+// visit is a handshake under way. It has a place among the sessions of its
+// address.
+type visit struct {
+	callers *callers
+	key     addressKey
+	// limited is false for an address that the limits do not hold for.
+	limited bool
+	// stays is true once a session has the place.
+	stays bool
+}
+
+// end gives the place back unless a session has it.
+func (v *visit) end() {
+	if v.limited && !v.stays {
+		v.callers.leave(v.key, true)
+	}
+}
+
+// enter lets a handshake in, or says which limit it is over.
+func (c *callers) enter(remote string, l *Limits, now int64) (visit, *RequestError) {
+	key, limited := l.keyOf(remote)
+	v := visit{callers: c, key: key, limited: limited}
+	if !limited {
+		return v, nil
+	}
+	shard := c.shard(key)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	entry, known := shard.entries[key]
+	var refusal *RequestError
+	switch {
+	case l.Connections > 0 && int(entry.open) >= l.Connections:
+		c.connections.Add(1)
+		return v, refuseLimit(LimitConnections, defaultRetry)
+	case l.HalfOpen > 0 && int(entry.halfOpen) >= l.HalfOpen:
+		c.halfOpen.Add(1)
+		return v, refuseLimit(LimitHalfOpen, defaultRetry)
+	case l.Handshakes != nil && !entry.handshakes.Take(l.Handshakes, now):
+		c.handshakes.Add(1)
+		// What is owed for the wait stays: it is refused until then.
+		return v, refuseLimit(LimitHandshakes, entry.handshakes.Wait(l.Handshakes, now))
+	}
+	if !known {
+		shard.makeRoom(l, now)
+	}
+	entry.open++
+	entry.halfOpen++
+	shard.entries[key] = entry
+	return v, refusal
+}
+
+// settle says that a session of an address is no longer half-open.
+func (c *callers) settle(key addressKey) { c.change(key, 0, 1) }
+
+// leave says that a session of an address is over.
+func (c *callers) leave(key addressKey, halfOpen bool) {
+	if halfOpen {
+		c.change(key, 1, 1)
+	} else {
+		c.change(key, 1, 0)
+	}
+}
+
+// change lowers the counts of an address. One that was forgotten meanwhile has
+// none to be lowered.
+func (c *callers) change(key addressKey, open, halfOpen int32) {
+	shard := c.shard(key)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	entry, known := shard.entries[key]
+	if !known {
+		return
+	}
+	entry.open = max(entry.open-open, 0)
+	entry.halfOpen = max(entry.halfOpen-halfOpen, 0)
+	shard.entries[key] = entry
+}
+
+// makeRoom makes sure that one more entry has a place. The order in which a map
+// is walked is random enough for a sample.
+func (s *callerShard) makeRoom(l *Limits, now int64) {
+	full := len(s.entries) >= callersPerShard
+	sample := callerTidy
+	if full {
+		sample = callerSample
+	}
+	var least addressKey
+	var weight int64 = -1
+	for key, entry := range s.entries {
+		if w := entry.weight(l, now); w == 0 {
+			delete(s.entries, key)
+			full = false
+		} else if weight < 0 || w < weight {
+			least, weight = key, w
+		}
+		if sample--; sample == 0 {
+			break
+		}
+	}
+	if full {
+		delete(s.entries, least)
+	}
+}
+
+// weight is how much is lost with an entry: nothing of one that is like a new
+// one.
+func (e caller) weight(l *Limits, now int64) int64 {
+	weight := int64(e.open) << 1
+	if l.Handshakes != nil && !e.handshakes.Full(l.Handshakes, now) {
+		weight++
+	}
+	return weight
+}
+
+// size is how many addresses are known.
+func (c *callers) size() (size int) {
+	for i := range c.shards {
+		shard := &c.shards[i]
+		shard.mu.Lock()
+		size += len(shard.entries)
+		shard.mu.Unlock()
+	}
+	return size
+}
+
+// defaultRetry is when a client is told to come back for whom there is no
+// telling when there will be room.
+const defaultRetry = 5 * time.Second
+
+// limitReasons say for the log what a refused handshake was over.
+var limitReasons = map[Limit]string{
+	LimitConnections: "the address has as many connections as connections_per_ip allows",
+	LimitHalfOpen:    "the address has as many connections that join no namespace as half_open_per_ip allows",
+	LimitHandshakes:  "the address connects more often than handshakes_per_ip allows",
+}
+
+// refuseLimit refuses a handshake that is over a limit of its address.
+func refuseLimit(limit Limit, retry time.Duration) *RequestError {
+	return &RequestError{
+		Status: http.StatusTooManyRequests, Code: CodeForbidden, Limit: limit,
+		Reason:     limitReasons[limit] + "; if it is that of a proxy, name it in trusted_proxies",
+		retryAfter: max(retry.Truncate(time.Second)+time.Second, time.Second),
+	}
+}

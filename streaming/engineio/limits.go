@@ -1,0 +1,128 @@
+package engineio
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/caddy-socketio/socketio-stream/internal/pace"
+)
+
+// Pace is the rate of a token bucket: Amount tokens come in each Per, and Burst
+// is how many it holds. A nil Pace bounds nothing.
+type Pace = pace.Rate
+
+// Limits bound what one client, or one address, may take of the server. The
+// zero value bounds nothing. They are looked at when something is counted: new
+// ones hold for sessions that are there, too.
+//
+// An address is an IPv4 address, or the first 64 bits of an IPv6 address: that
+// is what one customer of a provider has at least. A client without an IP
+// address, such as one on a Unix socket, is not limited.
+type Limits struct {
+	// Connections is how many sessions one address may have open.
+	Connections int
+	// HalfOpen is how many of them may be waiting for [Session.Settle].
+	HalfOpen int
+	// Handshakes is how many sessions one address may begin.
+	Handshakes *Pace
+	// Bytes is how many bytes one session may send, inflated where they came
+	// compressed. One that sends more is not read from for as long as it takes
+	// to make up for it, so that nothing is lost and TCP slows it down.
+	Bytes *Pace
+	// Exempt are the addresses these limits do not hold for.
+	Exempt []netip.Prefix
+}
+
+// Limit names one of the limits.
+type Limit string
+
+// The limits, by the names that counters and logs have for them.
+const (
+	LimitConnections Limit = "connections_per_ip"
+	LimitHalfOpen    Limit = "half_open_per_ip"
+	LimitHandshakes  Limit = "handshakes_per_ip"
+	LimitBytes       Limit = "bytes_per_socket"
+)
+
+// addressKey stands for an address in the table of callers.
+type addressKey uint64
+
+// keyOf returns what stands for a client's address. ok is false when it has
+// none, or is exempt.
+func (l *Limits) keyOf(remote string) (key addressKey, ok bool) {
+	address, ok := parseAddress(remote)
+	if !ok {
+		return 0, false
+	}
+	for _, prefix := range l.Exempt {
+		if prefix.Contains(address) {
+			return 0, false
+		}
+	}
+	return keyOfAddress(address), true
+}
+
+func parseAddress(remote string) (address netip.Addr, ok bool) {
+	remote, _, _ = strings.Cut(remote, "%") // the zone of a link-local address
+	address, err := netip.ParseAddr(remote)
+	return address.Unmap(), err == nil
+}
+
+func keyOfAddress(address netip.Addr) (key addressKey) {
+	if address.Is4() {
+		// No host has an address that begins with so many zeros: 0000::/8 is
+		// reserved, so this is never the beginning of an IPv6 address.
+		for _, b := range address.As4() {
+			key = key<<8 | addressKey(b)
+		}
+		return key
+	}
+	whole := address.As16()
+	for _, b := range whole[:8] {
+		key = key<<8 | addressKey(b)
+	}
+	return key
+}
+
+// take makes a place that a handshake has among those of its address the
+// session's. The session has not begun.
+func (s *Session) take(v *visit) {
+	v.stays = true
+	s.limited, s.halfOpen = v.limited, v.limited
+}
+
+// Limited reports whether the session is one that limits hold for: its
+// client's address is not exempt.
+func (s *Session) Limited() bool { return s.limited }
+
+// Settle says that the client has done what it came for. Until then its
+// session is half-open. Only the first call does anything.
+func (s *Session) Settle() {
+	s.mu.Lock()
+	settles := s.halfOpen && s.state == stateOpen
+	if settles {
+		s.halfOpen = false
+	}
+	s.mu.Unlock()
+	if settles {
+		s.server.callers.settle(s.addressKey())
+	}
+}
+
+// leaveCallers gives the session's place among those of its address back. It is
+// called once.
+func (s *Session) leaveCallers() {
+	if !s.limited {
+		return
+	}
+	s.mu.Lock()
+	halfOpen := s.halfOpen
+	s.mu.Unlock()
+	s.server.callers.leave(s.addressKey(), halfOpen)
+}
+
+// addressKey is not kept: it is needed twice in the life of a session.
+func (s *Session) addressKey() addressKey {
+	address, _ := parseAddress(s.handshake.RemoteAddr)
+	return keyOfAddress(address)
+}
