@@ -194,6 +194,9 @@ func (s *sessionService) join(r *request) *denial {
 	if len(p.joined) >= maxJoinedSessions {
 		return deniedTooManyJoined
 	}
+	if r.socket.RoomFor(sessionRoom(id)) != nil {
+		return deniedTooManyRooms
+	}
 	for {
 		session, d := s.table.enter(id, s.MaxSessions)
 		if d != nil {

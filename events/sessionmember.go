@@ -95,6 +95,7 @@ func (s *session) admit(r *request, name string, key *fingerprint, options *Sess
 	s.table.clients.Add(1)
 	s.welcome(r, m)
 	s.history.replay(r.socket, options.History)
+	// Whether there is room for it was asked before.
 	_ = r.socket.Join(s.room)
 	_ = r.socket.To(s.room).Emit("client-joined", encode(clientJoined{s.id, r.socket.ID(), name}))
 	return m, len(s.members) == 1, nil

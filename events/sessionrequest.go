@@ -47,6 +47,7 @@ var (
 	deniedFull            = deny("session_full", "the session has as many clients as it may have")
 	deniedTooManySessions = deny("too_many_sessions", "there are too many sessions")
 	deniedTooManyJoined   = deny("too_many_joined", "the client is in too many sessions")
+	deniedTooManyRooms    = deny(CodeTooManyRooms, "the client is in too many rooms")
 	deniedNotInSession    = deny("not_in_session", "the client is not in the session")
 	deniedContent         = deny("invalid_content", "content must be there and not null")
 	deniedChunk           = deny("invalid_chunk", "chunk must be {contentId, chunkIndex, totalChunks, encryptedData, iv}: a string of 1 to 256 bytes, "+

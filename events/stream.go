@@ -61,6 +61,7 @@ const (
 	CodeNotOwner        = "not_owner"
 	CodeUnknownStream   = "unknown_stream"
 	CodeTooManyStreams  = "too_many_streams"
+	CodeTooManyRooms    = "too_many_rooms"
 	CodeReplayFull      = "replay_full"
 	CodeForbidden       = streaming.CodeForbidden
 )
@@ -254,7 +255,10 @@ func (s *streamService) join(e *streaming.Event) {
 		e.Refuse(CodeTooManyStreams, "the client has joined too many streams")
 		return
 	}
-	s.streams.join(id, e.Socket)
+	if err := s.streams.join(id, e.Socket); err != nil {
+		e.Refuse(CodeTooManyRooms, "the client is in too many rooms")
+		return
+	}
 	acknowledge(e, success{Success: true, Stream: s.streams.info(id)})
 }
 

@@ -175,25 +175,33 @@ func (t *streams) get(id string) *stream {
 // was not started yet may be waited for. Nobody starts or ends the stream
 // meanwhile, so that the socket gets the replay once: here, or with all others
 // when the stream begins.
-func (t *streams) join(id string, socket *streaming.Socket) {
+// The error is streaming.ErrTooManyRooms.
+func (t *streams) join(id string, socket *streaming.Socket) error {
 	t.mu.Lock()
+	var err error
 	if s := t.byID[id]; s != nil {
-		s.letIn(socket)
+		err = s.letIn(socket)
 	} else {
-		_ = socket.Join(room(id))
+		err = socket.Join(room(id))
 	}
 	t.mu.Unlock()
-	t.countViewers(id)
+	if err == nil {
+		t.countViewers(id)
+	}
+	return err
 }
 
 // letIn makes a socket receive the stream, the replay first.
-func (s *stream) letIn(socket *streaming.Socket) {
+func (s *stream) letIn(socket *streaming.Socket) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := socket.RoomFor(room(s.id)); err != nil {
+		return err
+	}
 	if s.replay != nil {
 		_ = socket.Emit("stream:data", *s.replay)
 	}
-	_ = socket.Join(room(s.id))
+	return socket.Join(room(s.id))
 }
 
 // info tells about a stream.

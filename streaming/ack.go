@@ -35,6 +35,21 @@ func (a *Ack) Reply(args Args) {
 	a.socket.send(&p)
 }
 
+// refuse answers that the event was not accepted.
+func (a *Ack) refuse(code, message string) {
+	if !a.Wanted() {
+		return
+	}
+	args, err := NewArgs(struct {
+		Success bool   `json:"success"`
+		Error   string `json:"error"`
+		Code    string `json:"code"`
+	}{false, message, code})
+	if err == nil {
+		a.Reply(args)
+	}
+}
+
 // Wanted reports whether the client still waits for an answer.
 func (a *Ack) Wanted() bool { return a != nil && !a.sent.Load() }
 
@@ -51,18 +66,24 @@ type owedAck struct {
 	sent time.Time
 }
 
-// expect registers for the answer with the given ID.
-func (s *Socket) expect(id uint64, answer pendingAck) bool {
+// expect registers for the answer with the given ID. The error is
+// ErrDisconnected or ErrTooManyAcks.
+func (s *Socket) expect(id uint64, answer pendingAck) error {
+	limit := s.namespace.server.limits.Load().PendingAcks
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state != socketConnected {
-		return false
+		return ErrDisconnected
+	}
+	if limit > 0 && len(s.acks) >= limit {
+		s.namespace.server.limited.pendingAcks.Add(1)
+		return ErrTooManyAcks
 	}
 	if s.acks == nil {
 		s.acks = make(map[uint64]owedAck)
 	}
 	s.acks[id] = owedAck{answer, time.Now()}
-	return true
+	return nil
 }
 
 // resolve delivers an answer, if it is still waited for.
@@ -81,7 +102,7 @@ func (s *Socket) resolve(id uint64, args Args, err error) {
 }
 
 // Call sends an event and waits for the client's answer. An error is that of
-// ctx, ErrDisconnected, or one of [Socket.Emit]. A handler may call its own
+// ctx, ErrDisconnected, ErrTooManyAcks, or one of [Socket.Emit]. A handler may call its own
 // socket.
 func (s *Socket) Call(ctx context.Context, event string, args Args) (Args, error) {
 	type result struct {
@@ -94,7 +115,10 @@ func (s *Socket) Call(ctx context.Context, event string, args Args) (Args, error
 	if err := checkEventName(event); err != nil {
 		return Args{}, err
 	}
-	if !s.expect(id, func(args Args, err error) { answered <- result{args, err} }) || !s.send(&p) {
+	if err := s.expect(id, func(args Args, err error) { answered <- result{args, err} }); err != nil {
+		return Args{}, err
+	}
+	if !s.send(&p) {
 		s.resolve(id, Args{}, ErrDisconnected)
 		return Args{}, ErrDisconnected
 	}
@@ -113,7 +137,7 @@ func (s *Socket) Call(ctx context.Context, event string, args Args) (Args, error
 // EmitWithAck sends an event and calls answer with the client's answer, or
 // with an error: context.DeadlineExceeded after timeout, ErrDisconnected when
 // the socket has gone. answer runs like a handler of this socket: in order
-// with the others. An error is one of [Socket.Emit]; answer is then not
+// with the others. An error is ErrTooManyAcks or one of [Socket.Emit]; answer is then not
 // called.
 func (s *Socket) EmitWithAck(event string, args Args, timeout time.Duration, answer func(Args, error)) error {
 	if err := checkEventName(event); err != nil {
@@ -122,14 +146,14 @@ func (s *Socket) EmitWithAck(event string, args Args, timeout time.Duration, ans
 	id := s.namespace.nextAckID()
 	// It is started once there is an answer that it can end.
 	timer := time.AfterFunc(math.MaxInt64, func() { s.resolve(id, Args{}, context.DeadlineExceeded) })
-	registered := s.expect(id, func(args Args, err error) {
+	err := s.expect(id, func(args Args, err error) {
 		timer.Stop()
 		s.run(task{answer: func() { answer(args, err) }})
 	})
 	p := outPacket{kind: packetEvent, namespace: s.namespace.name, id: id, hasID: true, event: event, args: args}
-	if !registered {
+	if err != nil {
 		timer.Stop()
-		return ErrDisconnected
+		return err
 	}
 	timer.Reset(timeout)
 	s.namespace.counts.eventTo(s)
@@ -183,10 +207,14 @@ func (b Broadcast) Call(ctx context.Context, event string, args Args) ([]Reply, 
 		mu.Lock()
 		waiting++
 		mu.Unlock()
-		registered := s.expect(id, func(args Args, err error) {
+		err := s.expect(id, func(args Args, err error) {
 			settle(&Reply{SocketID: s.id, Args: args, Err: err})
 		})
-		if !registered {
+		switch {
+		case errors.Is(err, ErrTooManyAcks):
+			settle(&Reply{SocketID: s.id, Err: err})
+			continue
+		case err != nil:
 			settle(nil)
 			continue
 		}

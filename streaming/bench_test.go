@@ -25,7 +25,7 @@ func BenchmarkDecodePacket(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(text)))
 			for b.Loop() {
-				if _, err := decodePacket(text); err != nil {
+				if _, err := decodePacket(text, defaultAttachments); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -1,10 +1,12 @@
 package streaming
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
@@ -19,6 +21,12 @@ type client struct {
 	// partial is a packet whose attachments have not all come. Only the
 	// goroutine that reads touches it.
 	partial *inPacket
+	talk    talk
+	// progress changes with each attachment. waiting is the same while a packet
+	// is incomplete, and zero otherwise; waitedFor is what it was at the last
+	// heartbeat, and belongs to that.
+	progress, waitedFor uint32
+	waiting             atomic.Uint32
 
 	mu      sync.Mutex
 	sockets []*Socket
@@ -30,9 +38,6 @@ type client struct {
 	// patience ends a client that does not connect to any namespace.
 	patience *time.Timer
 }
-
-// maxNamespaces bounds how many namespaces one client may be connected to.
-const maxNamespaces = 64
 
 // Message implements engineio.Listener.
 func (c *client) Message(data []byte, binary bool) (engineio.Work, error) {
@@ -55,11 +60,19 @@ func (c *client) receive(data []byte, binary bool) (*Socket, error) {
 	if c.partial != nil {
 		return nil, errExpectedBin
 	}
-	p, err := decodePacket(data)
+	p, err := decodePacket(data, c.server.limits.Load().Attachments)
 	if err != nil {
+		if errors.Is(err, errAttachments) {
+			c.server.limited.attachments.Add(1)
+		}
 		return nil, err
 	}
 	if !p.complete() {
+		// Nothing is kept for one who may not send it.
+		if s := c.socket(p.namespace); s == nil || !s.Connected() {
+			return nil, errState
+		}
+		c.incomplete()
 		partial := *p
 		c.partial = &partial
 		return nil, nil
@@ -74,9 +87,11 @@ func (c *client) receiveAttachment(data []byte) (*Socket, error) {
 	}
 	p.attachments = append(p.attachments, data)
 	if !p.complete() {
+		c.incomplete()
 		return nil, nil
 	}
 	c.partial = nil
+	c.waiting.Store(0)
 	return c.handle(p)
 }
 
@@ -106,6 +121,10 @@ func (c *client) handle(p *inPacket) (*Socket, error) {
 }
 
 func (c *client) handleEvent(s *Socket, p *inPacket) (*Socket, error) {
+	if !c.mayTalk() {
+		c.refuseForRate(s, p)
+		return nil, nil
+	}
 	var e *Event
 	if p.hasID {
 		question := &question{ack: Ack{socket: s, id: p.id}}
@@ -136,26 +155,53 @@ func (c *client) handleEvent(s *Socket, p *inPacket) (*Socket, error) {
 // connect begins to connect the client to a namespace. See "Connection to a
 // namespace" in the Socket.IO protocol.
 func (c *client) connect(p *inPacket) (*Socket, error) {
+	switch {
+	case !c.mayTalk():
+		c.refuseConnect(p.namespace, codeRateLimited, textRateLimited)
+		return nil, nil
+	case len(p.payload) > maxAuthPayload:
+		c.server.limited.auth.Add(1)
+		c.refuseConnect(p.namespace, "auth_too_large", "auth payload too large")
+		return nil, nil
+	}
 	n := c.server.namespace(p.namespace)
 	if n == nil {
 		c.logRefused(nil, p.namespace, errNoNamespace)
 		c.sendConnectError(p.namespace, &ConnectError{Message: "Invalid namespace"})
 		return nil, nil
 	}
-	s := &Socket{id: newSocketID(), namespace: n, client: c, auth: json.RawMessage(p.payload)}
+	s := &Socket{id: newSocketID(), namespace: n, client: c, auth: bytes.Clone(p.payload)}
+	start, err := c.add(s)
+	switch {
+	case errors.Is(err, errTooManyNamespaces):
+		c.server.limited.namespaces.Add(1)
+		c.refuseConnect(n.name, "too_many_namespaces", "too many namespaces")
+		return nil, nil
+	case err != nil || !start:
+		return nil, err
+	}
+	return s, nil
+}
+
+var errTooManyNamespaces = errors.New("the client is in as many namespaces as it may be in")
+
+// add gives the client a socket, whose first task is to connect. start is true
+// when the inbox must be worked on.
+func (c *client) add(s *Socket) (start bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed {
-		return nil, nil
-	}
-	if len(c.sockets) == maxNamespaces || slices.ContainsFunc(c.sockets, func(s *Socket) bool { return s.namespace == n }) {
-		return nil, errState
+	switch {
+	case c.closed:
+		return false, nil
+	case slices.ContainsFunc(c.sockets, func(other *Socket) bool { return other.namespace == s.namespace }):
+		return false, errState
+	case len(c.sockets) >= c.server.limits.Load().Namespaces:
+		return false, errTooManyNamespaces
 	}
 	c.sockets = append(c.sockets, s)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.addLocked(task{connect: true})
-	return s, nil
+	return s.addLocked(task{connect: true}), nil
 }
 
 func (c *client) sendConnectError(namespace string, refusal *ConnectError) {
@@ -196,6 +242,7 @@ func (c *client) wait() {
 
 // connected says that the client has connected to a namespace, as whom.
 func (c *client) connected(n *Namespace, who *Identity) {
+	c.session.Settle()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.been |= n.bit
@@ -236,12 +283,7 @@ func (c *client) take(closed bool) []*Socket {
 
 // disconnect tells the client that it is disconnected from all namespaces,
 // then closes its connection.
-func (c *client) disconnect() {
-	for _, s := range c.take(false) {
-		s.disconnectByServer(ReasonServerDisconnect)
-	}
-	c.session.Close(engineio.ReasonForcedClose)
-}
+func (c *client) disconnect() { c.end(engineio.ReasonForcedClose) }
 
 // Close implements engineio.Listener.
 func (c *client) Close(reason Reason) {

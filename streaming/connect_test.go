@@ -212,17 +212,24 @@ func TestConnectToSeveralNamespaces(t *testing.T) {
 	}
 }
 
-func TestConnectToTooManyNamespacesCloses(t *testing.T) {
+func TestConnectToTooManyNamespacesIsRefused(t *testing.T) {
 	s := newTestServer(t, Options{})
 	c := s.dial(engineio.WebSocket)
-	for i := range maxNamespaces {
+	for i := range defaultNamespaces {
 		name := fmt.Sprintf("/n%d", i)
 		s.Of(name)
 		c.connect(name)
 	}
 	c.send("0")
-	c.expectEnd()
-	s.empty()
+	c.expect(`4{"message":"too many namespaces","data":{"code":"too_many_namespaces"}}`)
+	if n := s.Limited()[LimitNamespaces]; n != 1 {
+		t.Errorf("counted %d", n)
+	}
+	// Who leaves one may join another.
+	c.send("1/n0,", "0")
+	if m := c.next(); !strings.HasPrefix(m.text, `0{"sid"`) {
+		t.Errorf("got %v", m)
+	}
 }
 
 // What makes no sense before CONNECT, or while it is being thought about,

@@ -78,14 +78,14 @@ func eventText(head, name, list string) string {
 }
 
 func tenPlaceholders() (list string) {
-	for i := range maxAttachments {
+	for i := range defaultAttachments {
 		list += fmt.Sprintf(`,{"_placeholder":true,"num":%d}`, i)
 	}
 	return list
 }
 
 func tenAttachments() (data [][]byte) {
-	for i := range maxAttachments {
+	for i := range defaultAttachments {
 		data = append(data, fmt.Appendf(nil, "attachment %d", i))
 	}
 	return data

@@ -27,7 +27,7 @@ func FuzzDecodePacket(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		given := bytes.Clone(text)
-		p, err := decodePacket(text)
+		p, err := decodePacket(text, defaultAttachments)
 		if !bytes.Equal(given, text) {
 			t.Fatal("the text was changed")
 		}
@@ -62,7 +62,7 @@ func FuzzDecodePacket(f *testing.F) {
 			out.kind = packetAck
 		}
 		encoded, attachments := contentOf(t, out.encode())
-		q, err := decodePacket(encoded)
+		q, err := decodePacket(encoded, defaultAttachments)
 		if err != nil {
 			t.Fatalf("%q became %q: %v", text, encoded, err)
 		}

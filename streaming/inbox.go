@@ -231,14 +231,5 @@ func (e *Event) Refuse(code, message string) {
 // RefuseQuietly is Refuse without an "error" event.
 func (e *Event) RefuseQuietly(code, message string) {
 	e.Socket.namespace.counts.refusedEvents.Add(1)
-	if e.Ack.Wanted() {
-		args, err := NewArgs(struct {
-			Success bool   `json:"success"`
-			Error   string `json:"error"`
-			Code    string `json:"code"`
-		}{false, message, code})
-		if err == nil {
-			e.Ack.Reply(args)
-		}
-	}
+	e.Ack.refuse(code, message)
 }

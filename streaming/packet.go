@@ -24,10 +24,6 @@ const (
 	packetBinaryAck    packetType = '6'
 )
 
-// maxAttachments is how many binary attachments a packet may have, as in the
-// Node.js implementation.
-const maxAttachments = 10
-
 // maxNamespaceLength bounds the name of a namespace in a packet, in bytes.
 const maxNamespaceLength = 512
 
@@ -59,14 +55,14 @@ var (
 )
 
 // decodePacket decodes the text of a packet. See "Packet encoding" in the
-// Socket.IO protocol.
-func decodePacket(text []byte) (*inPacket, error) {
+// Socket.IO protocol. It may have so many attachments.
+func decodePacket(text []byte, attachments int) (*inPacket, error) {
 	// Whoever keeps no packet needs no memory for it: this is inlined.
 	p := new(inPacket)
-	return p, p.decode(text)
+	return p, p.decode(text, attachments)
 }
 
-func (p *inPacket) decode(text []byte) error {
+func (p *inPacket) decode(text []byte, attachments int) error {
 	if len(text) == 0 || text[0] < byte(packetConnect) || text[0] > byte(packetBinaryAck) {
 		return errPacketType
 	}
@@ -76,7 +72,7 @@ func (p *inPacket) decode(text []byte) error {
 	if p.kind == packetBinaryEvent || p.kind == packetBinaryAck {
 		digits, rest, found := bytes.Cut(text, []byte{'-'})
 		n, err := strconv.ParseUint(string(digits[:min(len(digits), 4)]), 10, 16)
-		if !found || len(digits) > 3 || err != nil || n > maxAttachments {
+		if !found || len(digits) > 3 || err != nil || n > uint64(attachments) { //nolint:gosec // never negative
 			return errAttachments
 		}
 		p.expected, text = int(n), rest

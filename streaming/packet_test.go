@@ -53,7 +53,7 @@ func TestDecodePacket(t *testing.T) {
 		`29223372036854775807["x"]`:     {kind: packetEvent, namespace: "/", id: 1<<63 - 1, hasID: true, payload: []byte(`["x"]`)},
 		`2` + strings.Repeat("0", 1000) + `7["x"]`: {kind: packetEvent, namespace: "/", id: 7, hasID: true, payload: []byte(`["x"]`)},
 	} {
-		got, err := decodePacket([]byte(text))
+		got, err := decodePacket([]byte(text), defaultAttachments)
 		if err != nil || !reflect.DeepEqual(*got, want) {
 			t.Errorf("%s: %+v, %v", text, got, err)
 		}
@@ -71,7 +71,7 @@ func TestDecodePacketRefuses(t *testing.T) {
 		`2[`:                                           errPayload, `2x`: errPayload, `0[]`: errPayload, `0"x"`: errPayload, `1{}`: errPayload, `3[]`: errPayload, `31`: errPayload, `31{}`: errPayload,
 		`51-`: errPlaceholders, `51-["x"]`: errPlaceholders, `50-["x",` + placeholder0 + `]`: errPlaceholders,
 	} {
-		if p, err := decodePacket([]byte(text)); err != want {
+		if p, err := decodePacket([]byte(text), defaultAttachments); err != want {
 			t.Errorf("%s: %+v, %v, want %v", text, p, err, want)
 		}
 	}
@@ -120,7 +120,7 @@ func TestEventOfPacket(t *testing.T) {
 		`2[-1.5e3]`:          {"-1.5e3", ""},
 		`2["\"],[",0]`:       {`"],[`, "0"},
 	} {
-		p, err := decodePacket([]byte(text))
+		p, err := decodePacket([]byte(text), defaultAttachments)
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
@@ -131,7 +131,7 @@ func TestEventOfPacket(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener", "c\\u006fnnect"} {
-		p, err := decodePacket(fmt.Appendf(nil, `2["%s"]`, name))
+		p, err := decodePacket(fmt.Appendf(nil, `2["%s"]`, name), defaultAttachments)
 		if err != nil {
 			t.Fatal(err)
 		}

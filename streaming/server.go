@@ -22,6 +22,8 @@ type Options struct {
 	// ConnectTimeout is how long a client may be connected without having
 	// connected to a namespace. Default: 45 s.
 	ConnectTimeout time.Duration
+	// Limits bound what one client may take.
+	Limits Limits
 }
 
 const defaultConnectTimeout = 45 * time.Second
@@ -32,6 +34,8 @@ type Server struct {
 	logger         *slog.Logger
 	runners        *runners
 	connectTimeout atomic.Int64
+	limits         atomic.Pointer[Limits]
+	limited        limitCounts
 	namespaceBits  namespaceBits
 	// refusals limits the lines about clients that a namespace refuses.
 	refusals *logline.Limiter
@@ -54,6 +58,7 @@ func New(options Options, logger *slog.Logger) *Server {
 	}
 	s := &Server{logger: logger, runners: newRunners(), namespaces: make(map[string]*Namespace), refusals: newRefusals(logger)}
 	s.auth.init(logger)
+	s.limits.Store(options.Limits.withDefaults())
 	s.engine = engineio.New(options.Engine, s.accept, logger)
 	s.SetOptions(options)
 	return s
@@ -65,6 +70,7 @@ func (s *Server) SetOptions(options Options) {
 		options.ConnectTimeout = defaultConnectTimeout
 	}
 	s.connectTimeout.Store(int64(options.ConnectTimeout))
+	s.limits.Store(options.Limits.withDefaults())
 	s.engine.SetOptions(options.Engine)
 }
 

@@ -147,19 +147,23 @@ func (s *Socket) Broadcast() Broadcast { return Broadcast{namespace: s.namespace
 func (s *Socket) To(rooms ...string) Broadcast { return s.Broadcast().To(rooms...) }
 
 // Join puts the socket into rooms that its client has chosen. ErrForbidden
-// means that the client may not join one of them; it joins none then.
+// means that the client may not join one of them, ErrTooManyRooms that it is in
+// too many; it joins none then.
 func (s *Socket) Join(rooms ...string) error {
 	for _, room := range rooms {
 		if !s.MayJoin(room) {
 			return ErrForbidden
 		}
 	}
+	if err := s.RoomFor(rooms...); err != nil {
+		return err
+	}
 	s.Admit(rooms...)
 	return nil
 }
 
 // Admit puts the socket into rooms that the server has chosen, whatever its
-// client may join.
+// client may join, and however many.
 func (s *Socket) Admit(rooms ...string) { s.namespace.adapter.Join(s, rooms...) }
 
 // Leave takes the socket out of rooms.

@@ -127,7 +127,7 @@ func (l *connectionLog) end(s *Session) {
 
 	level := slog.LevelInfo
 	switch reason {
-	case ReasonSlowClient, ReasonTooLarge, ReasonParseError:
+	case ReasonSlowClient, ReasonTooLarge, ReasonParseError, ReasonRateLimit, ReasonIncomplete:
 		level = slog.LevelWarn
 	}
 	if !logged && !l.wantsEnd(level, reason, s.options.LogConnections) {

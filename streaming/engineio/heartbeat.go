@@ -20,6 +20,11 @@ type heartbeat struct {
 	sentAt uint32
 }
 
+// Beater is a [Listener] that wants to look after something now and then. Beat
+// is called with each heartbeat, by a goroutine that must not be held up; calls
+// never overlap.
+type Beater interface{ Beat() }
+
 var pingPacket = newStaticPacket(packetPing, "")
 
 // startHeartbeat schedules the first ping.
@@ -52,6 +57,9 @@ func (s *Session) onDeadline(now int64) {
 	}
 	if ping {
 		s.Send(pingPacket)
+		if b, ok := s.listener.(Beater); ok {
+			b.Beat()
+		}
 	}
 	s.server.wheel.schedule(s, next)
 	if !s.isOpen() {

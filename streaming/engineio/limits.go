@@ -95,6 +95,9 @@ func (s *Session) take(v *visit) {
 // client's address is not exempt.
 func (s *Session) Limited() bool { return s.limited }
 
+// Clock is the time of the server's clock, in nanoseconds.
+func (s *Session) Clock() int64 { return s.server.clock() }
+
 // Settle says that the client has done what it came for. Until then its
 // session is half-open. Only the first call does anything.
 func (s *Session) Settle() {

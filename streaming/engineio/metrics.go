@@ -127,7 +127,7 @@ func (m *metrics) flushed(t Transport, f *flushed) {
 // disconnectReasons are the reasons that are told apart.
 var disconnectReasons = [...]Reason{
 	ReasonPingTimeout, ReasonParseError, ReasonTransportError, ReasonTransportClose, ReasonForcedClose, ReasonSlowClient,
-	ReasonTooLarge, ReasonOriginRevoked, ReasonHubRemoved, ReasonShutdown,
+	ReasonTooLarge, ReasonRateLimit, ReasonIncomplete, ReasonOriginRevoked, ReasonHubRemoved, ReasonShutdown,
 }
 
 // upgradeFailure says why an upgrade came to nothing.

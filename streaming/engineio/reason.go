@@ -3,8 +3,8 @@ package engineio
 // Reason says why a session ended.
 type Reason string
 
-// The reasons of the Node.js implementation, which services match on, and two
-// that only this server has.
+// The reasons of the Node.js implementation, which services match on, and
+// those that only this server has.
 const (
 	// ReasonPingTimeout is a client that did not answer a ping in time.
 	ReasonPingTimeout Reason = "ping timeout"
@@ -24,6 +24,10 @@ const (
 	ReasonOriginRevoked Reason = "origin no longer allowed"
 	// ReasonHubRemoved is a server that the configuration no longer names.
 	ReasonHubRemoved Reason = "hub removed"
+	// ReasonRateLimit is a client that went on sending more than it may.
+	ReasonRateLimit Reason = "rate limit exceeded"
+	// ReasonIncomplete is a client that has begun something and did not go on.
+	ReasonIncomplete Reason = "incomplete packet"
 	// ReasonShutdown is a server that is going down.
 	ReasonShutdown Reason = "server shutting down"
 )

@@ -1,0 +1,215 @@
+package streaming
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"sync/atomic"
+
+	"github.com/caddy-socketio/socketio-stream/internal/pace"
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+)
+
+// Limits bound what one client may take of the server, besides those of
+// [engineio.Limits]. They hold for clients that are there, too, from the moment
+// they are set.
+type Limits struct {
+	// Events bounds how many events, and connections to namespaces, a client
+	// may send over one connection. It does not hold for exempt addresses.
+	// Default: no bound.
+	Events *engineio.Pace
+	// Rooms is how many rooms a socket may be in to join another. Default: no
+	// bound.
+	Rooms int
+	// Namespaces is how many namespaces a client may be connected to.
+	// Default: 64.
+	Namespaces int
+	// PendingAcks is how many answers may be waited for from one socket.
+	// Default: no bound.
+	PendingAcks int
+	// Attachments is how many binary attachments a packet from a client may
+	// have, at most [MaxAttachments]. Default: 10, as in the Node.js
+	// implementation.
+	Attachments int
+}
+
+// The limits, by the names that counters have for them.
+const (
+	LimitEvents      engineio.Limit = "events_per_socket"
+	LimitRooms       engineio.Limit = "rooms_per_socket"
+	LimitNamespaces  engineio.Limit = "namespaces_per_socket"
+	LimitPendingAcks engineio.Limit = "pending_acks"
+	LimitAttachments engineio.Limit = "attachments"
+	// LimitAuth is what a client shows when it connects to a namespace.
+	LimitAuth engineio.Limit = "auth_payload"
+)
+
+const (
+	defaultNamespaces  = 64
+	defaultAttachments = 10
+	// MaxAttachments is the most that [Limits.Attachments] can be.
+	MaxAttachments = 64
+	// maxAuthPayload bounds what is kept of each socket's CONNECT, in bytes:
+	// four times the largest token that fits into a header.
+	maxAuthPayload = 32 << 10
+)
+
+func (l Limits) withDefaults() *Limits {
+	if l.Namespaces == 0 {
+		l.Namespaces = defaultNamespaces
+	}
+	if l.Attachments == 0 {
+		l.Attachments = defaultAttachments
+	}
+	l.Attachments = min(l.Attachments, MaxAttachments)
+	return &l
+}
+
+// limitCounts count how often each limit was met.
+type limitCounts struct {
+	events, rooms, namespaces, pendingAcks, attachments, auth atomic.Int64
+}
+
+// Limited is how often each limit was met since the server was made, those of
+// the layer below included. The names are always the same.
+func (s *Server) Limited() map[engineio.Limit]int64 {
+	all := s.engine.Stats().Limited
+	all[LimitEvents] = s.limited.events.Load()
+	all[LimitRooms] = s.limited.rooms.Load()
+	all[LimitNamespaces] = s.limited.namespaces.Load()
+	all[LimitPendingAcks] = s.limited.pendingAcks.Load()
+	all[LimitAttachments] = s.limited.attachments.Load()
+	all[LimitAuth] = s.limited.auth.Load()
+	return all
+}
+
+// talk is what a client has sent lately. Only the goroutine that reads touches
+// it.
+type talk struct {
+	bucket pace.Bucket
+	// refused is how much was refused since it last was calm.
+	refused int64
+	// told is true while the client has heard of a refusal and nothing was let
+	// through since.
+	told bool
+}
+
+// mayTalk takes note of an event, or of a connection to a namespace, and
+// reports whether the client may send it.
+func (c *client) mayTalk() bool {
+	if c.talk.bucket.Count() {
+		return true
+	}
+	return c.mayTalkOn()
+}
+
+func (c *client) mayTalkOn() bool {
+	rate := c.server.limits.Load().Events
+	if rate == nil || !c.session.Limited() {
+		return true
+	}
+	ok, calm := c.talk.bucket.Refill(rate, c.session.Clock())
+	switch {
+	case calm:
+		c.talk.refused, c.talk.told = 0, false
+	case ok:
+		c.talk.told = false
+	default:
+		c.server.limited.events.Add(1)
+		if c.talk.refused++; c.talk.refused > rate.Burst {
+			c.end(ReasonRateLimit)
+		}
+	}
+	return ok
+}
+
+const (
+	codeRateLimited = "rate_limited"
+	textRateLimited = "too many events"
+)
+
+// refuseForRate answers an event that is one too many. Whoever wants an answer
+// gets one; the error event comes once in a row of refusals, so that a flood of
+// events does not bring about one of errors.
+func (c *client) refuseForRate(s *Socket, p *inPacket) {
+	s.namespace.counts.refusedEvents.Add(1)
+	if p.hasID {
+		ack := Ack{socket: s, id: p.id}
+		ack.refuse(codeRateLimited, textRateLimited)
+	}
+	if !c.talk.told {
+		c.talk.told = true
+		s.EmitError(codeRateLimited, textRateLimited)
+	}
+}
+
+// end tells the client that it is disconnected from all namespaces, which keeps
+// it from coming back by itself, and closes its connection.
+func (c *client) end(reason Reason) {
+	for _, s := range c.take(false) {
+		s.disconnectByServer(ReasonServerDisconnect)
+	}
+	c.session.Close(reason)
+}
+
+// refuseConnect answers CONNECT to a namespace with a code of this server's.
+func (c *client) refuseConnect(namespace, code, message string) {
+	data, _ := json.Marshal(struct {
+		Code string `json:"code"`
+	}{code})
+	c.sendConnectError(namespace, &ConnectError{Message: message, Data: data})
+}
+
+// ErrTooManyRooms is a socket that is in as many rooms as it may be.
+var ErrTooManyRooms = errors.New("the socket is in as many rooms as it may be in")
+
+// RoomFor reports whether the socket may join rooms: nil, or ErrTooManyRooms.
+// Those it is in already take no place.
+func (s *Socket) RoomFor(rooms ...string) error {
+	server := s.namespace.server
+	limit := server.limits.Load().Rooms
+	if limit == 0 {
+		return nil
+	}
+	joined := s.namespace.adapter.Rooms(s)
+	count := len(joined)
+	for i, room := range rooms {
+		if room != s.id && !slices.Contains(joined, room) && !slices.Contains(rooms[:i], room) {
+			count++
+		}
+	}
+	if count > limit && count > len(joined) {
+		server.limited.rooms.Add(1)
+		return ErrTooManyRooms
+	}
+	return nil
+}
+
+// ErrTooManyAcks is a socket that owes as many answers as it may.
+var ErrTooManyAcks = errors.New("the socket owes as many answers as it may")
+
+// incomplete notes that a packet waits for attachments, or has got one.
+func (c *client) incomplete() {
+	if c.progress++; c.progress == 0 {
+		c.progress++
+	}
+	c.waiting.Store(c.progress)
+}
+
+// Beat implements engineio.Beater. A packet of which nothing has come from one
+// heartbeat to the next ends the client.
+func (c *client) Beat() {
+	waiting := c.waiting.Load()
+	if waiting != 0 && waiting == c.waitedFor {
+		c.session.Close(ReasonIncomplete)
+	}
+	c.waitedFor = waiting
+}
+
+const (
+	// ReasonRateLimit is a client that went on sending more than it may.
+	ReasonRateLimit = engineio.ReasonRateLimit
+	// ReasonIncomplete is a client that did not send the attachments it has
+	// announced.
+	ReasonIncomplete = engineio.ReasonIncomplete
+)
