@@ -59,6 +59,18 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //		max_connections      <n>
 //		handshake_rate       <n>/<duration> [<burst>] | off
 //		drain                <duration>
+//		limits {
+//			connections_per_ip    <n>|off
+//			half_open_per_ip      <n>|off
+//			handshakes_per_ip     <n>/<duration> [<burst>]|off
+//			events_per_socket     <n>/<duration> [<burst>]|off
+//			bytes_per_socket      <size>/<duration> [<burst>]|off
+//			rooms_per_socket      <n>|off
+//			namespaces_per_socket <n>
+//			pending_acks          <n>|off
+//			attachments           <n>
+//			allow                 <cidr...>|none
+//		}
 //		per_message_deflate  [<size>]
 //		http_compression     [<size>]
 //		log_connections      all|sampled|faults
@@ -153,6 +165,9 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 		h.HandshakeRate, err = parseHandshakeRate(d)
 	case "drain":
 		h.Drain, err = parseDuration(d)
+	case "limits":
+		h.Limits = new(Limits)
+		err = h.Limits.unmarshalCaddyfile(d)
 	case "per_message_deflate":
 		h.PerMessageDeflate, err = parseCompression(d)
 	case "http_compression":

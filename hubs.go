@@ -82,6 +82,7 @@ func (h *Handler) hubOptions() []hubOption {
 		{"max_connections", fmt.Sprint(s.maxConnections)},
 		{"handshake_rate", s.handshakeRate.String()},
 		{"drain", s.drain.String()},
+		{"limits", s.limits.String()},
 		{"per_message_deflate", s.perMessageDeflate.String()},
 		{"http_compression", s.httpCompression.String()},
 		{"log_connections", s.logConnections},
@@ -339,6 +340,7 @@ func (h *Handler) streamingOptions() streaming.Options {
 	s := &h.settings
 	options := streaming.Options{
 		ConnectTimeout: s.connectTimeout,
+		Limits:         s.limits.streaming(),
 		Engine: engineio.Options{
 			DisableUpgrades: !s.allowUpgrades,
 			PingInterval:    s.pingInterval,
@@ -351,6 +353,7 @@ func (h *Handler) streamingOptions() streaming.Options {
 			HTTPCompression: s.httpCompression.engine(),
 			WriteTimeout:    s.writeTimeout,
 			MaxSessions:     s.maxConnections,
+			Limits:          s.limits.engine(),
 			LogConnections:  connectionLogs[s.logConnections],
 			HandshakeRate:   s.handshakeRate.engine(),
 		},

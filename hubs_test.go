@@ -53,6 +53,7 @@ func TestEngineOptions(t *testing.T) {
 
 // TestDisagreement holds that handlers of one hub may not differ in what belongs to the hub.
 func TestDisagreement(t *testing.T) {
+	seven := 7
 	for _, test := range []struct {
 		name string
 		a, b Handler
@@ -66,6 +67,8 @@ func TestDisagreement(t *testing.T) {
 		{"per_message_deflate thresholds", Handler{PerMessageDeflate: &Compression{Threshold: 1}}, Handler{PerMessageDeflate: &Compression{Threshold: 2}},
 			"per_message_deflate is on from 1 bytes at a:1 and on from 2 bytes at b:2"},
 		{"per_message_deflate, the default written", Handler{PerMessageDeflate: new(Compression)}, Handler{PerMessageDeflate: &Compression{Threshold: 1024}}, ""},
+		{"limits", Handler{Limits: &Limits{PendingAcks: &seven}}, Handler{}, "pending_acks 7"},
+		{"limits, the defaults written", Handler{Limits: &Limits{Allow: []string{"127.0.0.0/8", "::1"}, HandshakesPerIP: &RateLimit{Amount: 100, Burst: 1000}}}, Handler{}, ""},
 		{"http_compression off", Handler{}, Handler{HTTPCompression: new(Compression)},
 			"http_compression is off at a:1 and on from 1024 bytes at b:2"},
 		{"http_compression thresholds", Handler{HTTPCompression: &Compression{Threshold: 10}}, Handler{HTTPCompression: &Compression{Threshold: 20}},

@@ -95,6 +95,8 @@ type Handler struct {
 	// so that clients do not all come back at once. Few clients take less: at least 200 are closed in a second. It is never
 	// more than grace_period. Zero means the default. Default: 5s.
 	Drain caddy.Duration `json:"drain,omitempty"`
+	// Limits bound what one client, or all clients of one address, may take of the hub. Default: see Limits.
+	Limits *Limits `json:"limits,omitempty"`
 
 	// PerMessageDeflate compresses WebSocket messages for clients that offer permessage-deflate, without context takeover,
 	// so that a message is compressed once for all of them. Default: off.
@@ -226,6 +228,8 @@ type hubStats interface {
 	CountRefusal(code engineio.ErrorCode)
 	// AuthStats tells of the clients that had to show who they are.
 	AuthStats() streaming.AuthStats
+	// Limited returns how often each of the limits was met.
+	Limited() map[engineio.Limit]int64
 }
 
 // CaddyModule returns the Caddy module information.

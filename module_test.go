@@ -45,6 +45,9 @@ func (s fixedStats) Stats() engineio.Stats {
 func (fixedStats) Metrics() streaming.Metrics { return streaming.Metrics{} }
 
 func (fixedStats) CountRefusal(engineio.ErrorCode) {}
+func (s fixedStats) Limited() map[engineio.Limit]int64 {
+	return map[engineio.Limit]int64{engineio.LimitHandshakes: 11, streaming.LimitEvents: 12}
+}
 
 func (s fixedStats) AuthStats() streaming.AuthStats {
 	return streaming.AuthStats{Identified: 2, Refused: 11, Expired: 12}
@@ -122,7 +125,7 @@ func TestBadInputIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("TEST_EMPTY", "")
-	off := false
+	off, negative, hundred := false, -1, 100
 	relay := func(events ...string) json.RawMessage {
 		raw, err := json.Marshal(map[string]any{"set": "relay", "events": events})
 		if err != nil {
@@ -167,6 +170,17 @@ func TestBadInputIsRefused(t *testing.T) {
 		{"drain", Handler{Drain: -1}, "drain must be at least 1ms"},
 		{"per_message_deflate", Handler{PerMessageDeflate: &Compression{Threshold: -1}}, "per_message_deflate: the threshold must be"},
 		{"http_compression", Handler{HTTPCompression: &Compression{Threshold: -1}}, "http_compression: the threshold must be"},
+		{"limits connections_per_ip", Handler{Limits: &Limits{ConnectionsPerIP: &negative}}, "limits connections_per_ip must be from 0"},
+		{"limits half_open_per_ip", Handler{Limits: &Limits{HalfOpenPerIP: &negative}}, "limits half_open_per_ip must be from 0"},
+		{"limits handshakes_per_ip", Handler{Limits: &Limits{HandshakesPerIP: &RateLimit{Amount: -1}}}, "limits handshakes_per_ip must let"},
+		{"limits events_per_socket", Handler{Limits: &Limits{EventsPerSocket: &RateLimit{Amount: 1, Burst: -1}}}, "limits events_per_socket must let"},
+		{"limits bytes_per_socket", Handler{Limits: &Limits{BytesPerSocket: &RateLimit{Amount: 1, Per: 1}}}, "count in at least 1ms"},
+		{"limits rooms_per_socket", Handler{Limits: &Limits{RoomsPerSocket: &negative}}, "limits rooms_per_socket must be from 0"},
+		{"limits namespaces_per_socket", Handler{Limits: &Limits{NamespacesPerSocket: new(int)}}, "limits namespaces_per_socket must be from 1"},
+		{"limits pending_acks", Handler{Limits: &Limits{PendingAcks: &negative}}, "limits pending_acks must be from 0"},
+		{"limits attachments", Handler{Limits: &Limits{Attachments: &hundred}}, "limits attachments must be from 1 to 64, is 100"},
+		{"limits allow", Handler{Limits: &Limits{Allow: []string{"10.0.0.0/99"}}}, "limits allow"},
+		{"limits allow empty placeholder", Handler{Limits: &Limits{Allow: []string{"{env.TEST_EMPTY}"}}}, "limits allow"},
 		{"log_connections", Handler{LogConnections: "off"}, "log_connections"},
 		{"origin with a path", Handler{CORS: &CORS{Origins: []string{"https://example.com/"}}}, "not even a slash"},
 		{"credentials without origins", Handler{CORS: &CORS{Credentials: true}}, "no effect without cors origins"},

@@ -72,6 +72,9 @@ func (l *refusalLog) log(r *http.Request, reason, message string, attrs ...slog.
 
 // refusalReason names a refusal by a word from a closed set.
 func refusalReason(refusal *engineio.RequestError) string {
+	if refusal.Limit != "" {
+		return string(refusal.Limit)
+	}
 	switch refusal.Code {
 	case engineio.CodeUnknownTransport:
 		return "unknown_transport"

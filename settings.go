@@ -68,6 +68,7 @@ type settings struct {
 	maxConnections    int
 	handshakeRate     *handshakeRateSettings // nil is no bound
 	drain             time.Duration
+	limits            limitSettings
 	perMessageDeflate *compressionSettings
 	httpCompression   *compressionSettings
 	logConnections    string
@@ -158,6 +159,11 @@ func (h *Handler) resolve(ctx caddy.Context) (settings, error) {
 		}
 		s.origins = policy
 	}
+	limits, err := h.Limits.resolve(&t)
+	if err != nil {
+		return settings{}, err
+	}
+	s.limits = limits
 	if h.Status != nil {
 		if err := s.resolveStatus(h.Status, &t); err != nil {
 			return settings{}, err

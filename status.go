@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
 
 // processStart is what uptime counts from.
@@ -47,6 +49,8 @@ type socketIOStatus struct {
 	Identified  int64 `json:"identified"`
 	AuthRefused int64 `json:"authRefused"`
 	AuthExpired int64 `json:"authExpired"`
+	// Limited is how often each limit was met, by the limit's name.
+	Limited map[engineio.Limit]int64 `json:"limited"`
 	// Metrics is what the metrics endpoint tells of the hub.
 	Metrics metricsStatus `json:"metrics"`
 }
@@ -77,6 +81,7 @@ func (h *Handler) serveStatus(w http.ResponseWriter, r *http.Request) error {
 			Identified:      auth.Identified,
 			AuthRefused:     auth.Refused,
 			AuthExpired:     auth.Expired,
+			Limited:         h.stats.Limited(),
 			Metrics:         metricsStatusOf(samplesOf(h.stats.Metrics())),
 		},
 	})

@@ -60,7 +60,8 @@ func TestStatusBody(t *testing.T) {
 		got.Uptime <= 0 {
 		t.Errorf("got %s", w.Body)
 	}
-	const socketIO = `"socketio":{"connected":3,"path":"/socket.io/","bufferedBytes":1234,"slowClients":5,"volatileDropped":67,"refused":98,"identified":2,"authRefused":11,"authExpired":12,"metrics":{`
+	const socketIO = `"socketio":{"connected":3,"path":"/socket.io/","bufferedBytes":1234,"slowClients":5,"volatileDropped":67,"refused":98,` +
+		`"identified":2,"authRefused":11,"authExpired":12,"limited":{"events_per_socket":12,"handshakes_per_ip":11},"metrics":{`
 	if !strings.Contains(w.Body.String(), socketIO) {
 		t.Errorf("got %s, want it to hold %s", w.Body, socketIO)
 	}

@@ -19,7 +19,7 @@ func (s *settings) check() error {
 		return fmt.Errorf("hub %q: a name is up to 64 letters, digits, dots, dashes and underscores", s.hub)
 	}
 	for _, err := range []error{
-		s.checkTransports(), s.checkPaths(), s.checkLimits(), s.checkOrigins(), s.cookie.check(),
+		s.checkTransports(), s.checkPaths(), s.checkLimits(), s.limits.check(), s.checkOrigins(), s.cookie.check(),
 		s.perMessageDeflate.check("per_message_deflate"), s.httpCompression.check("http_compression"),
 		checkChoice("log_connections", s.logConnections, logAll, logSampled, logFaults),
 		s.handshakeRate.check(), checkClientFolder(s.serveClient), s.checkNamespaces(),

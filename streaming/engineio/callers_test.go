@@ -109,11 +109,11 @@ func TestRefusalOverALimitIsDocumented(t *testing.T) {
 	want := `{"code":4,"message":"Too many requests"}`
 	conn, err := s.client.Connect(t.Context())
 	answer := refused(t, conn, err)
-	if answer.Status != 429 || string(answer.Body) != want || answer.Header.Get("Retry-After") == "" || answer.Header.Get("Content-Type") != "application/json" {
+	if answer.Status != 429 || answer.Body != want || answer.Header.Get("Retry-After") == "" || answer.Header.Get("Content-Type") != "application/json" {
 		t.Errorf("WebSocket: %d %q %v", answer.Status, answer.Body, answer.Header)
 	}
 	answer = need(s.client.Do(t.Context(), http.MethodGet, rawclient.Query(rawclient.Polling, ""), nil, nil))(t)
-	if answer.Status != 429 || string(answer.Body) != want {
+	if answer.Status != 429 || answer.Body != want {
 		t.Errorf("polling: %d %q", answer.Status, answer.Body)
 	}
 }
