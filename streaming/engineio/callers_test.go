@@ -208,7 +208,7 @@ func TestCountsComeBackToZero(t *testing.T) {
 	for i := range 8 {
 		group.Go(func() {
 			for range 50 {
-				s.comeFrom(t, "192.0.2."+strconv.Itoa(i%4))
+				_, _, _ = s.comeFrom(t, "192.0.2."+strconv.Itoa(i%4))
 			}
 		})
 	}
