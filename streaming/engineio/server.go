@@ -171,6 +171,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) *RequestError {
 	if err != nil {
 		return refuse(CodeBadRequest, "malformed query: "+err.Error())
 	}
+	for _, name := range []string{"transport", "sid", "EIO"} {
+		if len(query[name]) > 1 {
+			// Whoever stands in between may have looked at another one.
+			return refuse(CodeBadRequest, "the parameter "+name+" is given twice")
+		}
+	}
 	transport := Transport(query.Get("transport"))
 	if !options.allows(transport) {
 		return refuse(CodeUnknownTransport, "transport "+boundedQuote(string(transport))+" is unknown or off")
