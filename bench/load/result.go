@@ -14,7 +14,8 @@ import (
 type Options struct {
 	// PIDs are the server's processes, descendants included by themselves. Without any, the server's cost is not measured.
 	PIDs []int
-	// Receivers is how many clients listen (fanout, polling, slow), ask (ack), sit there (idle), or are in each room or session.
+	// Receivers is how many clients listen (fanout, polling, slow), ask (ack, attack), sit there (idle), or are in each room or
+	// session.
 	Receivers int
 	// Rooms is how many rooms of Receivers clients each there are, and Others how many further clients are in none (rooms). Rooms is
 	// also the number of sessions (sessions).
@@ -32,7 +33,7 @@ type Options struct {
 	Payload int
 	// Window is how many messages a sender may have under way; it is measured by deliveries. 0 with a Rate.
 	Window int
-	// Rate is how many messages a second are sent, whatever the deliveries; 0 sends as fast as the window lets.
+	// Rate is how many messages a second are sent, or questions asked (attack), whatever the deliveries; 0 sends as fast as the window lets.
 	Rate int
 	// Count is how many connections are made in all (connect, vanish).
 	Count int
@@ -40,7 +41,7 @@ type Options struct {
 	Parallel int
 	// Warmup is left out of the measurement, Duration is measured.
 	Warmup, Duration time.Duration
-	// Settle is how long is waited for the server to come to rest (idle: always; vanish: at most).
+	// Settle is how long is waited for the server to come to rest (idle: always; vanish, attack: at most).
 	Settle time.Duration
 }
 
@@ -97,6 +98,7 @@ var Scenarios = map[string]Scenario{
 	"polling":  Polling,
 	"slow":     SlowReader,
 	"sessions": Sessions,
+	"attack":   Attack,
 }
 
 // Run checks the options and runs the named scenario.

@@ -27,6 +27,8 @@ type Target struct {
 	// narrow lets the kernels on both ends hold little for a connection, see narrowed.
 	narrow  bool
 	sources *atomic.Uint32
+	// source, when not nil, is the loopback address that clients have, in place of several in turn.
+	source net.IP
 	// received counts what the target sent, in bytes over TCP.
 	received *atomic.Int64
 	// compression, when not nil, is offered by the clients.
@@ -86,6 +88,9 @@ func (t *Target) dialTCP(ctx context.Context) (*net.TCPConn, error) {
 	if t.Address[0] != '[' {
 		last := byte(1 + t.sources.Add(1)%sourceAddresses)
 		dialer.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 0, last)}
+		if t.source != nil {
+			dialer.LocalAddr = &net.TCPAddr{IP: t.source}
+		}
 		dialer.Control = func(_, _ string, raw syscall.RawConn) error {
 			var failed error
 			err := raw.Control(func(fd uintptr) {

@@ -69,8 +69,12 @@ func startModule(st *starter) error {
 	if st.compression {
 		compression = "\t\tper_message_deflate\n\t\thttp_compression\n"
 	}
-	return st.caddy(fmt.Sprintf("socketio_stream {\n\t\thealth /health\n\t\tping_interval %s\n\t\tping_timeout %s\n\t\thandshake_rate off\n%s%s\t}",
-		st.settings.PingInterval, st.settings.PingTimeout, compression, namespace))
+	limits := "\t\thandshake_rate off\n"
+	if st.settings.Limited {
+		limits = "\t\tlimits {\n\t\t\tallow none\n\t\t}\n"
+	}
+	return st.caddy(fmt.Sprintf("socketio_stream {\n\t\thealth /health\n\t\tping_interval %s\n\t\tping_timeout %s\n%s%s%s\t}",
+		st.settings.PingInterval, st.settings.PingTimeout, compression, limits, namespace))
 }
 
 // startCaddyProxy runs Node and Caddy's reverse_proxy in front of it.

@@ -27,6 +27,8 @@ type Settings struct {
 	PingInterval, PingTimeout time.Duration
 	// Subscribers sends a stream's data to those who joined it, in place of everyone.
 	Subscribers bool
+	// Limited makes this module limit clients on loopback as it does others.
+	Limited bool
 }
 
 // Stack is one way to serve the streaming events.

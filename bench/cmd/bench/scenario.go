@@ -47,6 +47,9 @@ var hasty = stack.Settings{PingInterval: 3 * time.Second, PingTimeout: 2 * time.
 // rooms sends a stream's data to those who joined it. The heartbeat is rare: of the others, nothing is to be seen.
 var rooms = stack.Settings{PingInterval: 2 * time.Minute, PingTimeout: 20 * time.Second, Subscribers: true}
 
+// attacked limits clients on loopback too. The heartbeat is that of a default configuration.
+var attacked = stack.Settings{PingInterval: 25 * time.Second, PingTimeout: 20 * time.Second, Limited: true}
+
 // lean are the stacks that show how this module grows: many clients of a peer would show how the peer does.
 var lean = []string{"this module, TLS", "floor joined, TLS", "this module", "floor joined"}
 
@@ -69,6 +72,21 @@ var fanoutColumns = []column{
 var binaryColumns = append([]column{{"mbit_per_s", "Mbit/s", 0}}, fanoutColumns...)
 
 var compressionColumns = append([]column{{"wire_bytes_per_delivery", "wire bytes/delivery", 0}}, fanoutColumns...)
+
+// attackColumns show the honest clients' p99, what the server took, and how long it needed afterwards.
+var attackColumns = []column{
+	{"before_p99_ms", "p99 ms before", 1},
+	{"handshakes_p99_ms", "flood of handshakes", 1},
+	{"half_open_p99_ms", "5,000 half-open", 1},
+	{"slow_posts_p99_ms", "slow POSTs", 1},
+	{"slow_readers_p99_ms", "slow readers", 1},
+	{"garbage_p99_ms", "100 MB garbage", 1},
+	{"storm_p99_ms", "reconnect storm", 1},
+	{"after_p99_ms", "after", 1},
+	{"peak_mib", "peak MiB", 0},
+	{"half_open_recovery_ms", "recovery ms, half-open", 0},
+	{"storm_recovery_ms", "recovery ms, storm", 0},
+}
 
 var growthMain = column{"growth", "later / first", 2}
 
@@ -247,5 +265,11 @@ var scenarios = []scenario{
 			{"lost", "lost", 0},
 		},
 		settings: defaults,
+	},
+	{
+		name: "attack", title: "Attacks, one after the other, beside 500 clients that ask 2,000 questions a second in all",
+		load: []string{"-scenario", "attack", "-n", "500", "-rate", "2000", "-duration", "60s", "-settle", "30s", "-limit", "15m"},
+		main: column{"failed", "honest clients that failed", 0}, alone: true,
+		columns: attackColumns, only: []string{"this module, TLS", "this module"}, settings: attacked,
 	},
 }
