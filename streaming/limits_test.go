@@ -287,7 +287,7 @@ func TestAuthPayloadKeepsNothingElse(t *testing.T) {
 	sockets := make(chan *Socket, 1)
 	s := newTestServer(t, Options{}, onConnect(sockets))
 	c := s.dial(engineio.Polling)
-	c.send(`0{"a":1}`, `2["`+strings.Repeat("x", 500_000)+`"]`)
+	c.send(`0{"a":1}`, `0/nowhere,{"b":"`+strings.Repeat("x", 500_000)+`"}`)
 	socket := receive(t, "the socket", sockets)
 	if auth := socket.Auth(); string(auth) != `{"a":1}` || cap(auth) > 64 {
 		t.Errorf("%d bytes are kept for %s", cap(auth), auth)

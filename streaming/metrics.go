@@ -21,6 +21,8 @@ type Metrics struct {
 	// InvalidNamespaces is how many clients wanted to connect to a namespace
 	// that does not exist, NotAuthorized how many were not let into one.
 	InvalidNamespaces, NotAuthorized int64
+	// Limited is how often each limit was met, see [Server.Limited].
+	Limited []engineio.ReasonCount
 }
 
 // NamespaceMetrics is what is counted for one namespace. It goes on where it
@@ -167,6 +169,10 @@ func (s *Server) Metrics() Metrics {
 	for _, n := range s.Namespaces() {
 		m.Namespaces = append(m.Namespaces, n.metrics())
 	}
+	for name, count := range s.Limited() {
+		m.Limited = append(m.Limited, engineio.ReasonCount{Reason: string(name), Count: count})
+	}
+	slices.SortFunc(m.Limited, func(a, b engineio.ReasonCount) int { return cmp.Compare(a.Reason, b.Reason) })
 	slices.SortFunc(m.Namespaces, func(a, b NamespaceMetrics) int { return cmp.Compare(a.Name, b.Name) })
 	return m
 }
