@@ -186,7 +186,19 @@ func (s *server) client() *http.Client {
 	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: startTimeout}
 }
 
-func (s *server) profile(ctx context.Context, path string) ([]byte, error) {
+// profile asks for one of Go's profiles. The endpoint that is just being replaced may drop the question, which changes
+// nothing and is asked again.
+func (s *server) profile(ctx context.Context, path string) (answer []byte, err error) {
+	const attempts = 3
+	for range attempts {
+		if answer, err = s.askProfile(ctx, path); err == nil {
+			break
+		}
+	}
+	return answer, err
+}
+
+func (s *server) askProfile(ctx context.Context, path string) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:"+s.admin+"/debug/pprof/"+path, nil)
 	if err != nil {
 		return nil, err
