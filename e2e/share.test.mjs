@@ -87,8 +87,8 @@ describe("the sharing example", { timeout: 10 * 60_000 }, () => {
 
   scene("shares files both ways at once, with progress on both sides", async ({ pair }) => {
     const { ada, bob } = await pair();
-    const there = randomBytes(6_000_000);
-    const back = randomBytes(4_000_001);
+    const there = randomBytes(24_000_000);
+    const back = randomBytes(20_000_001);
     const steps = await Promise.all([ada, bob].flatMap((one) => [one.watch("there.bin"), one.watch("back.bin")]));
     await Promise.all([
       ada.share({ name: "there.bin", mimeType: "application/octet-stream", buffer: there }),
