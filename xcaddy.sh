@@ -150,7 +150,8 @@ run() {
 	export HTTPS_PORT=${HTTPS_PORT:-443} HTTP_PORT=${HTTP_PORT:-80}
 	local url=${SITE:-https://localhost}
 	[[ $url == *://* ]] || url=https://$url
-	[[ $HTTPS_PORT == 443 ]] || url+=:$HTTPS_PORT
+	# An address that names its port, or that is not encrypted, has no use for this one.
+	[[ $HTTPS_PORT == 443 || ${url#*://} == *:* || $url == http://* ]] || url+=:$HTTPS_PORT
 	build
 	find_client
 	share
