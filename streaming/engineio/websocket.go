@@ -132,8 +132,10 @@ func (s *Session) readWebSocket(f *frameReader) {
 		}
 		switch op {
 		case ws.OpPing:
+			s.arrived(f.takeCount(), 0)
 			s.Send(newControl(ws.OpPong, data))
 		case ws.OpPong:
+			s.arrived(f.takeCount(), 0)
 		case ws.OpClose:
 			s.onCloseFrame(f, data)
 			return
