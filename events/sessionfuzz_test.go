@@ -1,8 +1,6 @@
 package events
 
 import (
-	"bytes"
-	"errors"
 	"strings"
 	"testing"
 )
@@ -23,29 +21,16 @@ func FuzzSessionEvent(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	s := newService(f, &Sessions{Fingerprint: FingerprintFirst, History: 3, Batch: 4, MaxSessions: 5})
-	witness := s.connect()
-	witness.enters("witness", "witness", `,"fingerprint":"what nobody guesses"`)
+	const probe = `["leave",{}]`
+	witness := s.newFuzzClient(f, probe)
+	witness.says(f, `42["join",{"sessionId":"witness","clientName":"witness","fingerprint":"what nobody guesses"}]`)
 	f.Fuzz(func(t *testing.T, messages []byte) {
-		c, err := s.tryConnect()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.close()
-		for message := range bytes.SplitSeq(messages, []byte{0x1e}) {
-			if data, ok := bytes.CutPrefix(message, []byte("b")); ok {
-				_ = c.conn.WriteBinary(data)
-			} else {
-				_ = c.conn.WriteText("4" + string(message))
+		s.attack(t, probe, messages)
+		witness.says(t)
+		for _, packet := range witness.got {
+			if !strings.HasPrefix(packet, "43") && !strings.HasPrefix(packet, `42["error",`) {
+				t.Fatalf("the witness has got %q", packet)
 			}
-		}
-		if err := c.answers(); err != nil && !errors.Is(err, errEnded) {
-			t.Fatalf("the client: %v", err)
-		}
-		if err := witness.trySend("0/nowhere,"); err != nil {
-			t.Fatal(err)
-		}
-		if r, err := witness.read(); err != nil || !strings.HasPrefix(r.text, "4/nowhere,") {
-			t.Fatalf("the witness has got %v, %v", r, err)
 		}
 		if s.errors.Load() > 0 {
 			t.Fatal("something has panicked")

@@ -251,6 +251,19 @@ func (c *client) expectNothing() {
 	c.expect(`4/nowhere,{"message":"Invalid namespace"}`)
 }
 
+// answers makes sure that the connection lives, past all that has come.
+func (c *client) answers() error {
+	if err := c.trySend("0/nowhere,"); err != nil {
+		return errEnded
+	}
+	for {
+		r, err := c.read()
+		if err != nil || r.text == `4/nowhere,{"message":"Invalid namespace"}` {
+			return err
+		}
+	}
+}
+
 // send sends a packet.
 func (c *client) send(text string, binary ...string) {
 	c.t.Helper()
