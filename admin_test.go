@@ -28,7 +28,7 @@ const adminTimeout = 10 * time.Second
 
 // adminServer serves the admin API as Caddy's admin endpoint does, over hubs of its own.
 type adminServer struct {
-	t    *testing.T
+	t    testing.TB
 	url  string
 	hubs map[string]*hub
 	// site serves the clients of the hub "default".
@@ -37,12 +37,12 @@ type adminServer struct {
 }
 
 // newAdminServer starts the API over a hub "default" with the namespaces "/" and "/chat", and others that are empty.
-func newAdminServer(t *testing.T, others ...string) *adminServer {
+func newAdminServer(t testing.TB, others ...string) *adminServer {
 	t.Helper()
 	return startAdminServer(t, 10*time.Second, append([]string{"default"}, others...)...)
 }
 
-func startAdminServer(t *testing.T, readTimeout time.Duration, hubs ...string) *adminServer {
+func startAdminServer(t testing.TB, readTimeout time.Duration, hubs ...string) *adminServer {
 	t.Helper()
 	s := &adminServer{t: t, hubs: make(map[string]*hub)}
 	for _, name := range hubs {

@@ -15,7 +15,7 @@ import (
 
 // follower reads a tail.
 type follower struct {
-	t        *testing.T
+	t        testing.TB
 	response *http.Response
 	lines    *bufio.Scanner
 }
