@@ -102,6 +102,8 @@ func (c *fuzzClient) says(t testing.TB, packets ...string) (alive bool) {
 				return true
 			case packet == "1":
 				return false
+			case packet == "2" && !c.accepted(t, http.MethodPost, "3"):
+				return false
 			}
 		}
 	}
