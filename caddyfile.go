@@ -182,6 +182,8 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 		h.AuthRaw, err = unmarshalAuth(d)
 	case "namespace":
 		err = h.unmarshalNamespace(d)
+	case "events":
+		err = d.Err("events belongs into the block of a namespace, as in: namespace / { ... }")
 	default:
 		err = d.Errf("unrecognized option '%s' of %s", option, directive)
 	}
