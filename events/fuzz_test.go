@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -96,13 +97,14 @@ func (c *fuzzClient) says(t testing.TB, packets ...string) (alive bool) {
 	for c.accepted(t, http.MethodGet, "") {
 		packets := strings.Split(c.answer, rawclient.Separator)
 		c.got = append(c.got, packets...)
+		if slices.Contains(packets, "2") && !c.accepted(t, http.MethodPost, "3") {
+			return false
+		}
 		for _, packet := range packets {
 			switch {
 			case strings.HasPrefix(packet, "43"+id):
 				return true
 			case packet == "1":
-				return false
-			case packet == "2" && !c.accepted(t, http.MethodPost, "3"):
 				return false
 			}
 		}
