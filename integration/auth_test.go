@@ -420,6 +420,7 @@ https://localhost:%[2]s {
 		if err := caddy.Load(config, true); err != nil {
 			t.Fatal(err)
 		}
+		(&server{t: t, port: port}).settle()
 	}
 	t.Cleanup(func() {
 		if err := caddy.Stop(); err != nil {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -22,21 +23,27 @@ func (s *testServer) waitSlowed(t testing.TB, times int64) {
 }
 
 func TestWebSocketOverItsBytesIsSlowedDown(t *testing.T) {
-	s := newServer(t, Options{Limits: slow(), PingInterval: 20 * time.Millisecond, PingTimeout: 20 * time.Millisecond})
-	conn, r := s.connect(t)
-	must(t, conn.WriteText("4"+strings.Repeat("a", 2000)))
-	must(t, conn.WriteText("4after"))
-	s.waitSlowed(t, 1)
-	// What it has sent counts; what comes then is not read, and nothing is lost.
-	expect(t, "messages", len(r.waitFor(t, 1)), 1)
-	// It cannot answer heartbeats and is not taken for lost. That is shown by
-	// the wheel having been round to it.
-	begun := s.clock()
-	eventually(t, "some heartbeats", func() bool { return s.clock() > begun+int64(300*time.Millisecond) })
-	expect(t, "open", r.session.isOpen(), true)
-	// Without the limit it goes on once it is looked at again.
-	r.session.Close(ReasonForcedClose)
-	r.waitClosed(t, ReasonForcedClose)
+	inBubble(t, func(t *testing.T) {
+		s := newEngineInBubble(t, Options{Limits: slow()})
+		conn, r := s.connectPipe(t)
+		must(t, conn.WriteText("4"+strings.Repeat("a", 2000)))
+		after := make(chan error, 1)
+		go func() { after <- conn.WriteText("4after") }()
+		s.waitSlowed(t, 1)
+		// What it has sent counts; what comes then is not read, and nothing is
+		// lost.
+		expect(t, "messages", len(r.waitFor(t, 1)), 1)
+		// It cannot answer heartbeats and is not taken for lost.
+		expect(t, "packet", need(conn.ReadText())(t), "2")
+		time.Sleep(10 * timeout)
+		synctest.Wait()
+		expect(t, "open", r.session.isOpen(), true)
+		expect(t, "written after it", len(after), 0)
+		_ = conn.Close()
+		<-after
+		r.session.Close(ReasonForcedClose)
+		r.waitClosed(t, ReasonForcedClose)
+	})
 }
 
 func TestNothingIsLostOfWhatIsSlowedDown(t *testing.T) {
