@@ -144,7 +144,7 @@ func TestConnectChecksRunInOrderUntilOneRefuses(t *testing.T) {
 func TestConnectTimeout(t *testing.T) {
 	for _, transport := range bothTransports {
 		t.Run(string(transport), func(t *testing.T) {
-			s := newTestServer(t, Options{ConnectTimeout: 300 * time.Millisecond}, handlers(func(_ *Namespace, h *Handlers) {
+			s := newTestServer(t, Options{ConnectTimeout: 2 * time.Second}, handlers(func(_ *Namespace, h *Handlers) {
 				h.OnAuthorize(func(ctx context.Context, s *Socket) error {
 					if s.Auth() != nil {
 						<-ctx.Done()

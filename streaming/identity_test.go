@@ -248,7 +248,7 @@ func TestExpiryDisconnects(t *testing.T) {
 	for _, transport := range bothTransports {
 		t.Run(string(transport), func(t *testing.T) {
 			reasons := make(chan Reason, 2)
-			s := newTestServer(t, Options{ConnectTimeout: 200 * time.Millisecond}, authenticate(byName), handlers(func(_ *Namespace, h *Handlers) {
+			s := newTestServer(t, Options{ConnectTimeout: time.Second}, authenticate(byName), handlers(func(_ *Namespace, h *Handlers) {
 				h.OnDisconnect(func(_ *Socket, reason Reason) { reasons <- reason })
 			}))
 			c := s.dial(transport)

@@ -264,7 +264,7 @@ func TestAnswersThatAreHeldBack(t *testing.T) {
 	})
 	t.Run("for ever", func(t *testing.T) {
 		s := newSite(t, noOptions, from("Server: nginx", instead(isPoll, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })))
-		s.options.Timeout = 300 * time.Millisecond
+		s.options.Timeout = time.Second
 		report := s.examine()
 		expected{code: "poll-not-answered", status: Problem, words: "holds answers back", line: "proxy_buffering off;"}.check(t, report)
 		expected{code: "upgrade-poll-held", status: Problem, words: "does not end", line: "proxy_buffering off;"}.check(t, report)
