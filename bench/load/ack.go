@@ -14,11 +14,28 @@ import (
 // asker is one client that asks, waits for the answer and asks again.
 type asker struct {
 	socket *Socket
+	// turns tell when to ask; without them it asks as soon as it has its answer.
+	turns  *turns
 	counts histogram
 	acks   atomic.Int64
 }
 
-// Ack lets every client make one round trip after the other: `stream:join` with an acknowledgement asked for.
+// turns are points in time, at equal distances. One that is missed comes at once, and its successors keep their times.
+type turns struct {
+	next     time.Time
+	interval time.Duration
+}
+
+// wait waits for the next turn.
+func (t *turns) wait() {
+	if t != nil {
+		time.Sleep(time.Until(t.next))
+		t.next = t.next.Add(t.interval)
+	}
+}
+
+// Ack lets every client make one round trip after the other: `stream:join` with an acknowledgement asked for. With a Rate
+// they take turns, so many a second in all; without, they ask as fast as they are answered.
 func Ack(ctx context.Context, target *Target, options Options) (*Result, error) {
 	if options.Receivers == 0 {
 		return nil, errors.New("needs clients")
@@ -35,6 +52,10 @@ func Ack(ctx context.Context, target *Target, options Options) (*Result, error) 
 	var group sync.WaitGroup
 	for i, s := range sockets {
 		askers[i] = &asker{socket: s}
+		if options.Rate > 0 {
+			interval := time.Second * time.Duration(len(sockets)) / time.Duration(options.Rate)
+			askers[i].turns = &turns{next: time.Now().Add(time.Duration(i) * interval / time.Duration(len(sockets))), interval: interval}
+		}
 		group.Go(func() { failed[i] = askers[i].ask(&stopping, &recording) })
 	}
 	// Whatever happens, nobody waits for an answer that does not come.
@@ -90,6 +111,7 @@ func (a *asker) ask(stopping, recording *atomic.Bool) error {
 		text = append(strconv.AppendUint(append(text[:0], "42"...), id, 10), `["stream:join",{"streamId":"bench"}]`...)
 		question = appendFrame(question[:0], opText, text)
 		answer = append(strconv.AppendUint(append(answer[:0], "43"...), id, 10), '[')
+		a.turns.wait()
 		asked := now()
 		if err := a.socket.send(question); err != nil {
 			return err

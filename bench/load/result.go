@@ -33,7 +33,7 @@ type Options struct {
 	Payload int
 	// Window is how many messages a sender may have under way; it is measured by deliveries. 0 with a Rate.
 	Window int
-	// Rate is how many messages a second are sent, or questions asked (attack), whatever the deliveries; 0 sends as fast as the window lets.
+	// Rate is how many messages a second are sent, or questions asked (ack, attack), whatever the deliveries; 0 sends as fast as the window lets.
 	Rate int
 	// Count is how many connections are made in all (connect, vanish).
 	Count int

@@ -54,6 +54,7 @@ func TestScenarios(t *testing.T) {
 		{"fanout", func(o *Options) { o.Binary, o.Payload = true, 65_536 }, []string{"delivery_per_s"}, []string{"lost", "disordered", "failed"}},
 		{"fanout", func(o *Options) { o.Compression, o.Telemetry, o.Payload = true, true, 4096 }, []string{"wire_bytes_per_delivery"}, []string{"lost", "disordered", "failed"}},
 		{"ack", nil, []string{"ack_per_s", "p50_ms"}, nil},
+		{"ack", func(o *Options) { o.Rate = 200 }, []string{"ack_per_s", "p50_ms"}, nil},
 		{"connect", nil, []string{"connect_per_s"}, []string{"failed"}},
 		{"idle", func(o *Options) { o.Settle = 10 * time.Millisecond }, []string{"pss_mib"}, nil},
 	} {

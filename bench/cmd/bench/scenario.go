@@ -88,6 +88,16 @@ var attackColumns = []column{
 	{"storm_recovery_ms", "recovery ms, storm", 0},
 }
 
+var ackMain = column{"cpu_us_per_ack", "server CPU µs/ack", 1}
+
+var ackColumns = []column{
+	{"ack_per_s", "acks/s", 0},
+	{"p50_ms", "p50 ms", 2},
+	{"p99_ms", "p99 ms", 2},
+	{"server_cores", "server cores", 2},
+	{"load_cores", "load cores", 2},
+}
+
 var growthMain = column{"growth", "later / first", 2}
 
 var connectColumns = []column{
@@ -196,14 +206,13 @@ var scenarios = []scenario{
 	{
 		name: "ack", short: "acknowledged questions", title: "Ack round trips: 50 clients, one question each at a time",
 		load: []string{"-scenario", "ack", "-n", "50"},
-		main: column{"cpu_us_per_ack", "server CPU µs/ack", 1},
-		columns: []column{
-			{"ack_per_s", "acks/s", 0},
-			{"p50_ms", "p50 ms", 2},
-			{"p99_ms", "p99 ms", 2},
-			{"server_cores", "server cores", 2},
-			{"load_cores", "load cores", 2},
-		},
+		main: ackMain, columns: ackColumns,
+		floors: true, settings: defaults,
+	},
+	{
+		name: "ack-fixed", title: "Ack round trips at a fixed 2,000 questions/s: 50 clients",
+		load: []string{"-scenario", "ack", "-n", "50", "-rate", "2000"},
+		main: ackMain, columns: ackColumns,
 		floors: true, settings: defaults,
 	},
 	{

@@ -41,7 +41,7 @@ func run() error {
 	flag.IntVar(&options.Stalled, "stalled", 0, "clients that connect and never read (fanout)")
 	flag.IntVar(&options.Payload, "payload", 200, "bytes of a message's argument (fanout, rooms, polling, slow, sessions)")
 	flag.IntVar(&options.Window, "window", 12, "messages under way at most (fanout); 0 with -rate")
-	flag.IntVar(&options.Rate, "rate", 0, "messages a second, of all rooms together (fanout, rooms, polling, slow), actions of all clients (sessions), or questions (attack); 0 sends as fast as the window lets")
+	flag.IntVar(&options.Rate, "rate", 0, "messages a second, of all rooms together (fanout, rooms, polling, slow), actions of all clients (sessions), or questions (ack, attack); 0 sends as fast as the window lets")
 	flag.IntVar(&options.Count, "count", 3000, "connections in all (connect, vanish)")
 	flag.IntVar(&options.Parallel, "parallel", 64, "connections at a time (connect, vanish)")
 	flag.DurationVar(&options.Warmup, "warmup", time.Second, "time before the measurement (all but connect, idle and vanish)")
