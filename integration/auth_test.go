@@ -126,9 +126,10 @@ func TestAuthOfNamespaces(t *testing.T) {
 	if got := c.wait("43"); !strings.Contains(got, `"code":"forbidden"`) {
 		t.Errorf("an event that is not allowed: %s", got)
 	}
-	if _, body := s.request("GET", "/status", ""); !strings.Contains(body, `"identified":1,"authRefused":3,"authExpired":0`) {
-		t.Errorf("status: %s", body)
-	}
+	eventually(t, "a status of the one who is still there", func() bool {
+		_, body := s.request("GET", "/status", "")
+		return strings.Contains(body, `"identified":1,"authRefused":3,"authExpired":0`)
+	})
 	for _, want := range []string{`"error":"no token was given"`, "one segments in place of three", `"no handler in front has identified a user`} {
 		want = strings.Replace(want, "one segments", "1 segments", 1)
 		eventually(t, "the line "+want, func() bool { return strings.Contains(log.text(), want) })
