@@ -43,6 +43,8 @@ type HTTPAuth struct {
 	Cache caddy.Duration `json:"cache,omitempty"`
 
 	backend *auth.Backend
+	// fingerprint tells what the placeholders stand for.
+	fingerprint string
 }
 
 // CaddyModule returns the Caddy module information.
@@ -70,6 +72,8 @@ func (a *HTTPAuth) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("auth http: %w", err)
 	}
 	a.backend = backend
+	// How long an answer may take, or is kept, changes nobody's.
+	a.fingerprint = fingerprintOf(options.URL, options.ForwardHeaders)
 	if auth.IsPlain(options.URL) {
 		ctx.Logger().Warn("what clients show goes to the auth backend by plain http", zap.String("method", "http"))
 	}
@@ -83,6 +87,9 @@ func (a *HTTPAuth) Cleanup() error {
 	}
 	return nil
 }
+
+// Fingerprint implements Distinct.
+func (a *HTTPAuth) Fingerprint() string { return a.fingerprint }
 
 // Authenticate implements streaming.Authenticator.
 func (a *HTTPAuth) Authenticate(ctx context.Context, c *streaming.Credentials) (*streaming.Identity, error) {
@@ -159,6 +166,7 @@ func parseTexts(d *caddyfile.Dispenser) ([]string, error) {
 // Interface guards.
 var (
 	_ Authenticator         = (*HTTPAuth)(nil)
+	_ Distinct              = (*HTTPAuth)(nil)
 	_ caddy.Provisioner     = (*HTTPAuth)(nil)
 	_ caddy.CleanerUpper    = (*HTTPAuth)(nil)
 	_ caddyfile.Unmarshaler = (*HTTPAuth)(nil)

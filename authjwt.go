@@ -63,6 +63,8 @@ type JWTAuth struct {
 	Keep []string `json:"keep,omitempty"`
 
 	verifier *auth.JWT
+	// fingerprint tells what the placeholders and the file stand for.
+	fingerprint string
 	// acquired are the keys of keySets that this instance has.
 	acquired []string
 }
@@ -108,7 +110,15 @@ func (a *JWTAuth) Provision(ctx caddy.Context) error {
 	if err := checkKeyOptions(len(urls) > 0, secret != "", file != ""); err != nil {
 		return err
 	}
-	keys, err := a.keys(ctx, urls, secret, file)
+	var key []byte
+	if file != "" {
+		var err error
+		if key, err = os.ReadFile(file); err != nil {
+			return fmt.Errorf("auth jwt: public_key: %w", err)
+		}
+	}
+	a.fingerprint = fingerprintOf(fmt.Sprintf("%+v", options), urls, secret, string(key))
+	keys, err := a.keys(ctx, urls, secret, file, key)
 	if err != nil {
 		return fmt.Errorf("auth jwt: %w", err)
 	}
@@ -136,16 +146,12 @@ func checkKeyOptions(jwks, secret, publicKey bool) error {
 	return nil
 }
 
-func (a *JWTAuth) keys(ctx caddy.Context, urls []string, secret, file string) (*auth.Keys, error) {
+func (a *JWTAuth) keys(ctx caddy.Context, urls []string, secret, file string, key []byte) (*auth.Keys, error) {
 	switch {
 	case secret != "":
 		return auth.Secret(secret)
 	case file != "":
-		data, err := os.ReadFile(file)
-		if err != nil {
-			return nil, fmt.Errorf("public_key: %w", err)
-		}
-		keys, err := auth.PublicKey(data)
+		keys, err := auth.PublicKey(key)
 		if err != nil {
 			return nil, fmt.Errorf("public_key %s: %w", file, err)
 		}
@@ -204,6 +210,9 @@ func (a *JWTAuth) Cleanup() error {
 	a.acquired = nil
 	return errors.Join(errs...)
 }
+
+// Fingerprint implements Distinct.
+func (a *JWTAuth) Fingerprint() string { return a.fingerprint }
 
 // Authenticate implements streaming.Authenticator.
 func (a *JWTAuth) Authenticate(ctx context.Context, c *streaming.Credentials) (*streaming.Identity, error) {
@@ -320,6 +329,7 @@ func parseChecked(d *caddyfile.Dispenser, check func(string) error) ([]string, e
 // Interface guards.
 var (
 	_ Authenticator         = (*JWTAuth)(nil)
+	_ Distinct              = (*JWTAuth)(nil)
 	_ caddy.Provisioner     = (*JWTAuth)(nil)
 	_ caddy.CleanerUpper    = (*JWTAuth)(nil)
 	_ caddyfile.Unmarshaler = (*JWTAuth)(nil)

@@ -41,6 +41,8 @@ type hub struct {
 	applied hubClaim
 	// originRules is what the config in force says of origins, see recheckOrigins.
 	originRules string
+	// authRules is what the config in force says of who may come into which namespace, see recheckAuth.
+	authRules map[string]string
 	// drain and grace are drain and grace_period of the config in force.
 	drain, grace time.Duration
 }
@@ -207,7 +209,7 @@ func newHub(ctx caddy.Context, h *Handler) (*hub, error) {
 	hub := &hub{
 		name: h.settings.hub, logger: logger, refusals: newRefusalLog(slog.New(logger)),
 		server:    streaming.New(h.streamingOptions(), slog.New(logger)),
-		departure: departure{gone: make(chan struct{})}, drain: h.settings.drain,
+		departure: departure{gone: make(chan struct{})}, drain: h.settings.drain, authRules: authRulesOf(h.settings.namespaces),
 	}
 	if err := hub.useEvents(h); err != nil {
 		hub.server.Close()
@@ -287,6 +289,7 @@ func (hub *hub) apply(claim hubClaim) {
 		logger.Error("event sets were not changed", "hub", hub.name, "error", err)
 		return
 	}
+	hub.recheckAuth(h)
 	for _, ns := range hub.server.Namespaces() {
 		if !slices.ContainsFunc(h.settings.namespaces, func(wanted namespaceSettings) bool { return wanted.name == ns.Name() }) {
 			sockets := hub.server.Remove(ns.Name())

@@ -2,6 +2,7 @@ package streaming
 
 import (
 	"container/heap"
+	"context"
 	"log/slog"
 	"runtime/debug"
 	"sync"
@@ -20,6 +21,9 @@ const maxNap = 10 * time.Second
 // grant is a socket's identity and when it ends.
 type grant struct {
 	identity *Identity
+	// shown is what the client has shown to refresh; nil stands for what it
+	// has shown to connect.
+	shown *Object
 	// socket is nil once it is gone. Guarded by grants.
 	socket *Socket
 	// due is when the socket is disconnected; zero means never.
@@ -33,8 +37,14 @@ type grant struct {
 type grants struct {
 	counts authCounts
 	logger *slog.Logger
-	// forbidden limits the lines about events that were refused.
-	forbidden *logline.Limiter
+	// forbidden limits the lines about events that were refused, revocations
+	// those about sockets that were disconnected.
+	forbidden, revocations *logline.Limiter
+	// ctx ends with the server, by end.
+	ctx context.Context
+	end context.CancelFunc
+	// recheckRetry is the constant, unless a test has another.
+	recheckRetry time.Duration
 
 	mu     sync.Mutex
 	ending grantHeap
@@ -46,22 +56,46 @@ func (g *grants) init(logger *slog.Logger) {
 	g.forbidden = logline.NewLimiter(func(namespace string, more int64) {
 		logger.Warn("more events refused", "namespace", namespace, "count", more)
 	})
+	g.revocations = newRevocations(g)
+	g.ctx, g.end = context.WithCancel(context.Background())
+	g.recheckRetry = recheckRetry
 }
 
-// give gives a socket an identity, in place of the one it has.
-func (g *grants) give(s *Socket, identity *Identity) {
+// flush writes the lines that were counted.
+func (g *grants) flush() {
+	g.forbidden.Flush()
+	g.revocations.Flush()
+}
+
+func newGrant(s *Socket, identity *Identity) *grant {
 	next := &grant{identity: identity, socket: s, index: -1}
 	if !identity.Expires.IsZero() {
 		// Without the reading of the monotonic clock.
 		next.due = identity.Expires.Add(identity.Leeway).Round(0)
 	}
+	return next
+}
+
+// give gives a socket an identity, in place of the one it has. shown is what
+// the client has shown for it, if that is not what it has shown to connect.
+func (g *grants) give(s *Socket, identity *Identity, shown *Object) {
+	next := newGrant(s, identity)
+	next.shown = shown
+	g.put(s, next, func(*grant) bool { return true })
+}
+
+// put gives a socket a grant in place of the one it has, if that is right.
+func (g *grants) put(s *Socket, next *grant, right func(now *grant) bool) bool {
 	g.mu.Lock()
-	before := s.grant.Swap(next)
-	if before == nil || before.socket == nil {
-		g.counts.identified.Add(1)
+	before := s.grant.Load()
+	if !right(before) {
+		g.mu.Unlock()
+		return false
 	}
-	if before != nil && before.index >= 0 {
-		heap.Remove(&g.ending, before.index)
+	s.grant.Store(next)
+	g.counts.identified.Add(1)
+	if before != nil {
+		g.forgetLocked(before)
 	}
 	if !next.due.IsZero() {
 		heap.Push(&g.ending, next)
@@ -77,23 +111,29 @@ func (g *grants) give(s *Socket, identity *Identity) {
 		// Whoever closed it may have come too early to see this one.
 		g.take(s)
 	}
+	return true
+}
+
+// forgetLocked forgets a grant that is no longer one.
+func (g *grants) forgetLocked(before *grant) {
+	if before.index >= 0 {
+		heap.Remove(&g.ending, before.index)
+	}
+	if before.socket != nil {
+		before.socket = nil
+		g.counts.identified.Add(-1)
+	}
 }
 
 // take forgets a socket that is gone. Its identity can still be asked for.
 func (g *grants) take(s *Socket) {
-	last := s.grant.Load()
-	if last == nil {
+	if s.grant.Load() == nil {
 		return
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	last = s.grant.Load()
-	if last.index >= 0 {
-		heap.Remove(&g.ending, last.index)
-	}
-	if last.socket != nil {
-		last.socket = nil
-		g.counts.identified.Add(-1)
+	if last := s.grant.Load(); last != nil {
+		g.forgetLocked(last)
 	}
 }
 

@@ -144,16 +144,17 @@ type AuthStats struct {
 	// Identified is how many sockets have an identity now.
 	Identified int64
 	// The others count since the server was made: connections that were
-	// refused, sockets whose identity has expired, and refreshed identities.
-	Refused, Expired, Refreshed int64
+	// refused, sockets whose identity has expired, refreshed identities, and
+	// sockets that a recheck has disconnected, see [Namespace.Recheck].
+	Refused, Expired, Refreshed, Revoked int64
 }
 
-type authCounts struct{ identified, refused, expired, refreshed atomic.Int64 }
+type authCounts struct{ identified, refused, expired, refreshed, revoked atomic.Int64 }
 
 // AuthStats tells of the clients that had to show who they are.
 func (s *Server) AuthStats() AuthStats {
 	c := &s.auth.counts
-	return AuthStats{c.identified.Load(), c.refused.Load(), c.expired.Load(), c.refreshed.Load()}
+	return AuthStats{c.identified.Load(), c.refused.Load(), c.expired.Load(), c.refreshed.Load(), c.revoked.Load()}
 }
 
 // Authenticate makes clients show who they are, before any check of
@@ -207,7 +208,7 @@ func (s *Socket) identify(ctx context.Context, a Authenticator) error {
 		s.namespace.server.auth.counts.refused.Add(1)
 		return err
 	}
-	s.namespace.server.auth.give(s, identity)
+	s.namespace.server.auth.give(s, identity, nil)
 	return nil
 }
 
@@ -246,7 +247,11 @@ func refresh(a Authenticator, e *Event) {
 		return
 	}
 	defer cancel()
-	identity, err := s.renewed(ctx, a, e)
+	recheck := s.namespace.recheck.Load()
+	if now := s.namespace.handlers.Load().authenticator; now != nil {
+		a = now
+	}
+	identity, shown, err := s.renewed(ctx, a, e)
 	if err != nil {
 		refusal := refusalOf(err)
 		s.logForbidden(e, refusal)
@@ -254,8 +259,10 @@ func refresh(a Authenticator, e *Event) {
 		return
 	}
 	auth := &s.namespace.server.auth
-	auth.give(s, identity)
+	auth.give(s, identity, shown)
 	auth.counts.refreshed.Add(1)
+	// The client hears first that it has succeeded.
+	defer s.recheckSince(recheck)
 	if !e.Ack.Wanted() {
 		return
 	}
@@ -269,30 +276,39 @@ func refresh(a Authenticator, e *Event) {
 	}
 }
 
-// renewed asks who the client is now.
-func (s *Socket) renewed(ctx context.Context, a Authenticator, e *Event) (*Identity, error) {
+// renewed asks who the client is now, by what it shows.
+func (s *Socket) renewed(ctx context.Context, a Authenticator, e *Event) (identity *Identity, shown *Object, err error) {
 	auth, ok := e.Args.Object(0)
 	if !ok {
-		return nil, &Refusal{Code: CodeUnauthorized, Reason: "a refresh needs an object with the credentials"}
+		return nil, nil, &Refusal{Code: CodeUnauthorized, Reason: "a refresh needs an object with the credentials"}
 	}
-	identity, err := ask(ctx, a, s, auth, true)
-	if err != nil {
-		return nil, err
+	// What is kept must not hold on to all of what came with it.
+	shown = &Object{raw: slices.Clone(auth.raw)}
+	if identity, err = ask(ctx, a, s, *shown, true); err != nil {
+		return nil, nil, err
 	}
+	if err := s.mayBecome(identity); err != nil {
+		return nil, nil, err
+	}
+	return identity, shown, nil
+}
+
+// mayBecome reports whether a refresh may give the socket an identity.
+func (s *Socket) mayBecome(identity *Identity) error {
 	before := s.Identity()
 	if before == nil {
 		// The namespace asked for nothing when the client connected.
-		return identity, nil
+		return nil
 	}
 	if identity.ID != before.ID || identity.Method != before.Method {
-		return nil, &Refusal{Code: CodeForbidden, Reason: "a refresh with the credentials of another client"}
+		return &Refusal{Code: CodeForbidden, Reason: "a refresh with the credentials of another client"}
 	}
 	for _, room := range s.Rooms() {
 		if before.Rooms.Allow(room) && !identity.Rooms.Allow(room) {
-			return nil, &Refusal{Code: CodeForbidden, Reason: "a refresh that would take away a room the client is in"}
+			return &Refusal{Code: CodeForbidden, Reason: "a refresh that would take away a room the client is in"}
 		}
 	}
-	return identity, nil
+	return nil
 }
 
 // whileThere returns a context that ends when the client leaves. The error is

@@ -19,6 +19,8 @@ type Namespace struct {
 	bit uint64
 	// removed is true once nobody is to connect any more.
 	removed atomic.Bool
+	// recheck is the last one, or nil, see Recheck.
+	recheck atomic.Pointer[recheck]
 
 	stateMu sync.Mutex
 	state   map[reflect.Type]any

@@ -145,6 +145,9 @@ func (s *Server) Remove(name string) (sockets int) {
 		return 0
 	}
 	n.removed.Store(true)
+	if c := n.recheck.Load(); c != nil {
+		c.end()
+	}
 	list := n.Everyone().Sockets()
 	for _, socket := range list {
 		socket.Disconnect(false)
@@ -173,6 +176,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 // each after what is queued for it. It does not wait for them.
 func (s *Server) Close() {
 	s.taps.close()
+	s.auth.end()
 	s.engine.Close(engineio.ReasonShutdown)
 	s.runners.close()
 }
@@ -182,9 +186,10 @@ func (s *Server) Close() {
 // further requests come.
 func (s *Server) Shutdown(ctx context.Context) error {
 	defer s.refusals.Flush()
-	defer s.auth.forbidden.Flush()
+	defer s.auth.flush()
 	defer s.runners.close()
 	s.taps.close()
+	s.auth.end()
 	return s.engine.Shutdown(ctx, engineio.ReasonShutdown)
 }
 
@@ -193,6 +198,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // that they would not come back by themselves.
 func (s *Server) Drain(ctx context.Context, d engineio.Drain) error {
 	defer s.runners.close()
+	defer s.auth.end()
 	return s.engine.Drain(ctx, d)
 }
 

@@ -215,7 +215,8 @@ func (s *Socket) disconnectByServer(reason Reason) {
 // when its socket ends for this reason: one that the server has, not the
 // client.
 func dropsEvents(reason Reason) bool {
-	return reason == ReasonServerDisconnect || reason == ReasonNamespaceRemoved || reason == ReasonAuthExpired
+	return reason == ReasonServerDisconnect || reason == ReasonNamespaceRemoved ||
+		reason == ReasonAuthExpired || reason == ReasonAuthRevoked
 }
 
 // close ends the socket. Only the first call does anything.
@@ -251,6 +252,7 @@ func (s *Socket) close(reason Reason) {
 // connect runs the authorization and, if it lets the client in, makes the
 // socket a member of its namespace. It is the socket's first task.
 func (s *Socket) connect() {
+	recheck := s.namespace.recheck.Load()
 	if err := s.authorize(); err != nil {
 		s.refuse(err)
 		return
@@ -271,6 +273,7 @@ func (s *Socket) connect() {
 	var burst engineio.Burst
 	s.greet(&burst)
 	burst.FlushHere()
+	s.recheckSince(recheck)
 	if s.namespace.removed.Load() {
 		// It may have come too late for Remove to see it.
 		s.Disconnect(false)
