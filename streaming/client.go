@@ -31,10 +31,14 @@ type client struct {
 	mu      sync.Mutex
 	sockets []*Socket
 	closed  bool
+	// endedBy is the limit that has ended the client.
+	endedBy endedBy
 	// been holds the bits of the namespaces that the client was let into.
 	been uint64
 	// who is the client's identity where it has connected last.
 	who *Identity
+	// attempts bounds how often that is found out; nil before the first time.
+	attempts *attempts
 	// patience ends a client that does not connect to any namespace.
 	patience *time.Timer
 }
@@ -64,6 +68,7 @@ func (c *client) receive(data []byte, binary bool) (*Socket, error) {
 	if err != nil {
 		if errors.Is(err, errAttachments) {
 			c.server.limited.attachments.Add(1)
+			c.note(LimitAttachments)
 		}
 		return nil, err
 	}
@@ -161,7 +166,7 @@ func (c *client) connect(p *inPacket) (*Socket, error) {
 		return nil, nil
 	case len(p.payload) > maxAuthPayload:
 		c.server.limited.auth.Add(1)
-		c.refuseConnect(p.namespace, "auth_too_large", "auth payload too large")
+		c.refuseConnect(p.namespace, codeAuthTooLarge, textAuthTooLarge)
 		return nil, nil
 	}
 	n := c.server.namespace(p.namespace)
@@ -169,6 +174,12 @@ func (c *client) connect(p *inPacket) (*Socket, error) {
 		c.logRefused(nil, p.namespace, errNoNamespace)
 		c.sendConnectError(p.namespace, &ConnectError{Message: "Invalid namespace"})
 		return nil, nil
+	}
+	if n.handlers.Load().authenticator != nil {
+		if ok, _ := c.mayAttempt(); !ok {
+			c.refuseConnect(n.name, codeRateLimited, textTooManyAttempts)
+			return nil, nil
+		}
 	}
 	s := &Socket{id: newSocketID(), namespace: n, client: c, auth: bytes.Clone(p.payload)}
 	start, err := c.add(s)

@@ -53,16 +53,16 @@ func (b *namespaceBits) list(set uint64) []string {
 }
 
 // Describe implements engineio.Describer: it adds the namespaces that the
-// client has been let into, and who it is.
+// client has been let into, who it is, and the limit that has ended it.
 func (c *client) Describe() []slog.Attr {
 	c.mu.Lock()
-	been, who := c.been, c.who
+	been, who, endedBy := c.been, c.who, c.endedBy
 	c.mu.Unlock()
 	attrs := []slog.Attr{slog.Any("namespaces", c.server.namespaceBits.list(been))}
 	if who != nil {
 		attrs = append(attrs, slog.String("identity", logline.Text(who.ID, maxLoggedIdentity)))
 	}
-	return attrs
+	return append(attrs, endedBy.attrs()...)
 }
 
 var errNoNamespace = errors.New("there is no namespace of that name")

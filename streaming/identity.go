@@ -206,6 +206,7 @@ func (s *Socket) identify(ctx context.Context, a Authenticator) error {
 	identity, err := ask(ctx, a, s, s.AuthObject(), false)
 	if err != nil {
 		s.namespace.server.auth.counts.refused.Add(1)
+		s.client.attemptFailed(refusalOf(err))
 		return err
 	}
 	s.namespace.server.auth.give(s, identity, nil)
@@ -242,6 +243,9 @@ type refreshed struct {
 // that it may no longer join keeps its identity until that expires.
 func refresh(a Authenticator, e *Event) {
 	s := e.Socket
+	if !s.mayRefresh(e) {
+		return
+	}
 	ctx, cancel, err := s.whileThere()
 	if err != nil {
 		return
@@ -254,6 +258,7 @@ func refresh(a Authenticator, e *Event) {
 	identity, shown, err := s.renewed(ctx, a, e)
 	if err != nil {
 		refusal := refusalOf(err)
+		s.client.attemptFailed(refusal)
 		s.logForbidden(e, refusal)
 		e.Refuse(refusal.Code, refusal.message())
 		return

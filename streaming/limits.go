@@ -67,7 +67,7 @@ func (l Limits) withDefaults() *Limits {
 
 // limitCounts count how often each limit was met.
 type limitCounts struct {
-	events, rooms, namespaces, pendingAcks, attachments, auth atomic.Int64
+	events, rooms, namespaces, pendingAcks, attachments, auth, attempts atomic.Int64
 }
 
 // Limited is how often each limit was met since the server was made, those of
@@ -80,6 +80,7 @@ func (s *Server) Limited() map[engineio.Limit]int64 {
 	all[LimitPendingAcks] = s.limited.pendingAcks.Load()
 	all[LimitAttachments] = s.limited.attachments.Load()
 	all[LimitAuth] = s.limited.auth.Load()
+	all[LimitAuthAttempts] = s.limited.attempts.Load()
 	return all
 }
 
@@ -117,7 +118,7 @@ func (c *client) mayTalkOn() bool {
 	default:
 		c.server.limited.events.Add(1)
 		if c.talk.refused++; c.talk.refused > rate.Burst {
-			c.end(ReasonRateLimit)
+			c.endFor(LimitEvents)
 		}
 	}
 	return ok

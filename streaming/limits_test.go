@@ -71,7 +71,7 @@ func TestClientThatGoesOnOverTheLimitIsDisconnected(t *testing.T) {
 			s.empty()
 			eventually(t, "the line of the end", func() bool {
 				lines := s.logs.all("connection ended")
-				return len(lines) == 1 && lines[0].attrs["reason"] == string(ReasonRateLimit)
+				return len(lines) == 1 && lines[0].attrs["reason"] == string(ReasonRateLimit) && lines[0].attrs["limit"] == string(LimitEvents)
 			})
 		})
 	}
@@ -318,7 +318,7 @@ func TestLimitsHaveAClosedSetOfNames(t *testing.T) {
 	s := newTestServer(t, Options{})
 	want := []engineio.Limit{
 		engineio.LimitConnections, engineio.LimitHalfOpen, engineio.LimitHandshakes, engineio.LimitBytes,
-		LimitEvents, LimitRooms, LimitNamespaces, LimitPendingAcks, LimitAttachments, LimitAuth,
+		LimitEvents, LimitRooms, LimitNamespaces, LimitPendingAcks, LimitAttachments, LimitAuth, LimitAuthAttempts,
 	}
 	got := s.Limited()
 	for _, name := range want {

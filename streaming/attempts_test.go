@@ -1,0 +1,182 @@
+package streaming
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+)
+
+// counted counts how often an authenticator is asked.
+func counted(asked *atomic.Int32, a authenticate) authenticate {
+	return func(ctx context.Context, c *Credentials) (*Identity, error) {
+		asked.Add(1)
+		return a(ctx, c)
+	}
+}
+
+// TestFailedConnectsAreBounded holds that a client which sends one bad token
+// after the other has few of them looked at, whatever its address, and ends.
+func TestFailedConnectsAreBounded(t *testing.T) {
+	for _, transport := range bothTransports {
+		t.Run(string(transport), func(t *testing.T) {
+			var asked atomic.Int32
+			s := newTestServer(t, Options{Engine: engineio.Options{LogConnections: engineio.LogAll}}, counted(&asked, byName))
+			c := s.dial(transport)
+			honest := s.dial(transport)
+			const unauthorized = `4{"message":"not authorized","data":{"code":"unauthorized"}}`
+			for range failuresAtOnce {
+				c.send(`0{"token":"bad"}`)
+				c.expect(unauthorized)
+			}
+			limited := 0
+			for {
+				if c.trySend(`0{"token":"bad"}`) != nil {
+					break
+				}
+				m, err := c.read()
+				if errors.Is(err, errEnded) {
+					break
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				switch m.text {
+				case `4{"message":"too many attempts to authenticate","data":{"code":"rate_limited"}}`:
+					limited++
+				case unauthorized:
+					// One comes back in a second.
+				default:
+					t.Fatal(m)
+				}
+			}
+			if limited < attemptsAtOnce+defaultNamespaces {
+				t.Errorf("ended after %d refusals", limited)
+			}
+			if n, refused := asked.Load(), s.AuthStats().Refused; int64(n) != refused || n > failuresAtOnce+10 {
+				t.Errorf("asked %d times, refused %d", n, refused)
+			}
+			if n := s.Limited()[LimitAuthAttempts]; n < int64(limited) {
+				t.Errorf("counted %d of %d", n, limited)
+			}
+			eventually(t, "the line of the end", func() bool { return len(s.logs.all("connection ended")) > 0 })
+			if attrs := s.logs.all("connection ended")[0].attrs; attrs["reason"] != string(ReasonRateLimit) || attrs["limit"] != string(LimitAuthAttempts) {
+				t.Errorf("logged %v", attrs)
+			}
+			// Nobody else is held up.
+			honest.send(`0{"name":"ada"}`)
+			if m := honest.next(); !strings.HasPrefix(m.text, `0{"sid"`) {
+				t.Error(m)
+			}
+		})
+	}
+}
+
+// TestRefreshesAreBounded holds that good tokens cost no more than bad ones,
+// and that a flood of events brings about none of errors.
+func TestRefreshesAreBounded(t *testing.T) {
+	var asked atomic.Int32
+	s := newTestServer(t, Options{}, counted(&asked, byName), on("ping", func(e *Event) { e.Ack.Reply(Args{}) }))
+	c := s.as(`{"name":"ada"}`)
+	const atOnce = attemptsAtOnce + defaultNamespaces
+	const flood = atOnce + 50
+	for i := range flood {
+		c.send(fmt.Sprintf(`2%d["auth:refresh",{"name":"ada"}]`, i))
+	}
+	c.send(`2999["ping"]`)
+	var good, refused, told int
+	for got := ""; got != "3999[]"; {
+		got = c.next().text
+		switch {
+		case strings.Contains(got, `"success":true`):
+			good++
+		case strings.Contains(got, `{"success":false,"error":"too many attempts to authenticate","code":"rate_limited"}`):
+			refused++
+		case strings.HasPrefix(got, `2["error",`):
+			told++
+		}
+	}
+	if good < atOnce-1 || good > atOnce+10 || good+refused != flood || told == 0 || told > 10 {
+		t.Errorf("%d were good, %d refused, %d errors", good, refused, told)
+	}
+	if int(asked.Load()) != good+1 {
+		t.Errorf("asked %d times", asked.Load())
+	}
+	// Who goes on ends.
+	for i := range 3 * atOnce {
+		if c.trySend(fmt.Sprintf(`2%d["auth:refresh",{"name":"ada"}]`, i)) != nil {
+			break
+		}
+	}
+	rest := c.expectEnd()
+	if len(rest) == 0 || rest[len(rest)-1].text != "1" {
+		t.Errorf("the last was %v", rest)
+	}
+}
+
+// TestRefreshPayloadIsBounded holds that what is kept of a refresh is no more
+// than what is kept of a connection, and that nobody is asked about more.
+func TestRefreshPayloadIsBounded(t *testing.T) {
+	var asked atomic.Int32
+	s := newTestServer(t, Options{}, counted(&asked, byName))
+	c := s.as(`{"name":"ada"}`)
+	long := strings.Repeat("x", maxAuthPayload)
+	c.send(`21["auth:refresh",{"name":"ada","token":"` + long + `"}]`)
+	c.expect(`31[{"success":false,"error":"auth payload too large","code":"auth_too_large"}]`,
+		`2["error",{"message":"auth payload too large","code":"auth_too_large"}]`)
+	if asked.Load() != 1 || s.Limited()[LimitAuth] != 1 {
+		t.Errorf("asked %d times, limited %v", asked.Load(), s.Limited())
+	}
+	c.send(`22["auth:refresh",{"name":"ada"}]`)
+	c.expect(`32[{"success":true,"expiresAt":null}]`)
+}
+
+// TestAttemptsThatFailForOthersReasons holds that a client may go on trying
+// while a backend is down, and connect to all the namespaces it may.
+func TestAttemptsThatFailForOthersReasons(t *testing.T) {
+	s := newTestServer(t, Options{}, authenticate(func(context.Context, *Credentials) (*Identity, error) {
+		return nil, errors.New("the backend is down")
+	}))
+	c := s.dial(engineio.WebSocket)
+	for range 2 * failuresAtOnce {
+		c.send(`0{}`)
+		c.expect(`4{"message":"authorization is not available","data":{"code":"auth_unavailable"}}`)
+	}
+	c = s.dial(engineio.WebSocket)
+	for i := range defaultNamespaces {
+		name := fmt.Sprintf("/n%d", i)
+		if _, err := s.Use(name, authenticate(byName)); err != nil {
+			t.Fatal(err)
+		}
+		c.send(`0` + name + `,{"name":"ada"}`)
+		if m := c.next(); !strings.HasPrefix(m.text, "0"+name+`,{"sid"`) {
+			t.Fatal(m)
+		}
+	}
+}
+
+// TestEndNamesTheLimit holds that the line at the end of a connection says
+// which limit has ended it.
+func TestEndNamesTheLimit(t *testing.T) {
+	for limit, send := range map[engineio.Limit][]any{
+		LimitAttachments: {"0", `511-["x"]`},
+		"":               {"0", "nonsense"},
+	} {
+		t.Run(string(limit), func(t *testing.T) {
+			s := newTestServer(t, Options{Engine: engineio.Options{LogConnections: engineio.LogAll}})
+			c := s.dial(engineio.WebSocket)
+			for _, m := range send {
+				_ = c.trySend(m)
+			}
+			c.expectEnd()
+			eventually(t, "the line of the end", func() bool { return len(s.logs.all("connection ended")) > 0 })
+			if attrs := s.logs.all("connection ended")[0].attrs; attrs["reason"] != string(engineio.ReasonParseError) || attrs["limit"] != string(limit) {
+				t.Errorf("logged %v", attrs)
+			}
+		})
+	}
+}
