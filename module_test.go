@@ -50,7 +50,7 @@ func (s fixedStats) Limited() map[engineio.Limit]int64 {
 }
 
 func (s fixedStats) AuthStats() streaming.AuthStats {
-	return streaming.AuthStats{Identified: 2, Refused: 11, Expired: 12}
+	return streaming.AuthStats{Identified: 2, Refused: 11, Expired: 12, Refreshed: 13, Revoked: 14}
 }
 
 // resolveOnly does what Provision does before it takes a hub.

@@ -45,10 +45,13 @@ type socketIOStatus struct {
 	SlowClients     int64 `json:"slowClients"`
 	VolatileDropped int64 `json:"volatileDropped"`
 	Refused         int64 `json:"refused"`
-	// Identified is how many sockets have an identity right now; AuthRefused and AuthExpired count since the hub was made.
+	// Identified is how many sockets have an identity right now; the others count since the hub was made.
 	Identified  int64 `json:"identified"`
 	AuthRefused int64 `json:"authRefused"`
 	AuthExpired int64 `json:"authExpired"`
+	// AuthRefreshed is how often a client has shown anew who it is, AuthRevoked how many a reload of auth has disconnected.
+	AuthRefreshed int64 `json:"authRefreshed"`
+	AuthRevoked   int64 `json:"authRevoked"`
 	// Limited is how often each limit was met, by the limit's name.
 	Limited map[engineio.Limit]int64 `json:"limited"`
 	// Metrics is what the metrics endpoint tells of the hub.
@@ -81,6 +84,8 @@ func (h *Handler) serveStatus(w http.ResponseWriter, r *http.Request) error {
 			Identified:      auth.Identified,
 			AuthRefused:     auth.Refused,
 			AuthExpired:     auth.Expired,
+			AuthRefreshed:   auth.Refreshed,
+			AuthRevoked:     auth.Revoked,
 			Limited:         h.stats.Limited(),
 			Metrics:         metricsStatusOf(samplesOf(h.stats.Metrics())),
 		},

@@ -61,7 +61,7 @@ func TestStatusBody(t *testing.T) {
 		t.Errorf("got %s", w.Body)
 	}
 	const socketIO = `"socketio":{"connected":3,"path":"/socket.io/","bufferedBytes":1234,"slowClients":5,"volatileDropped":67,"refused":98,` +
-		`"identified":2,"authRefused":11,"authExpired":12,"limited":{"events_per_socket":12,"handshakes_per_ip":11},"metrics":{`
+		`"identified":2,"authRefused":11,"authExpired":12,"authRefreshed":13,"authRevoked":14,"limited":{"events_per_socket":12,"handshakes_per_ip":11},"metrics":{`
 	if !strings.Contains(w.Body.String(), socketIO) {
 		t.Errorf("got %s, want it to hold %s", w.Body, socketIO)
 	}

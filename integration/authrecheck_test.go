@@ -24,7 +24,7 @@ const authOfSecret = "auth jwt {\n secret {env.TEST_JWT_SECRET}\n claim publish 
 
 // site is a config with an auth, or none. What else is in it makes it another.
 func site(auth string, more ...string) string {
-	return "socketio_stream {\n" + auth + "\n}\n" + strings.Join(more, "\n")
+	return "socketio_stream {\n status /status\n" + auth + "\n}\n" + strings.Join(more, "\n")
 }
 
 func (s *server) reload(directives string, global ...string) {
@@ -115,6 +115,15 @@ func TestReloadThatAddsAuthAsksThoseWhoAreIn(t *testing.T) {
 	if line := log.lines("authorization checked again")[0]; line["sockets"] != 5.0 || line["stayed"] != 2.0 || line["disconnected"] != 3.0 {
 		t.Errorf("logged %v", line)
 	}
+	_, status := s.request("GET", "/status", "")
+	for _, want := range []string{
+		`"authRevoked":3,`, `"identities_ended_total":[{"reason":"expired","value":0},{"reason":"revoked","value":3}]`,
+		`"identities":[{"value":2}]`, `"auth_refusals_total":[{"code":"unauthorized","value":0}`,
+	} {
+		if !strings.Contains(status, want) {
+			t.Errorf("the status has no %s: %s", want, status)
+		}
+	}
 	if text := log.text(); strings.Contains(text, good) {
 		t.Error("a token is in the log")
 	}
@@ -165,13 +174,13 @@ func TestReloadWithAnotherKeyFile(t *testing.T) {
 // config which fails changes nothing.
 func TestReloadThatTakesAuthAway(t *testing.T) {
 	t.Setenv("TEST_JWT_SECRET", jwtSecret)
-	s := startServer(t, site(authOfSecret+"\nstatus /status"))
+	s := startServer(t, site(authOfSecret))
 	c := s.in(nil, tokenAuth(signed(t, jwt.SigningMethodHS256, []byte(jwtSecret), "", "ada", jwt.MapClaims{"events": "stream:*"})))
 	if err := s.load(site("auth caddy") + "\ntls_is_no_directive"); err == nil {
 		t.Fatal("the config was loaded")
 	}
 	c.stays("after a config that failed")
-	s.reload(site("status /status"))
+	s.reload(site(""))
 	eventually(t, "the identity to be dropped", func() bool {
 		_, body := s.request("GET", "/status", "")
 		return strings.Contains(body, `"identified":0`)

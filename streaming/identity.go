@@ -149,12 +149,46 @@ type AuthStats struct {
 	Refused, Expired, Refreshed, Revoked int64
 }
 
-type authCounts struct{ identified, refused, expired, refreshed, revoked atomic.Int64 }
+type authCounts struct {
+	identified, expired, refreshed, revoked atomic.Int64
+	// What has no known code comes last.
+	refused [len(refusalCodes) + 1]atomic.Int64
+}
+
+// refusalCodes are the codes of refusals that are told apart.
+var refusalCodes = [...]string{CodeUnauthorized, CodeInvalidToken, CodeTokenExpired, CodeForbidden, CodeAuthUnavailable}
+
+// refuse counts a connection that was refused.
+func (c *authCounts) refuse(r *Refusal) {
+	i := slices.Index(refusalCodes[:], r.Code)
+	if i < 0 {
+		i = len(refusalCodes)
+	}
+	c.refused[i].Add(1)
+}
+
+// refusals tells how many connections were refused with each code.
+func (c *authCounts) refusals() (counts []engineio.ReasonCount) {
+	for i := range c.refused {
+		code := "other"
+		if i < len(refusalCodes) {
+			code = refusalCodes[i]
+		}
+		counts = append(counts, engineio.ReasonCount{Reason: code, Count: c.refused[i].Load()})
+	}
+	return counts
+}
 
 // AuthStats tells of the clients that had to show who they are.
 func (s *Server) AuthStats() AuthStats {
 	c := &s.auth.counts
-	return AuthStats{c.identified.Load(), c.refused.Load(), c.expired.Load(), c.refreshed.Load(), c.revoked.Load()}
+	stats := AuthStats{
+		Identified: c.identified.Load(), Expired: c.expired.Load(), Refreshed: c.refreshed.Load(), Revoked: c.revoked.Load(),
+	}
+	for i := range c.refused {
+		stats.Refused += c.refused[i].Load()
+	}
+	return stats
 }
 
 // Authenticate makes clients show who they are, before any check of
@@ -205,8 +239,9 @@ var ErrForbidden = errors.New("the client's identity does not allow it")
 func (s *Socket) identify(ctx context.Context, a Authenticator) error {
 	identity, err := ask(ctx, a, s, s.AuthObject(), false)
 	if err != nil {
-		s.namespace.server.auth.counts.refused.Add(1)
-		s.client.attemptFailed(refusalOf(err))
+		refusal := refusalOf(err)
+		s.namespace.server.auth.counts.refuse(refusal)
+		s.client.attemptFailed(refusal)
 		return err
 	}
 	s.namespace.server.auth.give(s, identity, nil)

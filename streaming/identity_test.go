@@ -112,6 +112,11 @@ func TestRefusalsTellTheClientACodeAlone(t *testing.T) {
 			if stats := s.AuthStats(); stats.Refused != 1 || stats.Identified != 0 {
 				t.Errorf("counted %+v", stats)
 			}
+			for _, count := range s.Metrics().AuthRefusals {
+				if want := count.Reason == test.code; (count.Count == 1) != want {
+					t.Errorf("counted %+v", count)
+				}
+			}
 			// The connection may try again.
 			c.expectAlive()
 		})

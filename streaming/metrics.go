@@ -23,6 +23,10 @@ type Metrics struct {
 	InvalidNamespaces, NotAuthorized int64
 	// Limited is how often each limit was met, see [Server.Limited].
 	Limited []engineio.ReasonCount
+	// Auth tells of the clients that had to show who they are, AuthRefusals how
+	// many of those that were refused had which code.
+	Auth         AuthStats
+	AuthRefusals []engineio.ReasonCount
 }
 
 // NamespaceMetrics is what is counted for one namespace. It goes on where it
@@ -165,6 +169,8 @@ func (s *Server) Metrics() Metrics {
 		Engine:            s.engine.Metrics(),
 		InvalidNamespaces: s.invalidNamespaces.Load(),
 		NotAuthorized:     s.notAuthorized.Load(),
+		Auth:              s.AuthStats(),
+		AuthRefusals:      s.auth.counts.refusals(),
 	}
 	for _, n := range s.Namespaces() {
 		m.Namespaces = append(m.Namespaces, n.metrics())
