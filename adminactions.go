@@ -55,6 +55,32 @@ func (a *Admin) disconnect(w http.ResponseWriter, r *adminRequest) error {
 	return answer(w, http.StatusOK, state)
 }
 
+// disconnectIdentity ends all sockets of an identity, in a namespace or in all of the hub's.
+func (a *Admin) disconnectIdentity(w http.ResponseWriter, r *adminRequest) error {
+	var wanted adminapi.DisconnectIdentity
+	if err := r.action(w, &wanted, false); err != nil {
+		return err
+	}
+	if err := checkIdentity(wanted.Identity); err != nil {
+		return err
+	}
+	namespaces := []*streaming.Namespace{r.namespace}
+	if r.namespace == nil {
+		namespaces = r.hub.namespaces()
+	}
+	return answer(w, http.StatusOK, adminapi.Disconnected{
+		Sockets: streaming.DisconnectIdentity(namespaces, wanted.Identity, wanted.Close),
+	})
+}
+
+// checkIdentity refuses what is nobody's identity.
+func checkIdentity(id string) error {
+	if id == "" || len(id) > adminapi.MaxIdentity {
+		return adminError(http.StatusBadRequest, "identity has %d bytes, and must have 1 to %d: it is who a client is, as sockets show it", len(id), adminapi.MaxIdentity)
+	}
+	return nil
+}
+
 // join puts a socket into rooms. The answer shows the socket as it is then.
 func (a *Admin) join(w http.ResponseWriter, r *adminRequest) error {
 	return a.changeRooms(w, r, r.socket.Admit)

@@ -9,7 +9,7 @@ import (
 
 // listSockets lists the sockets of a namespace, or of all of the hub's.
 func (a *Admin) listSockets(w http.ResponseWriter, r *adminRequest) error {
-	query, err := r.query("limit", "after", "room", "slow")
+	query, err := r.query("limit", "after", "room", "identity", "slow")
 	if err != nil {
 		return err
 	}
@@ -24,7 +24,12 @@ func (a *Admin) listSockets(w http.ResponseWriter, r *adminRequest) error {
 	if query.Has("room") && query.Get("room") == "" {
 		return adminError(http.StatusBadRequest, "room is empty: it must be the name of a room")
 	}
-	search := streaming.SocketQuery{Room: query.Get("room"), Slow: slow, After: after, Limit: limit}
+	if query.Has("identity") {
+		if err := checkIdentity(query.Get("identity")); err != nil {
+			return err
+		}
+	}
+	search := streaming.SocketQuery{Room: query.Get("room"), Identity: query.Get("identity"), Slow: slow, After: after, Limit: limit}
 	if r.namespace != nil {
 		search.Namespaces = []*streaming.Namespace{r.namespace}
 	} else {

@@ -77,6 +77,8 @@ type SocketQuery struct {
 	Namespaces []*Namespace
 	// Room, when not empty, leaves out those who are not in it.
 	Room string
+	// Identity, when not empty, leaves out those whose client has another one.
+	Identity string
 	// Slow leaves out those who keep up.
 	Slow bool
 	// After and Limit choose a page: the first Limit, at least one, of those whose IDs come
@@ -95,12 +97,27 @@ func SocketPage(q SocketQuery) (sockets []*Socket, more bool) {
 	p := page[*Socket]{after: q.After, limit: max(q.Limit, 1), key: func(s *Socket) string { return s.id }}
 	for _, n := range q.Namespaces {
 		for _, s := range n.adapter.Sockets(target) {
-			if !q.Slow || s.client.session.State().Slow {
+			if (q.Identity == "" || s.identityID() == q.Identity) && (!q.Slow || s.client.session.State().Slow) {
 				p.add(s)
 			}
 		}
 	}
 	return p.items, p.more
+}
+
+// DisconnectIdentity disconnects the sockets of a client in namespaces, see
+// [Socket.Disconnect], and returns how many they were. Whoever has its token
+// may connect again.
+func DisconnectIdentity(namespaces []*Namespace, id string, closeConnection bool) (sockets int) {
+	for _, n := range namespaces {
+		for _, s := range n.Everyone().Sockets() {
+			if id != "" && s.identityID() == id {
+				s.Disconnect(closeConnection)
+				sockets++
+			}
+		}
+	}
+	return sockets
 }
 
 // State returns the state of the socket.

@@ -27,6 +27,8 @@ const (
 	MaxRoomName = 512
 	// MaxListedRooms is how many rooms of one socket are listed.
 	MaxListedRooms = 100
+	// MaxIdentity bounds the ID of an identity, in bytes.
+	MaxIdentity = 256
 )
 
 // Hubs is a page of hubs.
@@ -125,6 +127,19 @@ type Emitted struct {
 type Disconnect struct {
 	// Close closes the whole connection, with the sockets of other namespaces.
 	Close bool `json:"close,omitempty"`
+}
+
+// DisconnectIdentity asks for all sockets of an identity to be disconnected.
+type DisconnectIdentity struct {
+	Identity string `json:"identity"`
+	// Close closes their whole connections.
+	Close bool `json:"close,omitempty"`
+}
+
+// Disconnected answers DisconnectIdentity.
+type Disconnected struct {
+	// Sockets is how many were disconnected.
+	Sockets int `json:"sockets"`
 }
 
 // RoomNames asks for rooms to be joined or left.

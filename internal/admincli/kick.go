@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,21 +16,32 @@ import (
 )
 
 // kick is what kick was asked for.
-type kick struct{ wanted adminapi.Disconnect }
+type kick struct {
+	wanted    adminapi.Disconnect
+	identity  string
+	namespace string
+}
 
 func newKick() *cobra.Command {
 	var k kick
 	cmd := &cobra.Command{
-		Use:   "kick <socket>...",
+		Use:   "kick <socket>... | --identity <id>",
 		Short: "Disconnects sockets",
 		Long: `Disconnects sockets, by the ids that ls sockets lists. The client is told, and
 does not come back by itself. With --close its whole connection is closed, with
-its sockets in other namespaces.`,
+its sockets in other namespaces.
+
+With --identity all sockets of one client are disconnected, wherever it is
+connected, or in one namespace with --namespace. The client may connect again
+for as long as its token holds.`,
 		Example: `  caddy socketio kick lAb3Z8kYhQn2Vd0cAAAB
-  caddy socketio kick --close lAb3Z8kYhQn2Vd0cAAAB`,
+  caddy socketio kick --close lAb3Z8kYhQn2Vd0cAAAB
+  caddy socketio kick --identity ada --close`,
 		DisableFlagParsing: true, // see dashedIDs
 	}
 	cmd.Flags().BoolVar(&k.wanted.Close, "close", false, "Close the whole connection")
+	cmd.Flags().StringVar(&k.identity, "identity", "", "All sockets of the client that is known as this")
+	cmd.Flags().StringVarP(&k.namespace, "namespace", "n", "", "With --identity, only this namespace")
 	prepare(cmd, k.run)
 	run := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -41,8 +53,15 @@ its sockets in other namespaces.`,
 			return cmd.Help()
 		}
 		ids = append(ids, cmd.Flags().Args()...)
-		if len(ids) == 0 {
-			return errors.New("kick needs the id of a socket, as ls sockets lists them")
+		switch byIdentity := cmd.Flags().Changed("identity"); {
+		case byIdentity && k.identity == "":
+			return errors.New("--identity is empty: it must be who a client is, as ls sockets shows it")
+		case byIdentity && len(ids) > 0:
+			return errors.New("kick takes the ids of sockets, or --identity, not both")
+		case !byIdentity && k.namespace != "":
+			return errors.New("--namespace is for kick --identity: the id of a socket is in one namespace anyway")
+		case !byIdentity && len(ids) == 0:
+			return errors.New("kick needs the id of a socket, as ls sockets lists them, or --identity")
 		}
 		return run(cmd, ids)
 	}
@@ -77,6 +96,9 @@ func (k *kick) run(ctx context.Context, s *session, ids []string) error {
 	if len(hubs) == 0 {
 		return errNoHub
 	}
+	if k.identity != "" {
+		return k.client(ctx, s, hubs)
+	}
 	var failed error
 	for _, id := range ids {
 		gone, err := k.disconnect(ctx, s, hubs, id)
@@ -97,6 +119,55 @@ func (k *kick) run(ctx context.Context, s *session, ids []string) error {
 		}
 	}
 	return failed
+}
+
+// client disconnects all sockets of a client, in all hubs.
+func (k *kick) client(ctx context.Context, s *session, hubs []adminapi.Hub) error {
+	wanted := adminapi.DisconnectIdentity{Identity: k.identity, Close: k.wanted.Close}
+	total, found := 0, k.namespace == ""
+	for _, hub := range hubs {
+		path := join("hubs", hub.Name, "disconnect")
+		if k.namespace != "" {
+			name := namespaceName(k.namespace)
+			if !slices.ContainsFunc(hub.Namespaces, func(n adminapi.Namespace) bool { return n.Name == name }) {
+				continue
+			}
+			found = true
+			path = join("hubs", hub.Name, "namespaces", name, "disconnect")
+		}
+		var gone struct {
+			Hub string `json:"hub"`
+			adminapi.Disconnected
+		}
+		gone.Hub = hub.Name
+		if err := s.client.post(ctx, path, wanted, &gone.Disconnected); err != nil {
+			return err
+		}
+		total += gone.Sockets
+		if s.json {
+			if err := s.printJSON(gone); err != nil {
+				return err
+			}
+		}
+	}
+	who := printable(shorten(k.identity, widestName))
+	switch {
+	case !found:
+		return fmt.Errorf("there is no namespace %s", printable(namespaceName(k.namespace)))
+	case total == 0:
+		return fmt.Errorf("no socket is connected as %s", who)
+	case s.json:
+		return nil
+	}
+	return s.printf("Disconnected %s from %s\n", who, plural(total, "socket"))
+}
+
+// plural writes a number of things.
+func plural(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return count(n) + " " + thing
 }
 
 // disconnect disconnects a socket in whichever hub it is.

@@ -19,6 +19,7 @@ const mostRooms = 10 * adminapi.MaxLimit
 type list struct {
 	namespace string
 	room      string
+	identity  string
 	slow      bool
 	limit     int
 }
@@ -33,6 +34,7 @@ largest rooms, or the sockets, which are the clients in one namespace each.`,
 		Example: `  caddy socketio ls
   caddy socketio ls rooms --namespace /chat
   caddy socketio ls sockets --slow
+  caddy socketio ls sockets --identity ada
   caddy socketio ls sockets --room stream:kitchen --json`,
 		Args:      cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs),
 		ValidArgs: []string{"hubs", "namespaces", "rooms", "sockets"},
@@ -40,6 +42,7 @@ largest rooms, or the sockets, which are the clients in one namespace each.`,
 	flags := cmd.Flags()
 	flags.StringVarP(&l.namespace, "namespace", "n", "", "Only this namespace")
 	flags.StringVar(&l.room, "room", "", "Only sockets in this room")
+	flags.StringVar(&l.identity, "identity", "", "Only sockets of the client that is known as this")
 	flags.BoolVar(&l.slow, "slow", false, "Only sockets that do not keep up")
 	flags.IntVar(&l.limit, "limit", 50, "How many rooms or sockets to list, 1 to 1000")
 	return prepare(cmd, l.run)
@@ -51,8 +54,8 @@ func (l *list) run(ctx context.Context, s *session, args []string) error {
 		what = args[0]
 	}
 	switch {
-	case what != "sockets" && (l.room != "" || l.slow):
-		return fmt.Errorf("--room and --slow are for ls sockets")
+	case what != "sockets" && (l.room != "" || l.slow || l.identity != ""):
+		return fmt.Errorf("--room, --identity and --slow are for ls sockets")
 	case what == "hubs" && l.namespace != "":
 		return fmt.Errorf("--namespace is for ls namespaces, rooms and sockets")
 	case l.limit < 1 || l.limit > adminapi.MaxLimit:
@@ -231,6 +234,9 @@ func socketsOf(ctx context.Context, s *session, hubs []adminapi.Hub, l *list) (r
 		if l.room != "" {
 			query.Set("room", l.room)
 		}
+		if l.identity != "" {
+			query.Set("identity", l.identity)
+		}
 		if l.slow {
 			query.Set("slow", "true")
 		}
@@ -274,7 +280,7 @@ func (l *list) sockets(ctx context.Context, s *session, hubs []adminapi.Hub) err
 				total += n.Sockets
 			}
 		}
-		if l.room != "" || l.slow {
+		if l.room != "" || l.identity != "" || l.slow {
 			text += "There are more; --limit shows more.\n"
 		} else {
 			text += l.rest(len(rows), max(total, len(rows)+1), "sockets")
@@ -295,11 +301,22 @@ func (l *list) nobody() string {
 	if l.room != "" {
 		text += " that is in the room " + printable(l.room)
 	}
+	if l.identity != "" {
+		text += " as " + printable(l.identity)
+	}
 	return text + "."
 }
 
+// identityColumn is the place of the identities in the table of sockets.
+const identityColumn = 3
+
 func socketTable(s *session, rows []socketRow, now time.Time) *table {
 	t := &table{headings: []string{"SOCKET", "HUB", "NAMESPACE", "TRANSPORT", "ADDRESS", " CONNECTED", " IN", " OUT", " QUEUED", "", "ROOMS"}}
+	// Where nobody has to show who it is, there is nothing to show.
+	known := slices.ContainsFunc(rows, func(r socketRow) bool { return r.Identity != "" })
+	if known {
+		t.headings = slices.Insert(t.headings, identityColumn, "IDENTITY")
+	}
 	const shown = 3
 	for _, r := range rows {
 		slow := ""
@@ -313,8 +330,12 @@ func socketTable(s *session, rows []socketRow, now time.Time) *table {
 		if r.RoomCount > shown {
 			rooms = append(rooms, fmt.Sprintf("and %s more", count(r.RoomCount-shown)))
 		}
-		t.add(printable(r.ID), s.name(r.Hub), s.name(r.Namespace), printable(r.Transport), printable(r.Address),
-			duration(now.Sub(r.ConnectedSince)), size(r.BytesIn), size(r.BytesOut), size(r.QueuedBytes), slow, strings.Join(rooms, ", "))
+		cells := []string{printable(r.ID), s.name(r.Hub), s.name(r.Namespace), printable(r.Transport), printable(r.Address),
+			duration(now.Sub(r.ConnectedSince)), size(r.BytesIn), size(r.BytesOut), size(r.QueuedBytes), slow, strings.Join(rooms, ", ")}
+		if known {
+			cells = slices.Insert(cells, identityColumn, s.name(r.Identity))
+		}
+		t.add(cells...)
 	}
 	return t
 }
