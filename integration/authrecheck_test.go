@@ -256,3 +256,36 @@ func TestReloadToAuthByCaddysUser(t *testing.T) {
 	s.reload(config(fmt.Sprintf("auth jwt {\n secret %s\n}", strings.ReplaceAll(jwtSecret, " ", "-"))))
 	user.isOut("with a user and no token", "unauthorized")
 }
+
+// TestCommandsByIdentity holds that an operator finds a client by who it is, and can put it out.
+func TestCommandsByIdentity(t *testing.T) {
+	t.Setenv("TEST_JWT_SECRET", jwtSecret)
+	s, address := startAdmin(t, site("auth jwt {\n secret {env.TEST_JWT_SECRET}\n}"))
+	as := func(id string) *socket {
+		return s.in(nil, tokenAuth(signed(t, jwt.SigningMethodHS256, []byte(jwtSecret), "", id, nil)))
+	}
+	first, second, other := as("ada"), as("ada"), as("bob")
+	out := mustCommand(t, "ls", "sockets", "--identity", "ada", "--address", address)
+	if !strings.Contains(out, "IDENTITY") || strings.Count(out, "  ada  ") != 2 || strings.Contains(out, "bob") {
+		t.Errorf("ls: %s", out)
+	}
+	if out := mustCommand(t, "ls", "sockets", "--identity", "eve", "--address", address); out != "No socket is connected as eve.\n" {
+		t.Errorf("ls: %s", out)
+	}
+	if out, err := command(t, "kick", "--identity", "eve", "--address", address); err == nil || !strings.Contains(err.Error(), "no socket is connected as eve") {
+		t.Errorf("kick: %s %v", out, err)
+	}
+	if out := mustCommand(t, "kick", "--identity", "ada", "--namespace", "/", "--address", address); out != "Disconnected ada from 2 sockets\n" {
+		t.Errorf("kick: %s", out)
+	}
+	for _, c := range []*socket{first, second} {
+		if got := c.wait("4"); got != "41" {
+			t.Error(got)
+		}
+	}
+	other.stays("another")
+	if out := mustCommand(t, "kick", "--identity", "bob", "--close", "--json", "--address", address); out != `{"hub":"default","sockets":1}`+"\n" {
+		t.Errorf("kick: %s", out)
+	}
+	other.waitClosed()
+}
