@@ -34,6 +34,10 @@ type HTTPAuth struct {
 	// Timeout is how long a client waits for the answer. Zero means the default. Default: 2s.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
+	// TLSCA are PEM files with the certificates of the authorities that the server must be known by, in place of those that
+	// the system trusts. They are read when the config is loaded. Default: none.
+	TLSCA []string `json:"tls_ca,omitempty"`
+
 	// ForwardHeaders are the headers of the client's first request that the question has too, such as "Cookie" and
 	// "Authorization". Default: none.
 	ForwardHeaders []string `json:"forward_headers,omitempty"`
@@ -61,8 +65,13 @@ func (a *HTTPAuth) Provision(ctx caddy.Context) error {
 		ForwardHeaders: t.all("forward_headers", a.ForwardHeaders),
 		Cache:          time.Duration(a.Cache),
 	}
+	files := t.all("tls_ca", a.TLSCA)
 	if t.err != nil {
 		return t.err
+	}
+	var err error
+	if options.Authorities, err = readAuthorities(files, options.URL); err != nil {
+		return fmt.Errorf("auth http: %w", err)
 	}
 	if options.Timeout < 0 || options.Cache < 0 {
 		return errors.New("auth http: timeout and cache must not be negative")
@@ -73,7 +82,7 @@ func (a *HTTPAuth) Provision(ctx caddy.Context) error {
 	}
 	a.backend = backend
 	// How long an answer may take, or is kept, changes nobody's.
-	a.fingerprint = fingerprintOf(options.URL, options.ForwardHeaders)
+	a.fingerprint = fingerprintOf(options.URL, options.ForwardHeaders, options.Authorities.Fingerprint())
 	if auth.IsPlain(options.URL) {
 		ctx.Logger().Warn("what clients show goes to the auth backend by plain http", zap.String("method", "http"))
 	}
@@ -100,6 +109,7 @@ func (a *HTTPAuth) Authenticate(ctx context.Context, c *streaming.Credentials) (
 //
 //	auth http <url> {
 //		timeout         <duration>
+//		tls_ca          <file...>
 //		forward_headers <header...>
 //		cache           <duration>
 //	}
@@ -122,6 +132,8 @@ func (a *HTTPAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		switch option := d.Val(); option {
 		case "timeout":
 			a.Timeout, err = parseDuration(d)
+		case "tls_ca":
+			a.TLSCA, err = parseAuthorities(d)
 		case "forward_headers":
 			a.ForwardHeaders, err = parseForwardHeaders(d)
 		case "cache":
@@ -133,7 +145,32 @@ func (a *HTTPAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return err
 		}
 	}
-	return nil
+	return wrap(d, checkAuthorities(a.TLSCA, a.URL))
+}
+
+// parseAuthorities parses the names of files.
+func parseAuthorities(d *caddyfile.Dispenser) ([]string, error) {
+	return parseChecked(d, func(string) error { return nil })
+}
+
+// checkAuthorities refuses files for servers that have no certificate to be known by.
+func checkAuthorities(files []string, urls ...string) error {
+	if len(files) == 0 || len(withoutPlaceholders(urls)) < len(urls) {
+		return nil
+	}
+	return auth.CheckAuthorities(urls...)
+}
+
+// readAuthorities reads the files of tls_ca.
+func readAuthorities(files []string, urls ...string) (*auth.Authorities, error) {
+	if err := checkAuthorities(files, urls...); err != nil {
+		return nil, err
+	}
+	authorities, err := auth.ReadAuthorities(files)
+	if err != nil {
+		return nil, fmt.Errorf("tls_ca: %w", err)
+	}
+	return authorities, nil
 }
 
 func parseForwardHeaders(d *caddyfile.Dispenser) ([]string, error) {

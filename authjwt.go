@@ -21,7 +21,7 @@ func init() {
 	caddy.RegisterModule(new(JWTAuth))
 }
 
-// keySets holds the key sets of issuers by URL. They outlive a config, so that a reload does not fetch them anew.
+// keySets holds the key sets of issuers by URL and by whom that is trusted for. They outlive a config, so that a reload does not fetch them anew.
 var keySets = caddy.NewUsagePool()
 
 // JWTAuth knows clients by the JSON Web Tokens they show. A token must name its subject and when it expires. Exactly one
@@ -30,6 +30,10 @@ type JWTAuth struct {
 	// JWKS are the URLs of the key sets of issuers. They are fetched in the background, by https, or by http from this
 	// machine, and used for up to 24 hours while an issuer is down.
 	JWKS []string `json:"jwks,omitempty"`
+
+	// TLSCA are PEM files with the certificates of the authorities that the servers of JWKS must be known by, in place of
+	// those that the system trusts. They are read when the config is loaded. Default: none.
+	TLSCA []string `json:"tls_ca,omitempty"`
 
 	// Secret is the key of tokens that are signed with one: 32 bytes at least. Best a placeholder, such as {env.NAME}.
 	Secret string `json:"secret,omitempty"`
@@ -100,6 +104,7 @@ func (a *JWTAuth) Provision(ctx caddy.Context) error {
 		options.PublishClaim = t.one("claim publish", a.Claims.Publish)
 	}
 	urls := t.all("jwks", a.JWKS)
+	authorityFiles := t.all("tls_ca", a.TLSCA)
 	secret, file := t.one("secret", a.Secret), t.one("public_key", a.PublicKey)
 	if t.err != nil {
 		return t.err
@@ -110,15 +115,18 @@ func (a *JWTAuth) Provision(ctx caddy.Context) error {
 	if err := checkKeyOptions(len(urls) > 0, secret != "", file != ""); err != nil {
 		return err
 	}
+	authorities, err := readAuthorities(authorityFiles, urls...)
+	if err != nil {
+		return fmt.Errorf("auth jwt: %w", err)
+	}
 	var key []byte
 	if file != "" {
-		var err error
 		if key, err = os.ReadFile(file); err != nil {
 			return fmt.Errorf("auth jwt: public_key: %w", err)
 		}
 	}
-	a.fingerprint = fingerprintOf(fmt.Sprintf("%+v", options), urls, secret, string(key))
-	keys, err := a.keys(ctx, urls, secret, file, key)
+	a.fingerprint = fingerprintOf(fmt.Sprintf("%+v", options), urls, authorities.Fingerprint(), secret, string(key))
+	keys, err := a.keys(ctx, urls, authorities, secret, file, key)
 	if err != nil {
 		return fmt.Errorf("auth jwt: %w", err)
 	}
@@ -146,7 +154,7 @@ func checkKeyOptions(jwks, secret, publicKey bool) error {
 	return nil
 }
 
-func (a *JWTAuth) keys(ctx caddy.Context, urls []string, secret, file string, key []byte) (*auth.Keys, error) {
+func (a *JWTAuth) keys(ctx caddy.Context, urls []string, authorities *auth.Authorities, secret, file string, key []byte) (*auth.Keys, error) {
 	switch {
 	case secret != "":
 		return auth.Secret(secret)
@@ -165,11 +173,13 @@ func (a *JWTAuth) keys(ctx caddy.Context, urls []string, secret, file string, ke
 	}
 	sets := make([]*auth.KeySet, 0, len(urls))
 	for _, address := range urls {
-		value, loaded, err := keySets.LoadOrNew(address, func() (caddy.Destructor, error) { return newSharedKeySet(ctx, address) })
+		// What was fetched from a server that is no longer trusted is not used.
+		name := address + " " + authorities.Fingerprint()
+		value, loaded, err := keySets.LoadOrNew(name, func() (caddy.Destructor, error) { return newSharedKeySet(ctx, address, authorities) })
 		if err != nil {
 			return nil, err
 		}
-		a.acquired = append(a.acquired, address)
+		a.acquired = append(a.acquired, name)
 		shared := value.(*sharedKeySet)
 		if loaded {
 			shared.logger.use(ctx.Slogger())
@@ -185,9 +195,9 @@ type sharedKeySet struct {
 	logger *switchedLogger
 }
 
-func newSharedKeySet(ctx caddy.Context, address string) (*sharedKeySet, error) {
+func newSharedKeySet(ctx caddy.Context, address string, authorities *auth.Authorities) (*sharedKeySet, error) {
 	logger := newSwitchedLogger(ctx.Slogger())
-	set, err := auth.NewKeySet(address, slog.New(logger))
+	set, err := auth.NewKeySet(address, authorities, slog.New(logger))
 	if err != nil {
 		return nil, err
 	}
@@ -223,6 +233,7 @@ func (a *JWTAuth) Authenticate(ctx context.Context, c *streaming.Credentials) (*
 //
 //	auth jwt {
 //		jwks       <url...>
+//		tls_ca     <file...>
 //		secret     <secret>
 //		public_key <file>
 //		issuer     <issuer>
@@ -252,13 +263,18 @@ func (a *JWTAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return err
 		}
 	}
-	return wrap(d, checkKeyOptions(len(a.JWKS) > 0, a.Secret != "", a.PublicKey != ""))
+	if err := checkKeyOptions(len(a.JWKS) > 0, a.Secret != "", a.PublicKey != ""); err != nil {
+		return d.WrapErr(err)
+	}
+	return wrap(d, checkAuthorities(a.TLSCA, a.JWKS...))
 }
 
 func (a *JWTAuth) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	switch option := d.Val(); option {
 	case "jwks":
 		a.JWKS, err = parseChecked(d, auth.CheckKeySetURL)
+	case "tls_ca":
+		a.TLSCA, err = parseAuthorities(d)
 	case "secret":
 		a.Secret, err = parseText(d)
 	case "public_key":

@@ -33,6 +33,9 @@ const (
 type BackendOptions struct {
 	// URL is the address that is asked, with http or https. It is needed.
 	URL string
+	// Authorities are those that the server is known by. Nil stands for those
+	// of the system.
+	Authorities *Authorities
 	// Timeout is how long a client waits for an answer. Zero means
 	// DefaultBackendTimeout.
 	Timeout time.Duration
@@ -122,7 +125,7 @@ func NewBackend(options BackendOptions) (*Backend, error) {
 	}
 	slices.Sort(headers)
 	options.ForwardHeaders = slices.Compact(headers)
-	b := &Backend{options: options, client: newClient(options.Timeout), asking: make(chan struct{}, maxAsking)}
+	b := &Backend{options: options, client: newClient(options.Timeout, options.Authorities), asking: make(chan struct{}, maxAsking)}
 	if options.Cache > 0 {
 		b.cache = newCache(options.Cache)
 	}

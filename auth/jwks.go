@@ -120,16 +120,16 @@ func IsPlain(text string) bool {
 }
 
 // NewKeySet returns the key set of a URL, and begins to fetch it. It does not
-// wait for that. An error is about the URL.
-func NewKeySet(address string, logger *slog.Logger) (*KeySet, error) {
-	return newKeySet(address, logger, defaultKeyTimes)
+// wait for that. The server is known by authorities. An error is about the URL.
+func NewKeySet(address string, authorities *Authorities, logger *slog.Logger) (*KeySet, error) {
+	return newKeySet(address, authorities, logger, defaultKeyTimes)
 }
 
-func newKeySet(address string, logger *slog.Logger, times keyTimes) (*KeySet, error) {
+func newKeySet(address string, authorities *Authorities, logger *slog.Logger, times keyTimes) (*KeySet, error) {
 	if err := CheckKeySetURL(address); err != nil {
 		return nil, err
 	}
-	k := &KeySet{url: address, logger: logger, times: times, client: newClient(times.fetch)}
+	k := &KeySet{url: address, logger: logger, times: times, client: newClient(times.fetch, authorities)}
 	k.failures = logline.NewLimiter(func(_ string, more int64) {
 		logger.Warn("more fetches of keys failed", "url", k.shown(), "count", more)
 	})
@@ -140,12 +140,13 @@ func newKeySet(address string, logger *slog.Logger, times keyTimes) (*KeySet, er
 
 // newClient returns a client that follows no redirects: they would lead to a
 // server that nobody has named.
-func newClient(timeout time.Duration) *http.Client {
+func newClient(timeout time.Duration, authorities *Authorities) *http.Client {
 	return &http.Client{
 		Timeout: timeout,
 		Transport: &http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
 			DialContext:            (&net.Dialer{Timeout: timeout}).DialContext,
+			TLSClientConfig:        authorities.tls(),
 			ForceAttemptHTTP2:      true,
 			MaxIdleConnsPerHost:    maxAsking,
 			IdleConnTimeout:        90 * time.Second,

@@ -88,7 +88,7 @@ var quiet = keyTimes{refresh: never, firstRetry: never, lastRetry: never, ask: t
 func newSet(t testing.TB, address string, times keyTimes) (*JWT, *KeySet, *logRecorder) {
 	t.Helper()
 	logger, logs := newLog()
-	set, err := newKeySet(address, logger, times)
+	set, err := newKeySet(address, nil, logger, times)
 	if err != nil {
 		t.Fatal(err)
 	}

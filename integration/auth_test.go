@@ -167,6 +167,9 @@ func TestAuthOptionsThatAreRefused(t *testing.T) {
 		"auth jwt {\n public_key " + file + "\n}":                                                                    "no PEM block",
 		"auth jwt {\n jwks {env.TEST_PLAIN_URL}\n}":                                                                  "https",
 		"auth jwt {\n secret {env.TEST_JWT_SECRET}\n algorithms {env.TEST_ALGORITHM}\n}":                             "does not go with a secret",
+		"auth jwt {\n jwks https://issuer.example.com/keys\n tls_ca " + file + "\n}":                                 file + ": line 1: there is no certificate",
+		"auth http https://backend.example.com/ {\n tls_ca /nonexistent/ca.pem\n}":                                   "/nonexistent/ca.pem: no such file",
+		"auth jwt {\n jwks {env.TEST_PLAIN_URL}\n tls_ca " + file + "\n}":                                            "asked by https",
 		"auth http {env.TEST_SHORT}":                                                                                 "no URL",
 		"auth jwt {\n secret {env.TEST_JWT_SECRET}\n}\n namespace / {\n auth none\n auth none\n events streaming\n}": "twice",
 	} {

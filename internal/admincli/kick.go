@@ -159,15 +159,7 @@ func (k *kick) client(ctx context.Context, s *session, hubs []adminapi.Hub) erro
 	case s.json:
 		return nil
 	}
-	return s.printf("Disconnected %s from %s\n", who, plural(total, "socket"))
-}
-
-// plural writes a number of things.
-func plural(n int, thing string) string {
-	if n != 1 {
-		thing += "s"
-	}
-	return count(n) + " " + thing
+	return s.printf("Disconnected %s from %s\n", who, some(total, "socket", "sockets"))
 }
 
 // disconnect disconnects a socket in whichever hub it is.
