@@ -34,10 +34,7 @@ func TestFailedConnectsAreBounded(t *testing.T) {
 				c.expect(unauthorized)
 			}
 			limited := 0
-			for {
-				if c.trySend(`0{"token":"bad"}`) != nil {
-					break
-				}
+			for c.trySend(`0{"token":"bad"}`) == nil {
 				m, err := c.read()
 				if errors.Is(err, errEnded) {
 					break

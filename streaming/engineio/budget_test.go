@@ -58,6 +58,7 @@ func TestServerBufferRefusesBeforeItCuts(t *testing.T) {
 	quiet.session.Send(text("second"))
 	r.waitClosed(t, ReasonSlowClient)
 	expect(t, "slow clients", s.Stats().SlowClients, 1)
+	s.ended(t, r.session).expectAttrs(t, map[string]any{"reason": ReasonSlowClient, "limit": "hub_buffer"})
 	expect(t, "what the other gets", need(modest.Get(t.Context()))(t).Body, "4first\x1e4second")
 	need(s.client.Handshake(t.Context()))(t)
 }

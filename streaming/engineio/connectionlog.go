@@ -123,6 +123,7 @@ func (l *connectionLog) wants(mode ConnectionLog) bool {
 func (l *connectionLog) end(s *Session) {
 	s.mu.Lock()
 	reason, transport, upgraded, logged, traffic := s.reason, s.transport, s.upgraded, s.logged, s.traffic
+	forOthers := s.forOthers
 	s.mu.Unlock()
 
 	level := slog.LevelInfo
@@ -148,6 +149,13 @@ func (l *connectionLog) end(s *Session) {
 		slog.Int64("messages_out", traffic.MessagesOut),
 		slog.String("client_ip", s.handshake.RemoteAddr),
 		slog.String("user_agent", logline.Text(s.handshake.Header.Get("User-Agent"), maxLoggedAgent)),
+	}
+	if reason == ReasonSlowClient {
+		limit := "send_buffer"
+		if forOthers {
+			limit = "hub_buffer"
+		}
+		attrs = append(attrs, slog.String("limit", limit))
 	}
 	if describer, ok := s.listener.(Describer); ok {
 		attrs = append(attrs, describer.Describe()...)

@@ -236,6 +236,9 @@ func TestFaultsAreLoggedAsWarnings(t *testing.T) {
 			line := s.ended(t, recorder.session)
 			expect(t, "level", line.level, slog.LevelWarn)
 			line.expectAttrs(t, map[string]any{"reason": test.reason})
+			if limit := line.attrs["limit"].String(); (test.reason == ReasonSlowClient) != (limit == "send_buffer") {
+				t.Errorf("the limit is %s", limit)
+			}
 			s.logs.mu.Lock()
 			defer s.logs.mu.Unlock()
 			warnings := 0

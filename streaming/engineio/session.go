@@ -100,8 +100,11 @@ type Session struct {
 	// limited is true for a session that the limits hold for, and halfOpen until
 	// it is settled.
 	limited, halfOpen bool
-	poll              pollState
-	conn              net.Conn
+	// forOthers is true for a session that was cut off because the queues of all
+	// together were full, and not its own.
+	forOthers bool
+	poll      pollState
+	conn      net.Conn
 	// deflate, when not nil, is the compression the client has agreed to.
 	deflate *Compression
 	// writeDeadline is what conn's write deadline is set to, by the server's
@@ -187,6 +190,7 @@ func (s *Session) enqueue(m *Message) (ready, ok bool) {
 	if !s.hasRoomLocked(m) {
 		s.server.counts.volatileDropped.Add(int64(s.pending.dropVolatile(&s.server.budget)))
 		if !s.hasRoomLocked(m) {
+			s.forOthers = s.pending.bytes+s.inFlight+len(m.wire) <= s.options.SendBuffer
 			s.mu.Unlock()
 			s.abort(ReasonSlowClient)
 			return false, false
