@@ -311,3 +311,52 @@ describe("by another server", () => {
       assert.ok(!caddy.log().includes("banned"), "credentials are in the log");
     }));
 });
+
+describe("a reload that adds auth", () => {
+  const site = (auth) => `localhost {
+	socketio_stream {
+		${auth}
+		namespace / {
+			events relay chat
+		}
+	}
+}`;
+  const jwt = "auth jwt {\n secret {env.JWT_SECRET}\n claim publish events\n}";
+  let caddy;
+
+  before(async () => {
+    caddy = await startCaddy({ env: { JWT_SECRET: secret }, caddyfile: site("") });
+  });
+
+  after(() => caddy?.stop());
+
+  for (const mode of Object.keys(modes)) {
+    test(`disconnects by ${mode} who would not be let in, and gives the others their rights`, () =>
+      withClients(caddy, async (join) => {
+        await caddy.reload(site(""));
+        const known = await join(mode, { auth: { token: token({ events: ["chat"] }) } });
+        const expired = await join(mode, { auth: { token: token({ exp: seconds() - 3600 }) } });
+        const nobody = await join(mode);
+        assert.equal((await known.ack("chat", 1)).success, true);
+        await caddy.reload(site(jwt));
+        for (const [client, code] of [
+          [expired, "token_expired"],
+          [nobody, "unauthorized"],
+        ]) {
+          const [err] = await client.next("error");
+          assert.equal(err.code, code);
+          const [reason] = await client.next("(disconnect)");
+          assert.equal(reason, "io server disconnect");
+        }
+        // It is looked at in the background.
+        const deadline = Date.now() + 10_000;
+        let answer;
+        do {
+          answer = await known.ack("other", 1);
+        } while (answer.code !== "forbidden" && Date.now() < deadline);
+        assert.equal(answer.code, "forbidden");
+        assert.equal((await known.ack("chat", 1)).success, true);
+        assert.equal((await known.ack("auth:refresh", { token: token({ sub: "eve" }) })).code, "forbidden");
+      }));
+  }
+});
