@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-socketio/socketio-stream/internal/migrate"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
 
@@ -47,7 +48,8 @@ type generation struct {
 	mu sync.Mutex
 	// servers are the HTTP servers of the config that have not begun to stop.
 	servers map[*caddyhttp.Server]struct{}
-	// fresh are the connections that no request has come by yet. A server that stops drops their first request too.
+	// fresh are the connections that no request has come by yet. A server that stops drops their first request too, unless
+	// the connection goes over to the next server.
 	fresh freshConns
 	// holding is true while answers are held back for this config.
 	holding bool
@@ -164,6 +166,9 @@ type freshConns struct {
 // note is told of the states of all connections.
 func (f *freshConns) note(conn net.Conn, state http.ConnState) {
 	if state == http.StateNew {
+		if migrate.GoesOver(conn) {
+			return
+		}
 		f.conns.Store(conn, struct{}{})
 		f.number.Add(1)
 		return

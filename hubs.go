@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-socketio/socketio-stream/internal/migrate"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
@@ -317,6 +318,7 @@ func (hub *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	in.RemoteAddr, _ = caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	in.SameOrigin = isSameOriginRequest(r)
 	in.Gate = handover
+	in.Release = migrate.Release
 	if server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && server.WriteTimeout > 0 {
 		// The server's write timeout counts from the request. A poll has to end before it.
 		in.MaxHold = time.Duration(server.WriteTimeout) * 3 / 4

@@ -34,6 +34,10 @@ type Inbound struct {
 	SameOrigin bool
 	// Gate, when not nil, can hold back the answer.
 	Gate *Gate
+	// Release, when not nil, returns what is to be used of a connection that was
+	// taken over from that server, and the bytes that come before all that is
+	// read from it.
+	Release func(net.Conn) (conn net.Conn, before []byte)
 }
 
 // Server is an Engine.IO server. Use [New]; end it with Close.

@@ -88,6 +88,11 @@ func acceptWebSocket(w http.ResponseWriter, r *http.Request, deflate bool) (conn
 		before = make([]byte, n)
 		_, _ = io.ReadFull(buffered.Reader, before)
 	}
+	if release := inboundOf(r).Release; release != nil {
+		var more []byte
+		conn, more = release(conn)
+		before = append(before, more...)
+	}
 	// The HTTP server's deadlines are not ours.
 	_ = conn.SetDeadline(time.Time{})
 	return conn, before, nil

@@ -28,6 +28,7 @@ type options struct {
 	failing  int
 	pause    time.Duration
 	tls      bool
+	wrapper  bool
 	drain    time.Duration
 	lines    string
 	limit    time.Duration
@@ -57,6 +58,7 @@ func run() error {
 	flag.IntVar(&o.failing, "failing", 0, "reloads in between that fail (reload)")
 	flag.DurationVar(&o.pause, "pause", 0, "time between two reloads")
 	flag.BoolVar(&o.tls, "tls", true, "encrypt")
+	flag.BoolVar(&o.wrapper, "wrapper", false, "use the listener wrapper, by which connections go over to the next server")
 	flag.DurationVar(&o.drain, "drain", 5*time.Second, "the option drain")
 	flag.StringVar(&o.lines, "options", "", "more options of the directive, with semicolons between them")
 	flag.DurationVar(&o.limit, "limit", 15*time.Minute, "the longest that reloads are made; the whole run ends two minutes later")

@@ -69,6 +69,10 @@ func (s *server) config(generation int, name string) string {
 		directive = fmt.Sprintf("socketio_stream {\n hub %s\n ping_timeout %dms\n max_connections %d\n handshake_rate off\n drain %s\n health /health\n %s\n }",
 			name, 20_000+generation%2, 100_000+generation, s.options.drain, s.options.lines)
 	}
+	wrapper := ""
+	if s.options.wrapper {
+		wrapper = "servers {\n listener_wrappers {\n socketio_stream\n }\n }"
+	}
 	return fmt.Sprintf(`{
 	admin 127.0.0.1:%s
 	persist_config off
@@ -80,12 +84,13 @@ func (s *server) config(generation int, name string) string {
 	log {
 		level WARN
 	}
+	%s
 }
 %s://localhost:%s {
 	header X-Generation %d
 	%s
 }
-`, s.admin, s.dir, s.scheme(), s.port, generation, directive)
+`, s.admin, s.dir, wrapper, s.scheme(), s.port, generation, directive)
 }
 
 // start runs Caddy and returns once it answers.
