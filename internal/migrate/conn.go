@@ -64,6 +64,10 @@ type Conn struct {
 	spoiled bool
 	// active is true when the server has said that there is a request, since it became idle.
 	active bool
+	// finished is true when the last call of a server that is answering was the one it makes when it has answered.
+	finished bool
+	// closing is true when the connection was closed just then.
+	closing bool
 	// waits counts the read deadlines since the connection became idle, and its first read as many.
 	waits uint8
 }
@@ -233,12 +237,13 @@ func (c *Conn) Write(p []byte) (int, error) {
 
 // writes notes that something is written: an answer, or what a server says to a request that it does not understand.
 func (c *Conn) writes() {
-	if c.is(through) || c.is(answering) {
+	if c.is(through) {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.begin()
+	c.finished = false
 	c.spoiled = c.spoiled || !c.is(answering)
 }
 
@@ -274,6 +279,10 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.begin()
+	if c.closing {
+		return nil
+	}
+	c.finished = c.is(answering) && t.IsZero()
 	return c.Conn.SetWriteDeadline(t)
 }
 
@@ -282,10 +291,11 @@ func (c *Conn) deadline(set func(net.Conn, time.Time) error, t time.Time) error 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.begin()
-	switch phase(c.phase.Load()) {
-	case leaving:
+	c.finished = false
+	switch now := phase(c.phase.Load()); {
+	case now == leaving || c.closing:
 		return nil
-	case between:
+	case now == between:
 		c.waits = min(c.waits+1, 2)
 	}
 	return set(c.Conn, t)
@@ -306,6 +316,15 @@ func (c *Conn) Close() error {
 		if c.clean && !c.spoiled && c.listener.successor() != nil {
 			c.become(leaving)
 			err := c.Conn.SetReadDeadline(aLongTimeAgo)
+			c.mu.Unlock()
+			return err
+		}
+	case answering:
+		// A server that stops may have seen that the connection is idle before this package is told. If that is not so, nothing
+		// comes through any more until the server is done with it.
+		if c.finished && c.listener.successor() != nil {
+			c.closing = true
+			err := c.Conn.SetDeadline(aLongTimeAgo)
 			c.mu.Unlock()
 			return err
 		}
@@ -343,6 +362,9 @@ func NoteState(conn net.Conn, state http.ConnState) {
 	case state == http.StateHijacked:
 		c.become(through)
 		c.cut(c.off)
+		if c.closing {
+			_ = c.Conn.Close()
+		}
 	case state == http.StateActive && (now == between || now == leaving):
 		c.active = true
 		if now == between {
@@ -356,6 +378,9 @@ func NoteState(conn net.Conn, state http.ConnState) {
 		}
 	case state == http.StateIdle && (now == asked || now == answering):
 		c.become(between)
+		if c.closing {
+			c.become(leaving)
+		}
 		if c.clean = c.known && c.owed <= 0; !c.clean {
 			c.cut(c.off)
 		}
@@ -366,20 +391,20 @@ func NoteState(conn net.Conn, state http.ConnState) {
 // leave is called when the server is done with a connection.
 func (c *Conn) leave() {
 	c.mu.Lock()
-	if !c.is(leaving) {
+	if !c.is(leaving) && !c.closing {
 		c.mu.Unlock()
 		return
 	}
 	// A TLS handshake that was broken off cannot be taken up again.
 	secure, ok := c.Conn.(connectionStater)
-	if !c.clean || c.spoiled || ok && !secure.ConnectionState().HandshakeComplete || c.Conn.SetDeadline(time.Time{}) != nil {
+	if !c.is(leaving) || !c.clean || c.spoiled || ok && !secure.ConnectionState().HandshakeComplete || c.Conn.SetDeadline(time.Time{}) != nil {
 		c.giveUp()
 		c.mu.Unlock()
 		_ = c.Conn.Close()
 		return
 	}
 	c.become(through)
-	c.off, c.waits, c.active = 0, 0, false
+	c.off, c.waits, c.active, c.closing = 0, 0, false, false
 	l := c.listener
 	c.mu.Unlock()
 	if l.passOn(c) {

@@ -1,3 +1,5 @@
+//go:build unix
+
 package migrate
 
 import (
@@ -19,6 +21,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // patience is how long a test waits for what has to happen.
@@ -35,6 +39,8 @@ type site struct {
 	// before and after are called when a server notes a state, before or after this package hears of it.
 	before func(state http.ConnState)
 	after  atomic.Pointer[func(state http.ConnState)]
+	// connecting is held while a socket is closed: the system resets a connection that is made in the very moment.
+	connecting sync.RWMutex
 	// latest is the connection that came last.
 	latest atomic.Pointer[Conn]
 	kind   string
@@ -58,7 +64,7 @@ func (s *site) start() *generation {
 	s.t.Helper()
 	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
 		return raw.Control(func(fd uintptr) {
-			_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, soReusePort, 1)
+			_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
 		})
 	}}
 	ln, err := config.Listen(context.Background(), "tcp", s.address)
@@ -116,9 +122,6 @@ func (s *site) hold(state http.ConnState) (reached <-chan struct{}, proceed func
 	s.after.Store(&after)
 	return noted, func() { close(gate) }
 }
-
-// soReusePort is SO_REUSEPORT, which package syscall does not name everywhere.
-const soReusePort = 0xf
 
 // pending returns how many bytes the latest connection keeps.
 func (s *site) pending() int {

@@ -1,3 +1,5 @@
+//go:build unix
+
 package migrate
 
 import (
@@ -71,7 +73,7 @@ func TestRequestThatWasDropped(t *testing.T) {
 					}
 					s.start()
 					read, proceed := s.hold(http.StateActive)
-					go c.send(request)
+					go func() { _, _ = io.WriteString(c, request) }()
 					<-read
 					ended := old.begin()
 					proceed()
@@ -150,6 +152,31 @@ func TestAnswerWhileStopping(t *testing.T) {
 		<-ended
 		kept.send(get)
 		kept.expect("2", "done")
+	})
+}
+
+// TestIdleBeforeItIsTold holds that a connection goes over when the server closes it after it has become idle, and before
+// this package has been told.
+func TestIdleBeforeItIsTold(t *testing.T) {
+	bothWays(t, func(_ *testing.T, s *site, _ *echo) {
+		noted, proceed := make(chan struct{}), make(chan struct{})
+		var once atomic.Bool
+		s.before = func(state http.ConnState) {
+			if state == http.StateIdle && once.CompareAndSwap(false, true) {
+				close(noted)
+				<-proceed
+			}
+		}
+		old := s.start()
+		c := s.dial()
+		c.send(get)
+		c.expect("1", "GET ")
+		<-noted
+		s.start()
+		old.stop()
+		close(proceed)
+		c.send(get)
+		c.expect("2", "GET ")
 	})
 }
 
@@ -494,7 +521,7 @@ func TestHijackedConnection(t *testing.T) {
 		old := s.start()
 		c := s.dial()
 		read, proceed := s.hold(http.StateActive)
-		go c.send(get + long(10_000) + "world")
+		go func() { _, _ = io.WriteString(c, get+long(10_000)+"world") }()
 		<-read
 		s.start()
 		ended := old.begin()
@@ -589,7 +616,13 @@ func TestManyReplacements(t *testing.T) {
 			}
 			for range replacements {
 				next := s.start()
-				current.stop()
+				closed := make(chan struct{})
+				current.RegisterOnShutdown(func() { close(closed) })
+				s.connecting.Lock()
+				ended := current.begin()
+				<-closed
+				s.connecting.Unlock()
+				<-ended
 				current = next
 			}
 			close(done)
@@ -610,7 +643,9 @@ func TestManyReplacements(t *testing.T) {
 
 // redial is dial for goroutines that must not end the test.
 func (s *site) redial(address string) (*client, error) {
+	s.connecting.RLock()
 	conn, err := net.Dial("tcp", address)
+	s.connecting.RUnlock()
 	if err != nil {
 		return nil, err
 	}
