@@ -1,7 +1,6 @@
 package migrate
 
 import (
-	"errors"
 	"net"
 	"slices"
 	"strconv"
@@ -10,7 +9,7 @@ import (
 )
 
 // maxDrain is how long a listener that is being closed takes connections that wait, as long as more of them come.
-const maxDrain = 100 * time.Millisecond
+const maxDrain = time.Second
 
 // Listener accepts connections that can go over to the next listener of the same kind at the same address, and takes those
 // of the one before. Use [Listen].
@@ -19,16 +18,15 @@ type Listener struct {
 	key    string
 	socket socket
 
-	closeErr error
-
 	// started makes the first Accept begin to accept from the socket.
-	started sync.Once
-	closed  sync.Once
+	started      sync.Once
+	closed       sync.Once
+	closedSocket sync.Once
+	closeErr     error
 	// conns brings connections to Accept, and errs what accepting from the socket failed with.
 	conns chan *Conn
 	errs  chan error
-	// done is closed when nobody accepts from the listener any more, and drained when the socket is closed, or nobody accepts
-	// from it.
+	// done is closed when nobody accepts from the listener any more, and drained when nobody accepts from its socket.
 	done    chan struct{}
 	drained chan struct{}
 }
@@ -114,7 +112,6 @@ func (l *Listener) Accept() (net.Conn, error) {
 
 // accept accepts from the socket until that fails for good.
 func (l *Listener) accept() {
-	defer close(l.drained)
 	for {
 		conn, err := l.Listener.Accept()
 		if err != nil {
@@ -129,23 +126,34 @@ func (l *Listener) accept() {
 			break
 		}
 	}
-	l.drain()
+	waited := l.drain()
+	close(l.drained)
+	for _, conn := range waited {
+		l.give(conn)
+	}
 }
 
-// drain closes the socket at a moment when no connection waits there: it would be reset.
-func (l *Listener) drain() {
+// drain closes the socket at a moment when no connection waits there: it would be reset. It returns those that have
+// waited, which go over after that, since more could come meanwhile.
+func (l *Listener) drain() (waited []net.Conn) {
 	deadline := time.Now().Add(maxDrain)
 	if l.socket == nil || l.successor() == nil || l.socket.SetDeadline(deadline) != nil {
-		return
+		return nil
 	}
 	for waiting(l.socket) && time.Now().Before(deadline) {
 		conn, err := l.Listener.Accept()
 		if err != nil {
 			break
 		}
-		l.give(conn)
+		waited = append(waited, conn)
 	}
-	l.closeErr = l.Listener.Close()
+	l.closeSocket()
+	return waited
+}
+
+// closeSocket closes the socket once: Caddy counts that.
+func (l *Listener) closeSocket() {
+	l.closedSocket.Do(func() { l.closeErr = l.Listener.Close() })
 }
 
 // give brings a connection to Accept. It returns false if the listener is closed; the connection goes over then.
@@ -172,9 +180,7 @@ func (l *Listener) Close() error {
 		if started && l.socket != nil && l.socket.SetDeadline(aLongTimeAgo) == nil {
 			<-l.drained
 		}
-		if err := l.Listener.Close(); !errors.Is(err, net.ErrClosed) {
-			l.closeErr = err
-		}
+		l.closeSocket()
 	})
 	return l.closeErr
 }

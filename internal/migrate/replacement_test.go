@@ -141,6 +141,39 @@ func TestWaitingToBeAccepted(t *testing.T) {
 	<-ended
 }
 
+// countedListener counts how often it was closed.
+type countedListener struct {
+	net.Listener
+	closes *atomic.Int32
+}
+
+func (l countedListener) Close() error {
+	l.closes.Add(1)
+	return l.Listener.Close()
+}
+
+// TestSocketIsClosedOnce holds that the listener inside is closed once: Caddy counts who uses an address by that.
+func TestSocketIsClosedOnce(t *testing.T) {
+	s := newSite(t, new(echo).ServeHTTP)
+	old := s.start()
+	closes := new(atomic.Int32)
+	counted := Listen(countedListener{old.listener.Listener, closes}, s.kind)
+	accepting := make(chan error)
+	go func() {
+		_, err := counted.Accept()
+		accepting <- err
+	}()
+	s.start()
+	_ = counted.Close()
+	_ = counted.Close()
+	if err := <-accepting; err == nil {
+		t.Error("a connection came from nowhere")
+	}
+	if n := closes.Load(); n != 1 {
+		t.Errorf("closed %d times", n)
+	}
+}
+
 // TestManyReplacements holds that clients that post all the time lose nothing, and that nothing is answered twice, while
 // one server replaces the other.
 func TestManyReplacements(t *testing.T) {
