@@ -53,7 +53,9 @@ type wrappedSite struct {
 	port, storage string
 	secure        bool
 	options       string
-	tls           *tls.Config
+	// certificates makes the site ask clients for theirs.
+	certificates bool
+	tls          *tls.Config
 }
 
 // startWrapped runs Caddy. options are for its HTTP servers.
@@ -96,6 +98,9 @@ func (s *wrappedSite) load(generation int) error {
 	scheme, issuer := "http", ""
 	if s.secure {
 		scheme, issuer = "https", "tls internal"
+		if s.certificates {
+			issuer = "tls {\n issuer internal\n client_auth {\n mode request\n }\n }"
+		}
 	}
 	config, _, err := caddyAdapter().Adapt(fmt.Appendf(nil, `{
 	admin off
@@ -252,6 +257,22 @@ func TestListenerWrapperThatChanges(t *testing.T) {
 			}
 			c.closed()
 		})
+	}
+}
+
+// TestListenerWrapperWithClientCertificates holds that connections end where clients have to show certificates, before the
+// reload or after it.
+func TestListenerWrapperWithClientCertificates(t *testing.T) {
+	s := startWrapped(t, true, withWrapper)
+	for generation := 2; generation <= 4; generation++ {
+		c := s.dial()
+		c.send("GET", "/", "")
+		c.expect(generation-1, "HTTP/1.1 tls1.3")
+		s.certificates = generation < 4
+		if err := s.load(generation); err != nil {
+			t.Fatal(err)
+		}
+		c.closed()
 	}
 }
 
