@@ -19,12 +19,18 @@ type Work interface {
 // readers lets a goroutine that reads from a client do the work that a message
 // leaves, and write the answer as well: to hand both to others would cost more
 // than most handlers do. While it is at that, its client is not read from. When
-// that takes longer than handOverAfter, or the work is about to wait for the
-// client, another goroutine goes on reading, and the first one leaves once it
-// has finished.
+// that takes long, or the work is about to wait for the client, another
+// goroutine goes on reading, and the first one leaves once it has finished.
+//
+// Who takes long is found out by the wheel, which turns anyway, at its next tick
+// but one at the latest. As long as somebody has taken long lately there is a
+// timer as well, which finds out after handOverAfter: to set one for each
+// message would wake up another thread for it, and cost as much as the message.
 type readers struct {
 	shards   []readersShard
 	watching atomic.Bool
+	// alert is for how many more ticks of the wheel the timer is used.
+	alert atomic.Int32
 }
 
 type readersShard struct {
@@ -36,9 +42,15 @@ type readersShard struct {
 	_      [48]byte // a cache line each
 }
 
-// handOverAfter is how long a reader may be at work before another goroutine
-// takes the reading over, at least; at most it is twice that.
-const handOverAfter = 2 * time.Millisecond
+const (
+	// handOverAfter is how long a reader may be at work before another goroutine
+	// takes the reading over, at least, and half of the longest time, while the
+	// timer is used.
+	handOverAfter = 2 * time.Millisecond
+	// alertTicks is how long the timer is used after somebody has taken long, in
+	// ticks of the wheel.
+	alertTicks = int32(10 * time.Second / wheelTick)
+)
 
 func newReaders() *readers {
 	shards := 1
@@ -166,9 +178,17 @@ func (r *readers) of(s *Session) *readersShard {
 	return &r.shards[int(s.id[0])%len(r.shards)]
 }
 
+// tick is called at each tick of the wheel, by one goroutine.
+func (r *readers) tick() {
+	if r.alert.Load() > 0 {
+		r.alert.Add(-1)
+	}
+	r.lookOnce()
+}
+
 // watch makes sure that somebody looks after those at work.
 func (r *readers) watch() {
-	if !r.watching.Load() && r.watching.CompareAndSwap(false, true) {
+	if r.alert.Load() > 0 && !r.watching.Load() && r.watching.CompareAndSwap(false, true) {
 		time.AfterFunc(handOverAfter, r.look)
 	}
 }
@@ -204,6 +224,9 @@ func (r *readers) lookOnce() (working bool) {
 			at = next
 		}
 		shard.mu.Unlock()
+		if len(list) > 0 {
+			r.alert.Store(alertTicks)
+		}
 		for _, l := range list {
 			l.reader.handOver(l.corked)
 		}

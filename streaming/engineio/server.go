@@ -77,6 +77,7 @@ func New(options Options, accept Accept, logger *slog.Logger) *Server {
 	s.flusher = newFlusher(s.clock, logger)
 	s.readers = newReaders()
 	s.wheel.clock = s.clock
+	s.wheel.tick = s.readers.tick
 	s.wheel.fire = func(session *Session, now int64) {
 		defer s.recoverPanic("panic in a heartbeat", session)
 		session.onDeadline(now)

@@ -12,6 +12,8 @@ type wheel struct {
 	clock func() int64
 	// fire is called for a session whose deadline has come, without the lock.
 	fire func(s *Session, now int64)
+	// tick, when not nil, is called at each tick, without the lock.
+	tick func()
 
 	mu      sync.Mutex
 	slots   [wheelSlots]*Session
@@ -99,6 +101,9 @@ func (w *wheel) run() {
 	defer ticker.Stop()
 	var due []*Session
 	for range ticker.C {
+		if w.tick != nil {
+			w.tick()
+		}
 		now := w.clock()
 		w.mu.Lock()
 		for last := now / int64(wheelTick); w.current < last; {
