@@ -187,6 +187,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 	c.mu.Unlock()
 
 	n, err := c.Conn.Read(p)
+	if err != nil {
+		tellPlainHTTP(err)
+	}
 
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 	"unsafe"
 )
 
@@ -426,5 +427,25 @@ func TestConnectionsOfOthers(t *testing.T) {
 	NoteState(nil, http.StateNew)
 	if ctx := context.Background(); Context(ctx, server) != ctx {
 		t.Error("the context has changed")
+	}
+}
+
+// TestPlainHTTPWhereTLSIsSpoken holds that whoever has taken one for the other is told so, as without this package.
+func TestPlainHTTPWhereTLSIsSpoken(t *testing.T) {
+	s := newSite(t, new(echo).ServeHTTP)
+	s.tls = selfSigned(t, "http/1.1")
+	s.start()
+	conn, err := net.Dial("tcp", s.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	if _, err := io.WriteString(conn, get); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn)
+	if !strings.HasPrefix(string(answer), "HTTP/1.0 400 ") || !strings.Contains(string(answer), "HTTPS server") {
+		t.Fatalf("answered %q, %v", answer, err)
 	}
 }
