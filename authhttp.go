@@ -123,13 +123,8 @@ func (a *HTTPAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return d.WrapErr(err)
 		}
 	}
-	options := make(options)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := options.add(d); err != nil {
-			return err
-		}
-		var err error
-		switch option := d.Val(); option {
+	err := eachOption(d, func(option string) (err error) {
+		switch option {
 		case "timeout":
 			a.Timeout, err = parseDuration(d)
 		case "tls_ca":
@@ -141,9 +136,10 @@ func (a *HTTPAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		default:
 			err = d.Errf("unrecognized option '%s' of auth http", option)
 		}
-		if err != nil {
-			return err
-		}
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	return wrap(d, checkAuthorities(a.TLSCA, a.URL))
 }

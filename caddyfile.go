@@ -235,13 +235,8 @@ func (c *Cookie) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return d.ArgErr()
 		}
 	}
-	options := make(options)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := options.add(d); err != nil {
-			return err
-		}
-		var err error
-		switch option := d.Val(); option {
+	return eachOption(d, func(option string) (err error) {
+		switch option {
 		case "path":
 			c.Path, err = parseText(d)
 		case "domain":
@@ -259,11 +254,8 @@ func (c *Cookie) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		default:
 			err = d.Errf("unrecognized option '%s' of cookie", option)
 		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+		return err
+	})
 }
 
 func (s *Status) unmarshalCaddyfile(d *caddyfile.Dispenser) error {

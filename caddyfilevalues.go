@@ -23,6 +23,20 @@ func (o options) add(d *caddyfile.Dispenser) error {
 	return nil
 }
 
+// eachOption calls use at each option of a block, and refuses one that is given twice.
+func eachOption(d *caddyfile.Dispenser, use func(option string) error) error {
+	given := make(options)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := given.add(d); err != nil {
+			return err
+		}
+		if err := use(d.Val()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // refuseBlock refuses a block, even an empty one, after an option that takes none.
 func refuseBlock(d *caddyfile.Dispenser) error {
 	if d.NextLine() {

@@ -102,13 +102,8 @@ func (e *StreamingEvents) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	options := make(options)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := options.add(d); err != nil {
-			return err
-		}
-		var err error
-		switch option := d.Val(); option {
+	return eachOption(d, func(option string) (err error) {
+		switch option {
 		case "audience":
 			e.Audience, err = parseChoice(d, "all", "subscribers")
 		case "replay":
@@ -118,11 +113,8 @@ func (e *StreamingEvents) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		default:
 			return d.Errf("unrecognized option '%s' of events streaming", option)
 		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+		return err
+	})
 }
 
 // RelayEvents is the event set that passes events to everyone else in the namespace, as they came.

@@ -250,13 +250,8 @@ func (l *Limits) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	options := make(options)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := options.add(d); err != nil {
-			return err
-		}
-		var err error
-		switch option := d.Val(); option {
+	return eachOption(d, func(option string) (err error) {
+		switch option {
 		case "connections_per_ip":
 			l.ConnectionsPerIP, err = parseCountOrOff(d)
 		case "half_open_per_ip":
@@ -280,11 +275,8 @@ func (l *Limits) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		default:
 			err = d.Errf("unrecognized option '%s' of limits", option)
 		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+		return err
+	})
 }
 
 // parseCountOrOff parses a whole number of at least one, or off, which is zero.
