@@ -128,7 +128,12 @@ func (s *wrappedSite) load(generation int) error {
 	if err != nil {
 		return err
 	}
-	return caddy.Load(config, true)
+	if err := caddy.Load(config, true); err != nil {
+		return err
+	}
+	// Until then the server of the config before may still answer.
+	(&server{t: s.t, port: s.port}).settle()
+	return nil
 }
 
 const withWrapper = "listener_wrappers {\n socketio_stream\n }"
