@@ -5,6 +5,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/prometheus/client_golang/prometheus"
+
+	shown "github.com/caddy-socketio/socketio-stream/hub"
 )
 
 // collector brings the figures of all hubs to Prometheus. There is one for the process: hubs outlive configs, and so do
@@ -34,13 +36,11 @@ func (collector) Describe(descriptions chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (collector) Collect(metrics chan<- prometheus.Metric) {
-	shownHubs.Range(func(_, value any) bool {
-		hub := value.(*hub)
-		for _, s := range samplesOf(hub.server.Metrics()) {
-			metrics <- s.prometheus(hub.name)
+	for name, server := range shown.All() {
+		for _, s := range samplesOf(server.Metrics()) {
+			metrics <- s.prometheus(name)
 		}
-		return true
-	})
+	}
 }
 
 // prometheus returns the sample as the metric of a hub.

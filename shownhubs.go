@@ -3,6 +3,8 @@ package socketiostream
 import (
 	"slices"
 	"sync"
+
+	shown "github.com/caddy-socketio/socketio-stream/hub"
 )
 
 // shownHubs has the hubs that the metrics and the admin API tell of, by name. The pool of hubs is not asked: it would wait
@@ -10,10 +12,16 @@ import (
 var shownHubs sync.Map
 
 // show makes the hub known, in place of one of that name which is on its way out.
-func (hub *hub) show() { shownHubs.Store(hub.name, hub) }
+func (hub *hub) show() {
+	shownHubs.Store(hub.name, hub)
+	shown.Show(hub.name, hub.server)
+}
 
 // hide undoes show.
-func (hub *hub) hide() { shownHubs.CompareAndDelete(hub.name, hub) }
+func (hub *hub) hide() {
+	shownHubs.CompareAndDelete(hub.name, hub)
+	shown.Hide(hub.name, hub.server)
+}
 
 // findHub returns the hub of that name, or nil.
 func findHub(name string) *hub {
