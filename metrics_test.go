@@ -13,6 +13,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/caddy-socketio/socketio-stream/events"
+	"github.com/caddy-socketio/socketio-stream/internal/documents"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
@@ -263,16 +264,10 @@ func TestDashboardShowsTheMetrics(t *testing.T) {
 	}
 }
 
-// TestReadmeNamesTheMetrics holds that the table in the README has all metrics, and no others.
-func TestReadmeNamesTheMetrics(t *testing.T) {
-	text, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, section, _ := strings.Cut(string(text), "\n## Metrics\n")
-	section, _, _ = strings.Cut(section, "\n## ")
+// TestManualNamesTheMetrics holds that the table in the manual has all metrics, and no others.
+func TestManualNamesTheMetrics(t *testing.T) {
 	var inTable []string
-	for line := range strings.Lines(section) {
+	for line := range strings.Lines(documents.Section(t, "Metrics")) {
 		cells := strings.Split(line, "|")
 		if len(cells) < 4 || !strings.HasPrefix(cells[1], " `") {
 			continue

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/caddy-socketio/socketio-stream/internal/documents"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
@@ -341,28 +342,35 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// TestReadmeJSON holds that the JSON of the README is taken, whole and without unknown fields.
-func TestReadmeJSON(t *testing.T) {
-	readme, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
+// TestManualJSON holds that each handler in JSON that the manual shows is taken, whole and without unknown fields, and that
+// all else it shows is JSON.
+func TestManualJSON(t *testing.T) {
+	handlers := 0
+	for _, block := range documents.Blocks(t, "json") {
+		var config struct {
+			Module string `json:"handler"`
+			Handler
+		}
+		if !json.Valid([]byte(block.Text)) {
+			t.Errorf("%s: this is no JSON", block.Place)
+			continue
+		}
+		if !strings.Contains(block.Text, `"handler"`) {
+			continue
+		}
+		handlers++
+		if err := caddy.StrictUnmarshalJSON([]byte(block.Text), &config); err != nil {
+			t.Errorf("%s: %v", block.Place, err)
+			continue
+		}
+		if err := resolveOnly(t, &config.Handler); err != nil {
+			t.Errorf("%s: %v", block.Place, err)
+		}
+		if config.Module != "socketio_stream" {
+			t.Errorf("%s: the handler is %q", block.Place, config.Module)
+		}
 	}
-	_, rest, ok := strings.Cut(string(readme), "\n```json\n")
-	if !ok {
-		t.Fatal("the README has no JSON")
-	}
-	text, _, _ := strings.Cut(rest, "\n```")
-	var config struct {
-		Module string `json:"handler"`
-		Handler
-	}
-	if err := caddy.StrictUnmarshalJSON([]byte(text), &config); err != nil {
-		t.Fatal(err)
-	}
-	if err := resolveOnly(t, &config.Handler); err != nil {
-		t.Fatal(err)
-	}
-	if config.Module != "socketio_stream" {
-		t.Errorf("the handler is %q", config.Module)
+	if handlers == 0 {
+		t.Error("the manual has no handler in JSON")
 	}
 }

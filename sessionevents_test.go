@@ -2,7 +2,6 @@ package socketiostream
 
 import (
 	"encoding/json"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-socketio/socketio-stream/events"
+	"github.com/caddy-socketio/socketio-stream/internal/documents"
 )
 
 func TestSessionsOptionsFromJSONAreChecked(t *testing.T) {
@@ -81,14 +81,9 @@ func encoded(t *testing.T, value any) string {
 	return string(text)
 }
 
-// A reader of the README finds every code with which an event can be refused.
-func TestReadmeListsTheCodesOfSessions(t *testing.T) {
-	readme, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, section, _ := strings.Cut(string(readme), "### `events sessions`")
-	section, _, _ = strings.Cut(section, "\n### ")
+// A reader of the manual finds every code with which an event can be refused.
+func TestManualListsTheCodesOfSessions(t *testing.T) {
+	section := documents.Section(t, "`events sessions`")
 	for code := range events.SessionCodes() {
 		if !strings.Contains(section, "| `"+code+"` |") {
 			t.Errorf("the section on sessions has no row for %s", code)

@@ -14,6 +14,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/caddy-socketio/socketio-stream"
+	"github.com/caddy-socketio/socketio-stream/internal/documents"
 )
 
 // update writes what adapting yields into the golden files, to be read before it is kept.
@@ -101,20 +102,12 @@ func TestGoldenErrorsNameFileAndLine(t *testing.T) {
 	}
 }
 
-// TestReadmeCaddyfilesAdapt holds that a reader can paste every Caddyfile of the README.
-func TestReadmeCaddyfilesAdapt(t *testing.T) {
+// TestManualCaddyfilesAdapt holds that a reader can paste every Caddyfile of the manual.
+func TestManualCaddyfilesAdapt(t *testing.T) {
 	t.Setenv("CORS_ORIGIN", "https://app.example.com")
-	readme, err := os.ReadFile("../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	snippets := fencedBlocks(string(readme), "caddyfile")
-	if len(snippets) == 0 {
-		t.Fatal("the README has no Caddyfile")
-	}
-	for _, snippet := range snippets {
-		if _, err := adapt(t, string(caddyfile.Format([]byte(snippet)))); err != nil {
-			t.Errorf("%v\nin the snippet:\n%s", err, snippet)
+	for _, block := range documents.Blocks(t, "caddyfile") {
+		if _, err := adapt(t, string(caddyfile.Format([]byte(block.Text)))); err != nil {
+			t.Errorf("%s: %v\nin:\n%s", block.Place, err, block.Text)
 		}
 	}
 }
@@ -126,19 +119,5 @@ func TestExampleCaddyfileAdapts(t *testing.T) {
 	}
 	if _, err := adapt(t, string(example)); err != nil {
 		t.Error(err)
-	}
-}
-
-// fencedBlocks returns the fenced code blocks of a Markdown text that are marked with language.
-func fencedBlocks(markdown, language string) []string {
-	var blocks []string
-	for {
-		_, rest, ok := strings.Cut(markdown, "\n```"+language+"\n")
-		if !ok {
-			return blocks
-		}
-		block, after, _ := strings.Cut(rest, "\n```")
-		blocks = append(blocks, block+"\n")
-		markdown = after
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-socketio/socketio-stream/internal/adminapi"
+	"github.com/caddy-socketio/socketio-stream/internal/documents"
 )
 
 // startAdmin runs Caddy with an admin endpoint, and returns its address.
@@ -315,16 +316,12 @@ func TestTailDoesNotHoldUpAReload(t *testing.T) {
 	}
 }
 
-// TestReadmeCurlLines holds that each curl line of the README does what it is there for.
-func TestReadmeCurlLines(t *testing.T) {
-	readme, err := os.ReadFile("../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+// TestManualCurlLines holds that each curl line of the manual does what it is there for.
+func TestManualCurlLines(t *testing.T) {
 	s, address := startAdmin(t, twoNamespaces)
 	seen := 0
-	for _, block := range fencedBlocks(string(readme), "sh") {
-		for line := range strings.Lines(strings.ReplaceAll(block, "\\\n", " ")) {
+	for _, block := range documents.Blocks(t, "sh") {
+		for line := range strings.Lines(strings.ReplaceAll(block.Text, "\\\n", " ")) {
 			if !strings.HasPrefix(line, "curl ") {
 				continue
 			}
@@ -361,7 +358,7 @@ func TestReadmeCurlLines(t *testing.T) {
 		}
 	}
 	if seen < 10 {
-		t.Errorf("the README has %d curl lines", seen)
+		t.Errorf("the manual has %d curl lines", seen)
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"github.com/caddy-socketio/socketio-stream/internal/documents"
 )
 
 const twoPaths = `
@@ -156,10 +158,15 @@ func TestPollsEndBeforeTheServersWriteTimeout(t *testing.T) {
 	p.wait("2")
 }
 
-// TestLogFilterHidesSessionIDs holds that the log filter of the README does what it is for.
+// TestLogFilterHidesSessionIDs holds that the log filter of the manual does what it is for.
 func TestLogFilterHidesSessionIDs(t *testing.T) {
+	_, filter, _ := strings.Cut(documents.Section(t, "Keeping session ids out of the log"), "\tlog {\n")
+	filter, _, ok := strings.Cut(filter, "\n\t}\n")
+	if !ok {
+		t.Fatal("the manual shows no filter")
+	}
 	file := filepath.Join(t.TempDir(), "caddy.log")
-	s := startServer(t, "log\nsocketio_stream", "log {\n output file "+file+"\n format filter {\n request>uri query {\n replace sid REDACTED\n }\n }\n}")
+	s := startServer(t, "log\nsocketio_stream", "log {\n output file "+file+"\n"+filter+"\n}")
 	sid := s.poll("/socket.io/").sid
 	var content []byte
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {

@@ -1,4 +1,4 @@
-package socketiostream
+package documents
 
 import (
 	"io/fs"
@@ -14,11 +14,11 @@ var (
 	declaredTest = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Za-z0-9_]+)\(`)
 )
 
-// TestThreatsAreShownByTests holds that each row of the threat model in SECURITY.md says what stops the threat, and names
-// tests that there are.
+// TestThreatsAreShownByTests holds that each row of the threat model in SECURITY.md says what stops
+// the threat, and names tests that there are.
 func TestThreatsAreShownByTests(t *testing.T) {
 	declared := make(map[string]bool)
-	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+	err := filepath.WalkDir(Root(t), func(path string, entry fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
@@ -36,7 +36,7 @@ func TestThreatsAreShownByTests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile("SECURITY.md")
+	text, err := os.ReadFile(filepath.Join(Root(t), "SECURITY.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
