@@ -5,6 +5,7 @@ import (
 
 	"github.com/caddy-socketio/socketio-stream/internal/adminapi"
 	"github.com/caddy-socketio/socketio-stream/streaming"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // emit sends an event to a namespace, or to rooms of it.
@@ -16,10 +17,10 @@ func (a *Admin) emit(w http.ResponseWriter, r *adminRequest) error {
 	if wanted.Event == "" {
 		return adminError(http.StatusBadRequest, "event is missing: it must be the name of an event")
 	}
-	var args streaming.Args
+	var args packet.Args
 	if len(wanted.Args) > 0 {
 		var err error
-		if args, err = streaming.ParseArgs(wanted.Args); err != nil {
+		if args, err = packet.ParseArgs(wanted.Args); err != nil {
 			return adminError(http.StatusBadRequest, "args: %v", err)
 		}
 	}

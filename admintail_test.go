@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-socketio/socketio-stream/internal/adminapi"
 	"github.com/caddy-socketio/socketio-stream/streaming"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // follower reads a tail.
@@ -97,9 +98,9 @@ func TestAdminTail(t *testing.T) {
 	}
 }
 
-func largeArgs(t *testing.T) streaming.Args {
+func largeArgs(t *testing.T) packet.Args {
 	t.Helper()
-	args, err := streaming.NewArgs(strings.Repeat("x", 70<<10))
+	args, err := packet.NewArgs(strings.Repeat("x", 70<<10))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +113,7 @@ func TestAdminTailOutlivesTheReadTimeout(t *testing.T) {
 	tail := s.follow("")
 	deadline := time.Now().Add(5 * s.http.Config.ReadTimeout)
 	for time.Now().Before(deadline) {
-		_ = s.hubs["default"].server.Of("/").Emit("tick", streaming.Args{})
+		_ = s.hubs["default"].server.Of("/").Emit("tick", packet.Args{})
 		if line := tail.next(); line.Event != "tick" {
 			t.Fatalf("got %+v", line)
 		}
@@ -170,12 +171,12 @@ func TestAdminTailTellsWhatItLost(t *testing.T) {
 	tail := s.follow("")
 	const events = 200_000
 	for range events {
-		_ = s.hubs["default"].server.Of("/").Emit(strings.Repeat("tick", 60), streaming.Args{})
+		_ = s.hubs["default"].server.Of("/").Emit(strings.Repeat("tick", 60), packet.Args{})
 	}
 	// The last one comes when there is room for it again.
 	go func() {
 		for tick := time.NewTicker(time.Millisecond); t.Context().Err() == nil; <-tick.C {
-			_ = s.hubs["default"].server.Of("/").Emit("last", streaming.Args{})
+			_ = s.hubs["default"].server.Of("/").Emit("last", packet.Args{})
 		}
 	}()
 	seen, lost := 0, 0

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-socketio/socketio-stream/events"
 	"github.com/caddy-socketio/socketio-stream/streaming"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // eventsNamespace is the module namespace of event sets; eventsKey is the JSON key that names one.
@@ -165,7 +166,7 @@ func checkRelayEvents(names []string) error {
 		if name == "" {
 			return errors.New("events relay has an event without a name")
 		}
-		if streaming.IsReservedEvent(name) {
+		if packet.IsReservedEvent(name) {
 			return fmt.Errorf("event %q is reserved by Socket.IO and cannot be relayed", name)
 		}
 		if slices.Contains(names[:i], name) {

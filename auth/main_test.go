@@ -29,6 +29,7 @@ import (
 
 	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -141,7 +142,7 @@ func codeOf(t testing.TB, err error) string {
 // shows makes credentials of a payload of CONNECT.
 func shows(t testing.TB, auth string) *streaming.Credentials {
 	t.Helper()
-	object, err := streaming.NewObject([]byte(auth))
+	object, err := packet.NewObject([]byte(auth))
 	if err != nil {
 		t.Fatal(err)
 	}

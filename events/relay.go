@@ -1,6 +1,9 @@
 package events
 
-import "github.com/caddy-socketio/socketio-stream/streaming"
+import (
+	"github.com/caddy-socketio/socketio-stream/streaming"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
+)
 
 // Relay passes events on to everyone else in the namespace, just as they came.
 // An acknowledgement, if asked for, is {success: true}.
@@ -40,8 +43,8 @@ func acknowledge(e *streaming.Event, answer success) {
 }
 
 // encode makes arguments of values that encoding/json cannot fail on.
-func encode(values ...any) streaming.Args {
-	args, err := streaming.NewArgs(values...)
+func encode(values ...any) packet.Args {
+	args, err := packet.NewArgs(values...)
 	if err != nil {
 		panic(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/caddy-socketio/socketio-stream/streaming"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // Fingerprint says whether a session has a key that joiners must know.
@@ -255,7 +256,7 @@ func (s *sessionService) content(r *request) *denial {
 	if d != nil {
 		return d
 	}
-	var b streaming.ArgsBuilder
+	var b packet.ArgsBuilder
 	content, ok := b.Forward(r.object, "content")
 	if !ok || content == nil || string(content) == "null" {
 		return deniedContent
@@ -266,7 +267,7 @@ func (s *sessionService) content(r *request) *denial {
 	}
 	args := m.session.payload(&b, "content", content, "data", data)
 	if s.pace(r, p, m, args.Size()) {
-		audience, kept := r.socket.To(m.session.room), (*streaming.Args)(nil)
+		audience, kept := r.socket.To(m.session.room), (*packet.Args)(nil)
 		if isVolatile(r) {
 			audience = audience.Volatile()
 		} else if s.History > 0 && args.Size() <= s.HistorySize {
@@ -293,7 +294,7 @@ func (s *sessionService) chunk(r *request) *denial {
 	if !p.expects(m.session, c) {
 		return deniedChangedTotal
 	}
-	var b streaming.ArgsBuilder
+	var b packet.ArgsBuilder
 	forwarded, ok := b.Forward(r.object, "chunk")
 	if !ok {
 		return deniedChunk

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/caddy-socketio/socketio-stream/streaming"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 const (
@@ -33,7 +33,7 @@ type openContent struct {
 }
 
 // chunkOf reads the chunk of an event.
-func chunkOf(o streaming.Object) (c chunk, ok bool) {
+func chunkOf(o packet.Object) (c chunk, ok bool) {
 	object, ok := o.Object("chunk")
 	if !ok {
 		return c, false
@@ -60,7 +60,7 @@ func wholeNumber(value json.RawMessage) (n int, ok bool) {
 
 // bytesIn returns how many bytes a field holds: binary, text, or an array of
 // numbers below 256, which is what a typed array becomes when it is copied.
-func bytesIn(o streaming.Object, name string) (n int, ok bool) {
+func bytesIn(o packet.Object, name string) (n int, ok bool) {
 	if binary, ok := o.Binary(name); ok {
 		return len(binary), true
 	}

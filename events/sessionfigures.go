@@ -3,6 +3,7 @@ package events
 import (
 	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/measure"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // The figures of Sessions.
@@ -29,7 +30,7 @@ func newSessionCounts(n *streaming.Namespace) sessionCounts {
 }
 
 // shared counts what a client has shared.
-func (c *sessionCounts) shared(kind *measure.Counter, sender *streaming.Socket, args streaming.Args) {
+func (c *sessionCounts) shared(kind *measure.Counter, sender *streaming.Socket, args packet.Args) {
 	key := sender.ID()[0]
 	kind.Add(key, 1)
 	c.bytes.Add(key, int64(args.Size()))

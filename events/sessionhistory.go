@@ -1,17 +1,20 @@
 package events
 
-import "github.com/caddy-socketio/socketio-stream/streaming"
+import (
+	"github.com/caddy-socketio/socketio-stream/streaming"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
+)
 
 // history is what was shared in a session and is kept for late joiners, the
 // oldest first. The session guards it.
 type history struct {
-	contents []streaming.Args
+	contents []packet.Args
 	bytes    int
 }
 
 // add keeps content, and lets go of the oldest for it. Where all that is kept
 // in the namespace leaves no room it is not kept.
-func (h *history) add(t *sessions, args streaming.Args, most, mostBytes int) {
+func (h *history) add(t *sessions, args packet.Args, most, mostBytes int) {
 	size := args.Size()
 	for len(h.contents) > 0 && (len(h.contents) >= most || h.bytes+size > mostBytes) {
 		h.dropOldest(t)
@@ -29,7 +32,7 @@ func (h *history) add(t *sessions, args streaming.Args, most, mostBytes int) {
 
 func (h *history) dropOldest(t *sessions) {
 	size := h.contents[0].Size()
-	h.contents[0] = streaming.Args{}
+	h.contents[0] = packet.Args{}
 	h.contents = h.contents[1:]
 	h.bytes -= size
 	t.historyBytes.Add(-int64(size))

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/caddy-socketio/socketio-stream/streaming"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // session is some clients who share content.
@@ -150,7 +151,7 @@ func (s *session) dismiss(m *member) (empty bool) {
 // share passes an event on to the other members. Content that is to be kept
 // for those who come later is given as kept as well. Who has been told that it
 // has left gets nothing any more.
-func (s *session) share(audience streaming.Broadcast, event string, args streaming.Args, kept *streaming.Args, options *Sessions) {
+func (s *session) share(audience streaming.Broadcast, event string, args packet.Args, kept *packet.Args, options *Sessions) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if kept != nil {
@@ -161,7 +162,7 @@ func (s *session) share(audience streaming.Broadcast, event string, args streami
 
 // payload builds what the others get of an event: the session's ID and the one
 // or two fields that are passed on. A field that is nil is left out.
-func (s *session) payload(b *streaming.ArgsBuilder, name string, value json.RawMessage, other string, otherValue json.RawMessage) streaming.Args {
+func (s *session) payload(b *packet.ArgsBuilder, name string, value json.RawMessage, other string, otherValue json.RawMessage) packet.Args {
 	object := make(json.RawMessage, 0, len(s.quoted)+len(value)+len(otherValue)+64)
 	object = append(append(object, `{"sessionId":`...), s.quoted...)
 	object = appendField(object, name, value)
@@ -189,7 +190,7 @@ func newToken() string {
 }
 
 // knows reports whether an event has the member's token.
-func (m *member) knows(o streaming.Object) bool {
+func (m *member) knows(o packet.Object) bool {
 	token, ok := o.Text("token")
 	return ok && subtle.ConstantTimeCompare([]byte(token), []byte(m.token)) == 1
 }
@@ -202,8 +203,8 @@ const maxFingerprint = 1024
 
 // fingerprintOf reads the fingerprint of a join. Different kinds of values are
 // never equal.
-func fingerprintOf(o streaming.Object) (*fingerprint, *denial) {
-	var b streaming.ArgsBuilder
+func fingerprintOf(o packet.Object) (*fingerprint, *denial) {
+	var b packet.ArgsBuilder
 	field, ok := b.Forward(o, "fingerprint")
 	if !ok || len(field) == 0 {
 		return nil, deniedFingerprint

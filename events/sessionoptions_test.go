@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-socketio/socketio-stream/streaming"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 func TestHistoryIsReplayedInOrderBeforeAnythingLive(t *testing.T) {
@@ -86,7 +86,7 @@ func TestHistoryLeavesRoomInTheSendBuffer(t *testing.T) {
 
 func TestHistoryOfAllSessionsIsBounded(t *testing.T) {
 	table := newSessions(newService(t).Of("/"))
-	content, err := streaming.NewArgs(strings.Repeat("x", 1<<20))
+	content, err := packet.NewArgs(strings.Repeat("x", 1<<20))
 	if err != nil {
 		t.Fatal(err)
 	}

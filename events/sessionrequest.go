@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/caddy-socketio/socketio-stream/streaming"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // The bounds of what clients of a session name.
@@ -66,10 +67,10 @@ var (
 type request struct {
 	socket *streaming.Socket
 	name   string
-	args   streaming.Args
+	args   packet.Args
 	ack    *streaming.Ack
 	// object is the argument, once it has been checked.
-	object streaming.Object
+	object packet.Object
 	// volatile is true when its sender would rather have it lost than late.
 	volatile bool
 	// batched is true for an entry of a batch; result is then what answers it.
@@ -162,10 +163,10 @@ func (r *request) refuse(d *denial) {
 }
 
 // batchEntry is an entry of a batch, as far as it can be read.
-func batchEntry(args streaming.Args, entry json.RawMessage) (name string, data streaming.Args, ok bool) {
+func batchEntry(args packet.Args, entry json.RawMessage) (name string, data packet.Args, ok bool) {
 	object, ok := args.Of(entry).Object(0)
 	if !ok {
-		return "", streaming.Args{}, false
+		return "", packet.Args{}, false
 	}
 	name, ok = object.Text("event")
 	return name, args.Of(object.Field("data")), ok

@@ -5,6 +5,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/caddy-socketio/socketio-stream/streaming"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // Audience says who receives the data of a stream.
@@ -179,7 +180,7 @@ var claimRefusals = map[string]string{
 
 // headerOf returns the header that stream:start gives, as the data that late
 // joiners will get. It refuses one that is not binary.
-func headerOf(e *streaming.Event, id string) (header *streaming.Args, ok bool) {
+func headerOf(e *streaming.Event, id string) (header *packet.Args, ok bool) {
 	object, _ := e.Args.Object(0)
 	field := object.Field("header")
 	if field == nil || string(field) == "null" {
@@ -190,11 +191,11 @@ func headerOf(e *streaming.Event, id string) (header *streaming.Args, ok bool) {
 		e.Refuse(CodeInvalidHeader, "header must be binary")
 		return nil, false
 	}
-	var b streaming.ArgsBuilder
+	var b packet.ArgsBuilder
 	b.Add(struct {
-		StreamID string                `json:"streamId"`
-		Header   bool                  `json:"header"`
-		Chunk    streaming.Placeholder `json:"chunk"`
+		StreamID string             `json:"streamId"`
+		Header   bool               `json:"header"`
+		Chunk    packet.Placeholder `json:"chunk"`
 	}{id, true, b.Binary(binary)})
 	args, err := b.Args()
 	return &args, err == nil

@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/measure"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // streams are the streams of one namespace.
@@ -38,7 +39,7 @@ type stream struct {
 	// is sent from then on. What is sent while it is held is only queued. The
 	// table's lock comes before it.
 	mu     sync.Mutex
-	replay *streaming.Args
+	replay *packet.Args
 
 	// counting is true while a count of viewers is due to be told. Guarded by
 	// the table.
@@ -65,7 +66,7 @@ func idOfRoom(name string) (id string, ok bool) { return strings.CutPrefix(name,
 
 // claim makes socket the owner of a stream, or returns the code of a refusal.
 // An owner that starts its stream again begins anew.
-func (t *streams) claim(id string, socket *streaming.Socket, header *streaming.Args, most int) (*stream, string) {
+func (t *streams) claim(id string, socket *streaming.Socket, header *packet.Args, most int) (*stream, string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.byID[id]
@@ -239,7 +240,7 @@ func (s *stream) tellViewers() {
 }
 
 // begin tells those who wait for a stream that it has started.
-func (s *stream) begin(header *streaming.Args) {
+func (s *stream) begin(header *packet.Args) {
 	defer s.table.countViewers(s.id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -253,7 +254,7 @@ func (s *stream) begin(header *streaming.Args) {
 
 // send sends data to an audience, and keeps the first of it where that is
 // wanted.
-func (s *stream) send(audience streaming.Broadcast, args streaming.Args, replay Replay) {
+func (s *stream) send(audience streaming.Broadcast, args packet.Args, replay Replay) {
 	// Only the owner's handlers change the replay, one at a time.
 	if s.replay != nil || replay != ReplayFirst || !s.table.keep(s, args.Size()) {
 		_ = audience.Emit("stream:data", args)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // Ack answers an event whose sender asked for an answer. See "Acknowledgement"
@@ -27,11 +28,11 @@ type question struct {
 
 // Reply sends the answer. Only the first one counts. It may be called at any
 // time, also after the handler has returned.
-func (a *Ack) Reply(args Args) {
+func (a *Ack) Reply(args packet.Args) {
 	if a == nil || a.sent.Swap(true) {
 		return
 	}
-	p := outPacket{kind: packetAck, namespace: a.socket.namespace.name, id: a.id, hasID: true, args: args}
+	p := packet.Packet{Type: packet.TypeAck, Namespace: a.socket.namespace.name, ID: a.id, HasID: true, Args: args}
 	a.socket.send(&p)
 }
 
@@ -40,7 +41,7 @@ func (a *Ack) refuse(code, message string) {
 	if !a.Wanted() {
 		return
 	}
-	args, err := NewArgs(struct {
+	args, err := packet.NewArgs(struct {
 		Success bool   `json:"success"`
 		Error   string `json:"error"`
 		Code    string `json:"code"`
@@ -58,7 +59,7 @@ var ErrDisconnected = errors.New("the socket has disconnected")
 
 // pendingAck is an answer that a socket owes. It is called once, without
 // locks; it must not wait.
-type pendingAck func(args Args, err error)
+type pendingAck func(args packet.Args, err error)
 
 // owedAck is a pending ack and when it was asked for.
 type owedAck struct {
@@ -87,7 +88,7 @@ func (s *Socket) expect(id uint64, answer pendingAck) error {
 }
 
 // resolve delivers an answer, if it is still waited for.
-func (s *Socket) resolve(id uint64, args Args, err error) {
+func (s *Socket) resolve(id uint64, args packet.Args, err error) {
 	s.mu.Lock()
 	owed, ok := s.acks[id]
 	delete(s.acks, id)
@@ -104,23 +105,23 @@ func (s *Socket) resolve(id uint64, args Args, err error) {
 // Call sends an event and waits for the client's answer. An error is that of
 // ctx, ErrDisconnected, ErrTooManyAcks, or one of [Socket.Emit]. A handler may call its own
 // socket.
-func (s *Socket) Call(ctx context.Context, event string, args Args) (Args, error) {
+func (s *Socket) Call(ctx context.Context, event string, args packet.Args) (packet.Args, error) {
 	type result struct {
-		args Args
+		args packet.Args
 		err  error
 	}
 	answered := make(chan result, 1)
 	id := s.namespace.nextAckID()
-	p := outPacket{kind: packetEvent, namespace: s.namespace.name, id: id, hasID: true, event: event, args: args}
-	if err := checkEventName(event); err != nil {
-		return Args{}, err
+	p := packet.Packet{Type: packet.TypeEvent, Namespace: s.namespace.name, ID: id, HasID: true, Event: event, Args: args}
+	if err := packet.CheckEvent(event); err != nil {
+		return packet.Args{}, err
 	}
-	if err := s.expect(id, func(args Args, err error) { answered <- result{args, err} }); err != nil {
-		return Args{}, err
+	if err := s.expect(id, func(args packet.Args, err error) { answered <- result{args, err} }); err != nil {
+		return packet.Args{}, err
 	}
 	if !s.send(&p) {
-		s.resolve(id, Args{}, ErrDisconnected)
-		return Args{}, ErrDisconnected
+		s.resolve(id, packet.Args{}, ErrDisconnected)
+		return packet.Args{}, ErrDisconnected
 	}
 	s.namespace.counts.eventTo(s)
 	s.client.session.HandOver()
@@ -128,7 +129,7 @@ func (s *Socket) Call(ctx context.Context, event string, args Args) (Args, error
 	case r := <-answered:
 		return r.args, r.err
 	case <-ctx.Done():
-		s.resolve(id, Args{}, ctx.Err())
+		s.resolve(id, packet.Args{}, ctx.Err())
 		r := <-answered
 		return r.args, r.err
 	}
@@ -139,18 +140,18 @@ func (s *Socket) Call(ctx context.Context, event string, args Args) (Args, error
 // the socket has gone. answer runs like a handler of this socket: in order
 // with the others. An error is ErrTooManyAcks or one of [Socket.Emit]; answer is then not
 // called.
-func (s *Socket) EmitWithAck(event string, args Args, timeout time.Duration, answer func(Args, error)) error {
-	if err := checkEventName(event); err != nil {
+func (s *Socket) EmitWithAck(event string, args packet.Args, timeout time.Duration, answer func(packet.Args, error)) error {
+	if err := packet.CheckEvent(event); err != nil {
 		return err
 	}
 	id := s.namespace.nextAckID()
 	// It is started once there is an answer that it can end.
-	timer := time.AfterFunc(math.MaxInt64, func() { s.resolve(id, Args{}, context.DeadlineExceeded) })
-	err := s.expect(id, func(args Args, err error) {
+	timer := time.AfterFunc(math.MaxInt64, func() { s.resolve(id, packet.Args{}, context.DeadlineExceeded) })
+	err := s.expect(id, func(args packet.Args, err error) {
 		timer.Stop()
 		s.run(task{answer: func() { answer(args, err) }})
 	})
-	p := outPacket{kind: packetEvent, namespace: s.namespace.name, id: id, hasID: true, event: event, args: args}
+	p := packet.Packet{Type: packet.TypeEvent, Namespace: s.namespace.name, ID: id, HasID: true, Event: event, Args: args}
 	if err != nil {
 		timer.Stop()
 		return err
@@ -158,7 +159,7 @@ func (s *Socket) EmitWithAck(event string, args Args, timeout time.Duration, ans
 	timer.Reset(timeout)
 	s.namespace.counts.eventTo(s)
 	if !s.send(&p) {
-		s.resolve(id, Args{}, ErrDisconnected)
+		s.resolve(id, packet.Args{}, ErrDisconnected)
 	}
 	return nil
 }
@@ -168,19 +169,19 @@ type Reply struct {
 	// SocketID says who answered.
 	SocketID string
 	// Args is the answer; Err says why there is none.
-	Args Args
+	Args packet.Args
 	Err  error
 }
 
 // Call sends an event to all receivers and waits until each has answered or
 // has gone, or until ctx ends. Its error is that of ctx, or one of
 // [Socket.Emit]; the replies that came are returned in any case.
-func (b Broadcast) Call(ctx context.Context, event string, args Args) ([]Reply, error) {
-	if err := checkEventName(event); err != nil {
+func (b Broadcast) Call(ctx context.Context, event string, args packet.Args) ([]Reply, error) {
+	if err := packet.CheckEvent(event); err != nil {
 		return nil, err
 	}
 	id := b.namespace.nextAckID()
-	p := outPacket{kind: packetEvent, namespace: b.namespace.name, id: id, hasID: true, event: event, args: args, flags: b.flags}
+	p := packet.Packet{Type: packet.TypeEvent, Namespace: b.namespace.name, ID: id, HasID: true, Event: event, Args: args, Flags: b.flags}
 
 	var (
 		mu      sync.Mutex
@@ -201,13 +202,13 @@ func (b Broadcast) Call(ctx context.Context, event string, args Args) ([]Reply, 
 	b.namespace.counts.broadcast(b.sender)
 	targets := b.namespace.adapter.Sockets(b.target())
 	b.namespace.server.taps.toMany(&b, event, args)
-	message := p.encode()
+	message := p.Encode()
 	var burst engineio.Burst
 	for _, s := range targets {
 		mu.Lock()
 		waiting++
 		mu.Unlock()
-		err := s.expect(id, func(args Args, err error) {
+		err := s.expect(id, func(args packet.Args, err error) {
 			settle(&Reply{SocketID: s.id, Args: args, Err: err})
 		})
 		switch {
@@ -220,7 +221,7 @@ func (b Broadcast) Call(ctx context.Context, event string, args Args) ([]Reply, 
 		}
 		s.greet(&burst)
 		if !burst.Send(s.client.session, message) {
-			s.resolve(id, Args{}, ErrDisconnected)
+			s.resolve(id, packet.Args{}, ErrDisconnected)
 		}
 	}
 	burst.Flush()
@@ -234,7 +235,7 @@ func (b Broadcast) Call(ctx context.Context, event string, args Args) ([]Reply, 
 		return replies, nil
 	case <-ctx.Done():
 		for _, s := range targets {
-			s.resolve(id, Args{}, ctx.Err())
+			s.resolve(id, packet.Args{}, ctx.Err())
 		}
 		<-done
 		return replies, ctx.Err()

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // ackID returns the ID in an event for which the server wants an answer.
@@ -95,7 +96,7 @@ func TestCall(t *testing.T) {
 				{[]any{`3%s["yes",{"a":1}]`}, `"yes",{"a":1}`},
 				{[]any{`61-%s[{"data":` + placeholder0 + `}]`, []byte("binary")}, `{"data":` + placeholder0 + `}`},
 			} {
-				done := make(chan Args, 1)
+				done := make(chan packet.Args, 1)
 				go func() {
 					args, err := socket.Call(t.Context(), "question", mustArgs(i))
 					if err != nil {
@@ -113,8 +114,8 @@ func TestCall(t *testing.T) {
 				// The second answer counts for nothing.
 				c.send(`3` + id + `["again"]`)
 				args := receive(t, "the answer", done)
-				if string(args.list) != test.list || len(args.attachments) != len(test.answer)-1 {
-					t.Errorf("answer %q with %d attachments", args.list, len(args.attachments))
+				if listOf(args) != test.list || len(args.Attachments()) != len(test.answer)-1 {
+					t.Errorf("answer %q with %d attachments", listOf(args), len(args.Attachments()))
 				}
 			}
 			c.expectAlive()
@@ -132,9 +133,9 @@ func TestCallFromHandlerToItsOwnSocket(t *testing.T) {
 		t.Run(string(transport), func(t *testing.T) {
 			s := newTestServer(t, Options{}, on("begin", func(e *Event) {
 				for range 3 {
-					args, err := e.Socket.Call(t.Context(), "question", Args{})
-					if err != nil || string(args.list) != `"yes"` {
-						t.Errorf("answer %q, %v", args.list, err)
+					args, err := e.Socket.Call(t.Context(), "question", packet.Args{})
+					if err != nil || listOf(args) != `"yes"` {
+						t.Errorf("answer %q, %v", listOf(args), err)
 					}
 				}
 				e.Ack.Reply(mustArgs("done"))
@@ -157,7 +158,7 @@ func TestCallEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		_, err := socket.Call(ctx, "question", Args{})
+		_, err := socket.Call(ctx, "question", packet.Args{})
 		done <- err
 	}()
 	id := ackID(t, c.next())
@@ -169,7 +170,7 @@ func TestCallEndsWithItsContext(t *testing.T) {
 	c.expectAlive()
 	ctx, cancel = context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	if _, err := socket.Call(ctx, "question", Args{}); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := socket.Call(ctx, "question", packet.Args{}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -183,7 +184,7 @@ func TestCallEndsWithItsClient(t *testing.T) {
 			socket := receive(t, "a socket", sockets)
 			done := make(chan error, 1)
 			go func() {
-				_, err := socket.Call(context.Background(), "question", Args{})
+				_, err := socket.Call(context.Background(), "question", packet.Args{})
 				done <- err
 			}()
 			c.next()
@@ -198,7 +199,7 @@ func TestCallEndsWithItsClient(t *testing.T) {
 			if err := receive(t, "the end of the call", done); !errors.Is(err, ErrDisconnected) {
 				t.Errorf("error %v", err)
 			}
-			if _, err := socket.Call(context.Background(), "question", Args{}); !errors.Is(err, ErrDisconnected) {
+			if _, err := socket.Call(context.Background(), "question", packet.Args{}); !errors.Is(err, ErrDisconnected) {
 				t.Errorf("second call: %v", err)
 			}
 		})
@@ -217,7 +218,7 @@ func TestEmitWithAck(t *testing.T) {
 	answers := make(chan answer, 10)
 	ask := func(timeout time.Duration) {
 		t.Helper()
-		if err := socket.EmitWithAck("question", mustArgs(1), timeout, func(a Args, err error) { answers <- answer{string(a.list), err} }); err != nil {
+		if err := socket.EmitWithAck("question", mustArgs(1), timeout, func(a packet.Args, err error) { answers <- answer{listOf(a), err} }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -247,7 +248,7 @@ func TestEmitWithAck(t *testing.T) {
 		}
 	}
 	s.empty()
-	if err := socket.EmitWithAck("question", Args{}, patience, func(Args, error) { t.Error("answered") }); !errors.Is(err, ErrDisconnected) {
+	if err := socket.EmitWithAck("question", packet.Args{}, patience, func(packet.Args, error) { t.Error("answered") }); !errors.Is(err, ErrDisconnected) {
 		t.Errorf("error %v", err)
 	}
 	if len(answers) != 0 {
@@ -264,7 +265,7 @@ func TestEmitWithAckAndHardlyAnyTimeout(t *testing.T) {
 	answers := make(chan error, 1)
 	for _, timeout := range []time.Duration{-1, 0, 1, time.Microsecond} {
 		for range 100 {
-			if err := socket.EmitWithAck("question", Args{}, timeout, func(_ Args, err error) { answers <- err }); err != nil {
+			if err := socket.EmitWithAck("question", packet.Args{}, timeout, func(_ packet.Args, err error) { answers <- err }); err != nil {
 				t.Fatal(err)
 			}
 			if err := receive(t, "the timeout", answers); !errors.Is(err, context.DeadlineExceeded) {
@@ -293,8 +294,8 @@ func TestEmitWithAckRunsInOrderWithHandlers(t *testing.T) {
 	c, _ := s.connected(engineio.WebSocket)
 	socket := receive(t, "a socket", sockets)
 	for range 2 {
-		err := socket.EmitWithAck("question", Args{}, patience, func(a Args, err error) {
-			order = append(order, fmt.Sprintf("%s %v", a.list, err))
+		err := socket.EmitWithAck("question", packet.Args{}, patience, func(a packet.Args, err error) {
+			order = append(order, fmt.Sprintf("%s %v", listOf(a), err))
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -318,10 +319,10 @@ func TestBroadcastCall(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		slices.SortFunc(replies, func(a, b Reply) int { return strings.Compare(string(a.Args.list), string(b.Args.list)) })
+		slices.SortFunc(replies, func(a, b Reply) int { return strings.Compare(listOf(a.Args), listOf(b.Args)) })
 		var got []string
 		for _, r := range replies {
-			got = append(got, fmt.Sprintf("%s %s %v", r.SocketID, r.Args.list, r.Err))
+			got = append(got, fmt.Sprintf("%s %s %v", r.SocketID, listOf(r.Args), r.Err))
 		}
 		e.Ack.Reply(mustArgs(got))
 	}))
@@ -341,7 +342,7 @@ func TestBroadcastCall(t *testing.T) {
 func TestBroadcastCallEndsWithItsContext(t *testing.T) {
 	s := newTestServer(t, Options{})
 	n := s.Of("/")
-	if replies, err := n.Everyone().Call(t.Context(), "question", Args{}); err != nil || len(replies) != 0 {
+	if replies, err := n.Everyone().Call(t.Context(), "question", packet.Args{}); err != nil || len(replies) != 0 {
 		t.Errorf("call to nobody: %v, %v", replies, err)
 	}
 	quick, quickID := s.connected(engineio.WebSocket)
@@ -353,7 +354,7 @@ func TestBroadcastCallEndsWithItsContext(t *testing.T) {
 	}
 	done := make(chan result, 1)
 	go func() {
-		replies, err := n.Everyone().Call(ctx, "question", Args{})
+		replies, err := n.Everyone().Call(ctx, "question", packet.Args{})
 		done <- result{replies, err}
 	}()
 	quick.send(`3` + ackID(t, quick.next()) + `[1]`)
@@ -367,7 +368,7 @@ func TestBroadcastCallEndsWithItsContext(t *testing.T) {
 		t.Fatalf("result %+v", got)
 	}
 	for _, r := range got.replies {
-		if r.SocketID == quickID && (r.Err != nil || string(r.Args.list) != "1") || r.SocketID == slowID && !errors.Is(r.Err, context.Canceled) {
+		if r.SocketID == quickID && (r.Err != nil || listOf(r.Args) != "1") || r.SocketID == slowID && !errors.Is(r.Err, context.Canceled) {
 			t.Errorf("reply %+v", r)
 		}
 	}

@@ -1,10 +1,6 @@
 package streaming
 
-import (
-	"sync"
-
-	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
-)
+import "github.com/caddy-socketio/socketio-stream/streaming/packet"
 
 // Adapter knows which sockets of one namespace are in which rooms, and brings
 // broadcasts to them. All methods may be called from any goroutine and do not
@@ -29,19 +25,6 @@ type Adapter interface {
 	// Broadcast sends a packet to the sockets that a target means when it is
 	// called: one that was there before receives it, one that comes later
 	// does not.
-	Broadcast(p *Packet, t Target)
+	Broadcast(p *packet.Packet, t Target)
 	Inspector
-}
-
-// Packet is an event on its way to many. Its wire form is built once, by the
-// first who needs it.
-type Packet struct {
-	out  outPacket
-	once sync.Once
-	wire *engineio.Message
-}
-
-func (p *Packet) message() *engineio.Message {
-	p.once.Do(func() { p.wire = p.out.encode() })
-	return p.wire
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // counted counts how often an authenticator is asked.
@@ -77,7 +78,7 @@ func TestFailedConnectsAreBounded(t *testing.T) {
 // and that a flood of events brings about none of errors.
 func TestRefreshesAreBounded(t *testing.T) {
 	var asked atomic.Int32
-	s := newTestServer(t, Options{}, counted(&asked, byName), on("ping", func(e *Event) { e.Ack.Reply(Args{}) }))
+	s := newTestServer(t, Options{}, counted(&asked, byName), on("ping", func(e *Event) { e.Ack.Reply(packet.Args{}) }))
 	c := s.as(`{"name":"ada"}`)
 	const atOnce = attemptsAtOnce + defaultNamespaces
 	const flood = atOnce + 50

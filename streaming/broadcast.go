@@ -1,8 +1,9 @@
 package streaming
 
 import (
-	"fmt"
 	"slices"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // Broadcast says who is to receive something. It is a value: each method
@@ -13,7 +14,7 @@ type Broadcast struct {
 	except    []string
 	// sender, when not nil, does not receive.
 	sender *Socket
-	flags  Flags
+	flags  packet.Flags
 }
 
 // Target is who receives a broadcast, for an [Adapter].
@@ -46,30 +47,30 @@ func (b Broadcast) Except(rooms ...string) Broadcast {
 
 // Volatile makes the event one that is better lost than late.
 func (b Broadcast) Volatile() Broadcast {
-	b.flags |= Volatile
+	b.flags |= packet.Volatile
 	return b
 }
 
 // Compress says whether the event is worth compressing. Default: true.
 func (b Broadcast) Compress(worthIt bool) Broadcast {
-	b.flags &^= NoCompress
+	b.flags &^= packet.NoCompress
 	if !worthIt {
-		b.flags |= NoCompress
+		b.flags |= packet.NoCompress
 	}
 	return b
 }
 
 // Emit sends an event to all receivers that are there when it is called. It
 // does not wait for any of them. An error means that the name is reserved.
-func (b Broadcast) Emit(event string, args Args) error {
-	if err := checkEventName(event); err != nil {
+func (b Broadcast) Emit(event string, args packet.Args) error {
+	if err := packet.CheckEvent(event); err != nil {
 		return err
 	}
 	b.namespace.counts.broadcast(b.sender)
 	b.namespace.server.taps.toMany(&b, event, args)
-	b.namespace.adapter.Broadcast(&Packet{out: outPacket{
-		kind: packetEvent, namespace: b.namespace.name, event: event, args: args, flags: b.flags,
-	}}, b.target())
+	b.namespace.adapter.Broadcast(&packet.Packet{
+		Type: packet.TypeEvent, Namespace: b.namespace.name, Event: event, Args: args, Flags: b.flags,
+	}, b.target())
 	return nil
 }
 
@@ -95,11 +96,4 @@ func (b Broadcast) Disconnect(closeConnection bool) {
 	for _, s := range b.Sockets() {
 		s.Disconnect(closeConnection)
 	}
-}
-
-func checkEventName(event string) error {
-	if IsReservedEvent(event) {
-		return fmt.Errorf("the event name %q is reserved by the Socket.IO protocol", event)
-	}
-	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // A client that has been told that it is connected is a member of its
@@ -50,14 +51,14 @@ func TestNothingComesBeforeTheAnswerToConnect(t *testing.T) {
 			}
 			switch i % 3 {
 			case 0:
-				_ = n.Emit("hello", Args{})
+				_ = n.Emit("hello", packet.Args{})
 			case 1:
 				for _, socket := range n.Everyone().Sockets() {
-					_ = socket.Emit("hello", Args{})
+					_ = socket.Emit("hello", packet.Args{})
 				}
 			case 2:
 				for _, socket := range n.Everyone().Sockets() {
-					_ = n.To(socket.ID()).Emit("hello", Args{})
+					_ = n.To(socket.ID()).Emit("hello", packet.Args{})
 				}
 			}
 		}
@@ -108,7 +109,7 @@ func (r *roomsTest) check(t *testing.T, what string, b Broadcast, want ...string
 	if err := b.Emit("hello", mustArgs(what)); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.s.Of("/").Emit("end", Args{}); err != nil {
+	if err := r.s.Of("/").Emit("end", packet.Args{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range r.names {
@@ -263,15 +264,15 @@ type flagRecorder struct {
 }
 
 type recorded struct {
-	flags  Flags
+	flags  packet.Flags
 	target Target
 	event  string
 }
 
-func (f *flagRecorder) Broadcast(p *Packet, t Target) {
+func (f *flagRecorder) Broadcast(p *packet.Packet, t Target) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.broadcasts = append(f.broadcasts, recorded{p.out.flags, t, p.out.event})
+	f.broadcasts = append(f.broadcasts, recorded{p.Flags, t, p.Event})
 }
 
 // Flags and rooms are values: broadcasts that are made of one another, in
@@ -294,9 +295,9 @@ func TestFlagsAreValues(t *testing.T) {
 	}
 	want := map[string]recorded{
 		"plain":          {0, Target{Rooms: []string{"one", "two"}, Except: []string{"three"}}, ""},
-		"volatile":       {Volatile, Target{Rooms: []string{"one", "two"}, Except: []string{"three"}}, ""},
-		"incompressible": {NoCompress, Target{Rooms: []string{"one", "two"}, Except: []string{"three"}}, ""},
-		"both":           {NoCompress | Volatile, Target{Rooms: []string{"one", "two"}, Except: []string{"three"}}, ""},
+		"volatile":       {packet.Volatile, Target{Rooms: []string{"one", "two"}, Except: []string{"three"}}, ""},
+		"incompressible": {packet.NoCompress, Target{Rooms: []string{"one", "two"}, Except: []string{"three"}}, ""},
+		"both":           {packet.NoCompress | packet.Volatile, Target{Rooms: []string{"one", "two"}, Except: []string{"three"}}, ""},
 		"none again":     {0, Target{Rooms: []string{"one", "two"}, Except: []string{"three"}}, ""},
 		"more rooms":     {0, Target{Rooms: []string{"one", "two", "four"}, Except: []string{"three"}}, ""},
 		"other rooms":    {0, Target{Rooms: []string{"one", "two", "five"}, Except: []string{"three"}}, ""},
@@ -306,7 +307,7 @@ func TestFlagsAreValues(t *testing.T) {
 	for name, variant := range variants {
 		running.Go(func() {
 			for range 200 {
-				_ = variant().Emit(name, Args{})
+				_ = variant().Emit(name, packet.Args{})
 			}
 		})
 	}
@@ -328,8 +329,8 @@ func TestFlagsOfOneEmit(t *testing.T) {
 	s := newTestServer(t, Options{}, onConnect(sockets))
 	c, _ := s.connected(engineio.WebSocket)
 	socket := receive(t, "a socket", sockets)
-	for _, flags := range [][]Flags{nil, {Volatile}, {NoCompress}, {Volatile, NoCompress}, {0}} {
-		if err := socket.Emit("hello", Args{}, flags...); err != nil {
+	for _, flags := range [][]packet.Flags{nil, {packet.Volatile}, {packet.NoCompress}, {packet.Volatile, packet.NoCompress}, {0}} {
+		if err := socket.Emit("hello", packet.Args{}, flags...); err != nil {
 			t.Error(err)
 		}
 		c.expect(`2["hello"]`)

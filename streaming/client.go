@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // client is one connection and the sockets that share it, one for each
@@ -20,7 +21,7 @@ type client struct {
 
 	// partial is a packet whose attachments have not all come. Only the
 	// goroutine that reads touches it.
-	partial *inPacket
+	partial *packet.Incoming
 	talk    talk
 	// progress changes with each attachment. waiting is the same while a packet
 	// is incomplete, and zero otherwise; waitedFor is what it was at the last
@@ -62,19 +63,19 @@ func (c *client) receive(data []byte, binary bool) (*Socket, error) {
 		return c.receiveAttachment(data)
 	}
 	if c.partial != nil {
-		return nil, errExpectedBin
+		return nil, errExpectedBinary
 	}
-	p, err := decodePacket(data, c.server.limits.Load().Attachments)
+	p, err := packet.Decode(data, c.server.limits.Load().Attachments)
 	if err != nil {
-		if errors.Is(err, errAttachments) {
+		if errors.Is(err, packet.ErrAttachments) {
 			c.server.limited.attachments.Add(1)
 			c.note(LimitAttachments)
 		}
 		return nil, err
 	}
-	if !p.complete() {
+	if !p.Complete() {
 		// Nothing is kept for one who may not send it.
-		if s := c.socket(p.namespace); s == nil || !s.Connected() {
+		if s := c.socket(p.Namespace); s == nil || !s.Connected() {
 			return nil, errState
 		}
 		c.incomplete()
@@ -88,10 +89,10 @@ func (c *client) receive(data []byte, binary bool) (*Socket, error) {
 func (c *client) receiveAttachment(data []byte) (*Socket, error) {
 	p := c.partial
 	if p == nil {
-		return nil, errUnexpectedBin
+		return nil, errUnexpectedBinary
 	}
-	p.attachments = append(p.attachments, data)
-	if !p.complete() {
+	p.Attach(data)
+	if !p.Complete() {
 		c.incomplete()
 		return nil, nil
 	}
@@ -100,23 +101,27 @@ func (c *client) receiveAttachment(data []byte) (*Socket, error) {
 	return c.handle(p)
 }
 
-var errState = errors.New("packet that makes no sense at this point")
+var (
+	errState            = errors.New("packet that makes no sense at this point")
+	errUnexpectedBinary = errors.New("binary data without a packet it belongs to")
+	errExpectedBinary   = errors.New("text while binary data was expected")
+)
 
 // handle handles a complete packet.
-func (c *client) handle(p *inPacket) (*Socket, error) {
-	if p.kind == packetConnect {
+func (c *client) handle(p *packet.Incoming) (*Socket, error) {
+	if p.Type == packet.TypeConnect {
 		return c.connect(p)
 	}
-	s := c.socket(p.namespace)
+	s := c.socket(p.Namespace)
 	if s == nil || !s.Connected() {
 		return nil, errState
 	}
-	switch p.kind {
-	case packetEvent, packetBinaryEvent:
+	switch p.Type {
+	case packet.TypeEvent, packet.TypeBinaryEvent:
 		return c.handleEvent(s, p)
-	case packetAck, packetBinaryAck:
-		s.resolve(p.id, p.args(), nil)
-	case packetDisconnect:
+	case packet.TypeAck, packet.TypeBinaryAck:
+		s.resolve(p.ID, p.Args(), nil)
+	case packet.TypeDisconnect:
 		c.remove(s)
 		s.close(ReasonClientDisconnect)
 	default:
@@ -125,14 +130,14 @@ func (c *client) handle(p *inPacket) (*Socket, error) {
 	return nil, nil
 }
 
-func (c *client) handleEvent(s *Socket, p *inPacket) (*Socket, error) {
+func (c *client) handleEvent(s *Socket, p *packet.Incoming) (*Socket, error) {
 	if !c.mayTalk() {
 		c.refuseForRate(s, p)
 		return nil, nil
 	}
 	var e *Event
-	if p.hasID {
-		question := &question{ack: Ack{socket: s, id: p.id}}
+	if p.HasID {
+		question := &question{ack: Ack{socket: s, id: p.ID}}
 		e = &question.Event
 		e.Ack = &question.ack
 	} else {
@@ -140,9 +145,9 @@ func (c *client) handleEvent(s *Socket, p *inPacket) (*Socket, error) {
 	}
 	e.Socket = s
 	var err error
-	e.Name, e.Args, err = p.event()
+	e.Name, e.Args, err = p.Event()
 	switch {
-	case errors.Is(err, errReservedEvent):
+	case errors.Is(err, packet.ErrReservedEvent):
 		e.Refuse("reserved_event", "the event name is reserved")
 		return nil, nil
 	case err != nil:
@@ -159,20 +164,20 @@ func (c *client) handleEvent(s *Socket, p *inPacket) (*Socket, error) {
 
 // connect begins to connect the client to a namespace. See "Connection to a
 // namespace" in the Socket.IO protocol.
-func (c *client) connect(p *inPacket) (*Socket, error) {
+func (c *client) connect(p *packet.Incoming) (*Socket, error) {
 	switch {
 	case !c.mayTalk():
-		c.refuseConnect(p.namespace, codeRateLimited, textRateLimited)
+		c.refuseConnect(p.Namespace, codeRateLimited, textRateLimited)
 		return nil, nil
-	case len(p.payload) > maxAuthPayload:
+	case len(p.Payload) > maxAuthPayload:
 		c.server.limited.auth.Add(1)
-		c.refuseConnect(p.namespace, codeAuthTooLarge, textAuthTooLarge)
+		c.refuseConnect(p.Namespace, codeAuthTooLarge, textAuthTooLarge)
 		return nil, nil
 	}
-	n := c.server.namespace(p.namespace)
+	n := c.server.namespace(p.Namespace)
 	if n == nil {
-		c.logRefused(nil, p.namespace, errNoNamespace)
-		c.sendConnectError(p.namespace, &ConnectError{Message: "Invalid namespace"})
+		c.logRefused(nil, p.Namespace, errNoNamespace)
+		c.sendConnectError(p.Namespace, &ConnectError{Message: "Invalid namespace"})
 		return nil, nil
 	}
 	if n.handlers.Load().authenticator != nil {
@@ -181,7 +186,7 @@ func (c *client) connect(p *inPacket) (*Socket, error) {
 			return nil, nil
 		}
 	}
-	s := &Socket{id: newSocketID(), namespace: n, client: c, auth: bytes.Clone(p.payload)}
+	s := &Socket{id: newSocketID(), namespace: n, client: c, auth: bytes.Clone(p.Payload)}
 	start, err := c.add(s)
 	switch {
 	case errors.Is(err, errTooManyNamespaces):
@@ -221,8 +226,8 @@ func (c *client) sendConnectError(namespace string, refusal *ConnectError) {
 		Message string          `json:"message"`
 		Data    json.RawMessage `json:"data,omitempty"`
 	}{refusal.Message, refusal.Data})
-	p := outPacket{kind: packetConnectError, namespace: namespace, object: data}
-	c.session.Send(p.encode())
+	p := packet.Packet{Type: packet.TypeConnectError, Namespace: namespace, Object: data}
+	c.session.Send(p.Encode())
 }
 
 // socket returns the client's socket in a namespace, or nil.

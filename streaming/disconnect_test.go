@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddy-socketio/socketio-stream/internal/rawclient"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // waiting is how many tasks are in the socket's inbox.
@@ -124,7 +125,7 @@ func TestEventsAfterServerDisconnectAreDropped(t *testing.T) {
 			c.send(`2["note",1]`, `2["note",2]`)
 			eventually(t, "the events to wait", func() bool { return socket.waiting() == 2 })
 			answered := make(chan error, 1)
-			if err := socket.EmitWithAck("question", Args{}, patience, func(_ Args, err error) { answered <- err }); err != nil {
+			if err := socket.EmitWithAck("question", packet.Args{}, patience, func(_ packet.Args, err error) { answered <- err }); err != nil {
 				t.Fatal(err)
 			}
 			socket.Disconnect(closeConnection)
@@ -146,7 +147,7 @@ func TestServerClose(t *testing.T) {
 			socket := receive(t, "a socket", j.sockets)
 			c.send(`2["wait"]`, `2["note",1]`)
 			eventually(t, "the event to wait", func() bool { return socket.waiting() == 1 })
-			_ = socket.Emit("last", Args{})
+			_ = socket.Emit("last", packet.Args{})
 			s.Close()
 			if rest := c.expectEnd(); len(rest) != 1 || rest[0].text != `2["last"]` {
 				t.Errorf("before the end came %v", rest)
@@ -175,10 +176,10 @@ func TestDisconnectFalse(t *testing.T) {
 			socket.Disconnect(false)
 			c.expect("1")
 			j.check(t, "connect", "disconnect: "+string(ReasonServerDisconnect), "[blue red]")
-			if err := socket.Emit("hello", Args{}); err != ErrDisconnected {
+			if err := socket.Emit("hello", packet.Args{}); err != ErrDisconnected {
 				t.Errorf("emit: %v", err)
 			}
-			_ = s.Of("/other").Emit("hello", Args{})
+			_ = s.Of("/other").Emit("hello", packet.Args{})
 			c.expect(`2/other,["hello"]`)
 			// It may come back.
 			j.gone = make(chan struct{})
@@ -197,7 +198,7 @@ func TestDisconnectTrueReachesTheClientFirst(t *testing.T) {
 			s := newTestServer(t, Options{})
 			for _, name := range []string{"/", "/other"} {
 				if err := s.Of(name).Use(on("leave", func(e *Event) {
-					_ = e.Socket.Emit("last", Args{})
+					_ = e.Socket.Emit("last", packet.Args{})
 					e.Socket.Disconnect(true)
 				})); err != nil {
 					t.Fatal(err)

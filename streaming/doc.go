@@ -3,7 +3,7 @@
 //
 // A [Server] has namespaces; a client that connects to a [Namespace] is a
 // [Socket] there; sockets join rooms. What happens in a namespace is up to its
-// [Handlers]. Arguments of events stay the raw bytes that came ([Args]): a
+// [Handlers]. Arguments of events stay the raw bytes that came ([packet.Args]): a
 // handler decodes what it needs, a relay decodes nothing.
 //
 // The handlers of one socket run one at a time, in the order in which their

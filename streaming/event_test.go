@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // An event and its answer carry text and binary data, nested, both ways.
@@ -49,7 +50,7 @@ func TestEventsAndAcksBothWays(t *testing.T) {
 				c.send(append(messages, data...)...)
 
 				e := receive(t, "the event", events)
-				if e.Socket.ID() != id || e.Name != "echo" || len(e.Args.attachments) != len(data) {
+				if e.Socket.ID() != id || e.Name != "echo" || len(e.Args.Attachments()) != len(data) {
 					t.Errorf("%s: event %+v", test.name, e)
 				}
 				repeated := test.repeated
@@ -117,7 +118,7 @@ func TestEventIsBuiltFromValues(t *testing.T) {
 	s := newTestServer(t, Options{}, onConnect(sockets))
 	c, _ := s.connected(engineio.WebSocket)
 	socket := receive(t, "a socket", sockets)
-	var b ArgsBuilder
+	var b packet.ArgsBuilder
 	b.Add("text")
 	b.Add(map[string]any{"deep": []any{1, b.Binary([]byte("one"))}})
 	b.Add(b.Binary([]byte("two")))
@@ -129,7 +130,7 @@ func TestEventIsBuiltFromValues(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.expect(`52-["quo\"ted","text",{"deep":[1,`+placeholder0+`]},{"_placeholder":true,"num":1}]`, []byte("one"), []byte("two"))
-	if _, err := NewArgs(1, func() {}); err == nil {
+	if _, err := packet.NewArgs(1, func() {}); err == nil {
 		t.Error("a function was encoded")
 	}
 }
@@ -141,10 +142,10 @@ func TestEmitToDisconnectedSocket(t *testing.T) {
 	socket := receive(t, "a socket", sockets)
 	c.close()
 	s.empty()
-	if err := socket.Emit("hello", Args{}); err != ErrDisconnected {
+	if err := socket.Emit("hello", packet.Args{}); err != ErrDisconnected {
 		t.Errorf("emit: %v", err)
 	}
-	if err := socket.Emit("hello", Args{}, Volatile); err != nil {
+	if err := socket.Emit("hello", packet.Args{}, packet.Volatile); err != nil {
 		t.Errorf("volatile emit: %v", err)
 	}
 	socket.Admit("room")
@@ -165,11 +166,11 @@ func TestOrderIsThatOfEmits(t *testing.T) {
 			socket := receive(t, "a socket", sockets)
 			socket.Admit("room")
 			n := s.Of("/")
-			emit := []func(Args) error{
-				func(a Args) error { return socket.Emit("count", a) },
-				func(a Args) error { return n.Emit("count", a) },
-				func(a Args) error { return n.To("room").Emit("count", a) },
-				func(a Args) error { return n.To(id, "room", "other").Emit("count", a) },
+			emit := []func(packet.Args) error{
+				func(a packet.Args) error { return socket.Emit("count", a) },
+				func(a packet.Args) error { return n.Emit("count", a) },
+				func(a packet.Args) error { return n.To("room").Emit("count", a) },
+				func(a packet.Args) error { return n.To(id, "room", "other").Emit("count", a) },
 			}
 			var running sync.WaitGroup
 			for sender := range senders {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-socketio/socketio-stream/internal/logline"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // ReasonAuthExpired is a socket whose identity has expired.
@@ -23,7 +24,7 @@ type grant struct {
 	identity *Identity
 	// shown is what the client has shown to refresh; nil stands for what it
 	// has shown to connect.
-	shown *Object
+	shown *packet.Object
 	// socket is nil once it is gone. Guarded by grants.
 	socket *Socket
 	// due is when the socket is disconnected; zero means never.
@@ -78,7 +79,7 @@ func newGrant(s *Socket, identity *Identity) *grant {
 
 // give gives a socket an identity, in place of the one it has. shown is what
 // the client has shown for it, if that is not what it has shown to connect.
-func (g *grants) give(s *Socket, identity *Identity, shown *Object) {
+func (g *grants) give(s *Socket, identity *Identity, shown *packet.Object) {
 	next := newGrant(s, identity)
 	next.shown = shown
 	g.put(s, next, func(*grant) bool { return true })

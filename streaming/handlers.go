@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // Event is one event from a client.
@@ -13,7 +15,7 @@ type Event struct {
 	// Name is the event's name.
 	Name string
 	// Args are its arguments.
-	Args Args
+	Args packet.Args
 	// Ack answers the client; nil when it did not ask for an answer.
 	Ack *Ack
 }
@@ -76,8 +78,8 @@ func (h *Handlers) OnUnknown(handler func(*Event)) { h.unknown = handler }
 // On sets the handler of an event. An error means that the name is reserved,
 // or that the event has a handler already.
 func (h *Handlers) On(event string, handler func(*Event)) error {
-	if event == "" || IsReservedEvent(event) {
-		return fmt.Errorf("the event name %q is reserved by the Socket.IO protocol", event)
+	if event == "" || packet.IsReservedEvent(event) {
+		return fmt.Errorf("the event name %q is %w", event, packet.ErrReservedEvent)
 	}
 	if h.events == nil {
 		h.events = make(map[string]func(*Event))

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // prototypeNames are what every object of JavaScript has, and no client of ours.
@@ -30,7 +31,10 @@ func TestPrototypeNamesAreOrdinary(t *testing.T) {
 			if err := socket.Join(name); err != nil || len(socket.Rooms()) != 1 {
 				t.Errorf("%v, in %v", err, socket.Rooms())
 			}
-			object := Object{raw: []byte(`{"a":1}`)}
+			object, err := packet.NewObject([]byte(`{"a":1}`))
+			if err != nil {
+				t.Fatal(err)
+			}
 			if field := object.Field(name); field != nil {
 				t.Errorf("field %s", field)
 			}

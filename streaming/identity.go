@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-socketio/socketio-stream/internal/logline"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // Identity is who a client is and what it may do in a namespace, as an
@@ -62,7 +63,7 @@ type Credentials struct {
 	// Namespace is the name of the namespace.
 	Namespace string
 	// Auth is the payload of CONNECT, or of the event that refreshes.
-	Auth Object
+	Auth packet.Object
 	// Handshake is the first request of the client's connection. It must not
 	// be changed.
 	Handshake *engineio.Handshake
@@ -250,7 +251,7 @@ func (s *Socket) identify(ctx context.Context, a Authenticator) error {
 
 // ask asks an authenticator, and makes a refusal of whatever it has against
 // the client.
-func ask(ctx context.Context, a Authenticator, s *Socket, auth Object, again bool) (*Identity, error) {
+func ask(ctx context.Context, a Authenticator, s *Socket, auth packet.Object, again bool) (*Identity, error) {
 	identity, err := a.Authenticate(ctx, &Credentials{
 		Namespace: s.namespace.name, Auth: auth, Handshake: s.Handshake(), Refresh: again,
 	})
@@ -311,19 +312,23 @@ func refresh(a Authenticator, e *Event) {
 		at := identity.Expires.UnixMilli()
 		answer.ExpiresAt = &at
 	}
-	if args, err := NewArgs(answer); err == nil {
+	if args, err := packet.NewArgs(answer); err == nil {
 		e.Ack.Reply(args)
 	}
 }
 
 // renewed asks who the client is now, by what it shows.
-func (s *Socket) renewed(ctx context.Context, a Authenticator, e *Event) (identity *Identity, shown *Object, err error) {
+func (s *Socket) renewed(ctx context.Context, a Authenticator, e *Event) (identity *Identity, shown *packet.Object, err error) {
 	auth, ok := e.Args.Object(0)
 	if !ok {
 		return nil, nil, &Refusal{Code: CodeUnauthorized, Reason: "a refresh needs an object with the credentials"}
 	}
 	// What is kept must not hold on to all of what came with it.
-	shown = &Object{raw: slices.Clone(auth.raw)}
+	copied, err := packet.NewObject(slices.Clone(auth.JSON()))
+	if err != nil {
+		return nil, nil, err
+	}
+	shown = &copied
 	if identity, err = ask(ctx, a, s, *shown, true); err != nil {
 		return nil, nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // authenticate makes an event set of an authenticator.
@@ -33,7 +34,7 @@ func byName(_ context.Context, c *Credentials) (*Identity, error) {
 		Lives          *int
 		Leeway         int
 	}
-	if err := json.Unmarshal(c.Auth.raw, &auth); err != nil {
+	if err := json.Unmarshal(c.Auth.JSON(), &auth); err != nil {
 		return nil, err
 	}
 	if auth.Rooms != nil {
@@ -308,7 +309,7 @@ func TestExpiryOfMany(t *testing.T) {
 func TestRefresh(t *testing.T) {
 	s := newTestServer(t, Options{}, authenticate(byName), on("join", func(e *Event) {
 		_ = e.Socket.Join("a")
-		e.Ack.Reply(Args{})
+		e.Ack.Reply(packet.Args{})
 	}))
 	c := s.dial(engineio.WebSocket)
 	c.send(`0{"name":"ada","rooms":["a"],"publish":["join"],"lives":3600000}`)
@@ -354,7 +355,7 @@ func TestRefresh(t *testing.T) {
 // TestRefreshProlongs holds that a client that shows new credentials in time
 // stays.
 func TestRefreshProlongs(t *testing.T) {
-	s := newTestServer(t, Options{}, authenticate(byName), on("ping", func(e *Event) { e.Ack.Reply(Args{}) }))
+	s := newTestServer(t, Options{}, authenticate(byName), on("ping", func(e *Event) { e.Ack.Reply(packet.Args{}) }))
 	c, other := s.dial(engineio.WebSocket), s.dial(engineio.WebSocket)
 	c.send(`0{"name":"ada","lives":500}`)
 	c.next()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // waitingForRoom reports whether the client's reader waits for room in the
@@ -115,7 +116,7 @@ func TestCallBehindTooManyWaitingEvents(t *testing.T) {
 		_ = h.On("begin", func(e *Event) {
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			defer cancel()
-			_, err := e.Socket.Call(ctx, "question", Args{})
+			_, err := e.Socket.Call(ctx, "question", packet.Args{})
 			if !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("error %v", err)
 			}
@@ -151,7 +152,7 @@ func TestHandlersOfOneSocketNeverOverlap(t *testing.T) {
 		h.OnConnect(func(s *Socket) {
 			go func() {
 				for range events {
-					_ = s.EmitWithAck("question", Args{}, patience, func(Args, error) { alone() })
+					_ = s.EmitWithAck("question", packet.Args{}, patience, func(packet.Args, error) { alone() })
 				}
 			}()
 		})

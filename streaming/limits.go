@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddy-socketio/socketio-stream/internal/pace"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // Limits bound what one client may take of the server, besides those of
@@ -132,10 +133,10 @@ const (
 // refuseForRate answers an event that is one too many. Whoever wants an answer
 // gets one; the error event comes once in a row of refusals, so that a flood of
 // events does not bring about one of errors.
-func (c *client) refuseForRate(s *Socket, p *inPacket) {
+func (c *client) refuseForRate(s *Socket, p *packet.Incoming) {
 	s.namespace.counts.refusedEvents.Add(1)
-	if p.hasID {
-		ack := Ack{socket: s, id: p.id}
+	if p.HasID {
+		ack := Ack{socket: s, id: p.ID}
 		ack.refuse(codeRateLimited, textRateLimited)
 	}
 	if !c.talk.told {

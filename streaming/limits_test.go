@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // rarely is a rate of so many events and then none for long.
@@ -156,19 +157,19 @@ func TestPendingAcksAreBounded(t *testing.T) {
 	socket := receive(t, "the socket", sockets)
 	answers := make(chan error, 2)
 	for range 2 {
-		if err := socket.EmitWithAck("ask", Args{}, time.Hour, func(_ Args, err error) { answers <- err }); err != nil {
+		if err := socket.EmitWithAck("ask", packet.Args{}, time.Hour, func(_ packet.Args, err error) { answers <- err }); err != nil {
 			t.Fatal(err)
 		}
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if err := socket.EmitWithAck("ask", Args{}, time.Hour, nil); !errors.Is(err, ErrTooManyAcks) {
+	if err := socket.EmitWithAck("ask", packet.Args{}, time.Hour, nil); !errors.Is(err, ErrTooManyAcks) {
 		t.Error(err)
 	}
-	if _, err := socket.Call(ctx, "ask", Args{}); !errors.Is(err, ErrTooManyAcks) {
+	if _, err := socket.Call(ctx, "ask", packet.Args{}); !errors.Is(err, ErrTooManyAcks) {
 		t.Error(err)
 	}
-	replies, err := s.Of("/").Everyone().Call(ctx, "ask", Args{})
+	replies, err := s.Of("/").Everyone().Call(ctx, "ask", packet.Args{})
 	if err != nil || len(replies) != 1 || !errors.Is(replies[0].Err, ErrTooManyAcks) {
 		t.Errorf("%v, %v", replies, err)
 	}
@@ -180,7 +181,7 @@ func TestPendingAcksAreBounded(t *testing.T) {
 	if err := receive(t, "an answer", answers); err != nil {
 		t.Error(err)
 	}
-	if err := socket.EmitWithAck("ask", Args{}, time.Hour, func(_ Args, err error) { answers <- err }); err != nil {
+	if err := socket.EmitWithAck("ask", packet.Args{}, time.Hour, func(_ packet.Args, err error) { answers <- err }); err != nil {
 		t.Error(err)
 	}
 }

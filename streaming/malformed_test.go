@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // nested is an event whose arguments nest this deep, the array of the event
@@ -35,7 +36,7 @@ var malformed = []struct {
 	{"CONNECT with null", []any{`0/other,null`}, false, false},
 	{"CONNECT with bad JSON", []any{`0/other,{`}, false, false},
 	{"CONNECT with bytes after the JSON", []any{`0/other,{}{}`}, false, false},
-	{"namespace too long", []any{"0/" + strings.Repeat("x", maxNamespaceLength) + ","}, false, false},
+	{"namespace too long", []any{"0/" + strings.Repeat("x", packet.MaxNamespaceLength) + ","}, false, false},
 
 	{"event without payload", []any{"2"}, true, false},
 	{"event with ID without payload", []any{"21"}, true, true},
@@ -61,8 +62,8 @@ var malformed = []struct {
 	{"control character in string", []any{"2[\"mess\nage\"]"}, false, false},
 	{"leading space", []any{` 2["message"]`}, false, false},
 	{"only a space as payload", []any{"2 "}, false, false},
-	{"nested too deep", []any{nested(maxDepth + 1)}, false, false},
-	{"nested too deep in an acknowledgement", []any{"30" + nested(maxDepth + 1)[1:]}, false, false},
+	{"nested too deep", []any{nested(packet.MaxDepth + 1)}, false, false},
+	{"nested too deep in an acknowledgement", []any{"30" + nested(packet.MaxDepth + 1)[1:]}, false, false},
 	{"nested far too deep and never closed", []any{`2["message",` + strings.Repeat("[", 400_000)}, false, false},
 
 	{"ID too large", []any{`29223372036854775808["message"]`}, false, false},
@@ -183,7 +184,7 @@ func TestOddPacketsAreNotMalformed(t *testing.T) {
 			answers  []any
 		}{
 			{"nested 500 deep", []any{nested(500)}, nil},
-			{"nested as deep as allowed", []any{nested(maxDepth)}, nil},
+			{"nested as deep as allowed", []any{nested(packet.MaxDepth)}, nil},
 			{"spaces", []any{"2 [ \"message\" ,\t1 ]\r\n"}, nil},
 			{"number as name", []any{"2[7,1]", "24[-7.5,1]"}, []any{`34[{"success":false,"error":"unknown event","code":"unknown_event"}]`}},
 			{"unknown event", []any{`2["unknown"]`}, nil},
@@ -204,7 +205,7 @@ func TestOddPacketsAreNotMalformed(t *testing.T) {
 			t.Run(string(transport)+"/"+test.name, func(t *testing.T) {
 				s := newTestServer(t, Options{}, handlers(func(_ *Namespace, h *Handlers) {
 					_ = h.On("message", func(*Event) {})
-					_ = h.On("ping", func(e *Event) { e.Ack.Reply(Args{}) })
+					_ = h.On("ping", func(e *Event) { e.Ack.Reply(packet.Args{}) })
 				}))
 				c, _ := s.connected(transport)
 				c.send(test.messages...)
@@ -214,6 +215,9 @@ func TestOddPacketsAreNotMalformed(t *testing.T) {
 		}
 	}
 }
+
+// reservedEvents are the names of events that clients give a meaning of their own.
+var reservedEvents = []string{"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
 
 func TestReservedEventNamesAreRefused(t *testing.T) {
 	for _, transport := range bothTransports {
@@ -241,16 +245,16 @@ func TestReservedEventNamesCannotBeUsed(t *testing.T) {
 		if new(Handlers).On(name, func(*Event) {}) == nil {
 			t.Errorf("%s has a handler", name)
 		}
-		if socket.Emit(name, Args{}) == nil || s.Of("/").Emit(name, Args{}) == nil {
+		if socket.Emit(name, packet.Args{}) == nil || s.Of("/").Emit(name, packet.Args{}) == nil {
 			t.Errorf("%s was sent", name)
 		}
-		if _, err := socket.Call(t.Context(), name, Args{}); err == nil {
+		if _, err := socket.Call(t.Context(), name, packet.Args{}); err == nil {
 			t.Errorf("%s was called", name)
 		}
-		if _, err := s.Of("/").Everyone().Call(t.Context(), name, Args{}); err == nil {
+		if _, err := s.Of("/").Everyone().Call(t.Context(), name, packet.Args{}); err == nil {
 			t.Errorf("%s was called", name)
 		}
-		if socket.EmitWithAck(name, Args{}, patience, func(Args, error) { t.Error("answered") }) == nil {
+		if socket.EmitWithAck(name, packet.Args{}, patience, func(packet.Args, error) { t.Error("answered") }) == nil {
 			t.Errorf("%s was sent", name)
 		}
 	}

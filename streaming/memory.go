@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // memoryAdapter is the adapter of a single process.
@@ -181,12 +182,12 @@ func (a *memoryAdapter) Sockets(t Target) []*Socket {
 	return slices.DeleteFunc(slices.Clone(a.receivers(t)), func(s *Socket) bool { return s == t.Sender })
 }
 
-func (a *memoryAdapter) Broadcast(p *Packet, t Target) {
+func (a *memoryAdapter) Broadcast(p *packet.Packet, t Target) {
 	receivers := a.receivers(t)
 	if len(receivers) == 0 {
 		return
 	}
-	message := p.message()
+	message := p.Message()
 	var burst engineio.Burst
 	for _, s := range receivers {
 		if s != t.Sender {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // counted returns what is counted for a namespace that there is.
@@ -74,8 +75,8 @@ func TestMetricsOfAcks(t *testing.T) {
 		t.Errorf("answers are counted that were not waited for: %+v", got)
 	}
 
-	answers := make(chan Args, 1)
-	if err := socket.EmitWithAck("ask", mustArgs(), patience, func(args Args, _ error) { answers <- args }); err != nil {
+	answers := make(chan packet.Args, 1)
+	if err := socket.EmitWithAck("ask", mustArgs(), patience, func(args packet.Args, _ error) { answers <- args }); err != nil {
 		t.Fatal(err)
 	}
 	c.send("3" + ackID(t, c.next()) + "[1]")
@@ -135,7 +136,7 @@ func TestMetricsOutliveNamespaces(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		_ = n.Emit("event", Args{})
+		_ = n.Emit("event", packet.Args{})
 		want := []FigureValue{{Figure{Name: "open"}, 7}, {started, float64(2 * (life + 1))}}
 		if got := s.counted("/again"); got.EventsOut != int64(life+1) || !slices.Equal(got.Figures, want) {
 			t.Errorf("life %d: got %+v", life, got)

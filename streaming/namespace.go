@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"sync"
 	"sync/atomic"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // Namespace is a channel of its own that clients connect to over the same
@@ -65,7 +67,7 @@ func (n *Namespace) Everyone() Broadcast { return Broadcast{namespace: n} }
 func (n *Namespace) To(rooms ...string) Broadcast { return n.Everyone().To(rooms...) }
 
 // Emit sends an event to everyone.
-func (n *Namespace) Emit(event string, args Args) error { return n.Everyone().Emit(event, args) }
+func (n *Namespace) Emit(event string, args packet.Args) error { return n.Everyone().Emit(event, args) }
 
 // Count is the number of sockets in a room.
 func (n *Namespace) Count(room string) int { return n.adapter.Count(room) }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 const internalError = `2["error",{"message":"internal error","code":"internal_error"}]`
@@ -119,7 +120,7 @@ func TestPanicInAckCallback(t *testing.T) {
 	socket := receive(t, "a socket", sockets)
 	ask := func(timeout time.Duration) {
 		t.Helper()
-		if err := socket.EmitWithAck("question", Args{}, timeout, func(Args, error) { panic("deliberate") }); err != nil {
+		if err := socket.EmitWithAck("question", packet.Args{}, timeout, func(packet.Args, error) { panic("deliberate") }); err != nil {
 			t.Fatal(err)
 		}
 	}

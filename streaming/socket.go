@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // Reason says why a socket has disconnected: one of package engineio, or one
@@ -69,11 +70,9 @@ func (s *Socket) Namespace() *Namespace { return s.namespace }
 func (s *Socket) Auth() json.RawMessage { return s.auth }
 
 // AuthObject is Auth, ready to be looked into.
-func (s *Socket) AuthObject() Object {
-	if s.auth == nil {
-		return Object{raw: json.RawMessage("{}")}
-	}
-	return Object{raw: s.auth}
+func (s *Socket) AuthObject() packet.Object {
+	object, _ := packet.NewObject(s.auth)
+	return object
 }
 
 // Handshake is the first request of the client's connection. It must not be
@@ -96,21 +95,18 @@ func (s *Socket) Connected() bool {
 	return s.state == socketConnected
 }
 
-// ErrReservedEvent refuses to send an event with a reserved name.
-var ErrReservedEvent = errors.New("reserved event name")
-
 // Emit sends an event to this socket. It does not wait for the client. The
-// error is ErrDisconnected, or says that the name is reserved.
-func (s *Socket) Emit(event string, args Args, flags ...Flags) error {
-	if err := checkEventName(event); err != nil {
+// error is ErrDisconnected or [packet.ErrReservedEvent].
+func (s *Socket) Emit(event string, args packet.Args, flags ...packet.Flags) error {
+	if err := packet.CheckEvent(event); err != nil {
 		return err
 	}
-	p := outPacket{kind: packetEvent, namespace: s.namespace.name, event: event, args: args}
+	p := packet.Packet{Type: packet.TypeEvent, Namespace: s.namespace.name, Event: event, Args: args}
 	for _, flag := range flags {
-		p.flags |= flag
+		p.Flags |= flag
 	}
 	s.namespace.counts.eventTo(s)
-	if !s.send(&p) && p.flags&Volatile == 0 {
+	if !s.send(&p) && p.Flags&packet.Volatile == 0 {
 		return ErrDisconnected
 	}
 	return nil
@@ -119,7 +115,7 @@ func (s *Socket) Emit(event string, args Args, flags ...Flags) error {
 // EmitError tells the client that something it asked for was refused: an
 // "error" event of {message, code}.
 func (s *Socket) EmitError(code, message string) {
-	args, err := NewArgs(struct {
+	args, err := packet.NewArgs(struct {
 		Message string `json:"message"`
 		Code    string `json:"code"`
 	}{message, code})
@@ -129,7 +125,7 @@ func (s *Socket) EmitError(code, message string) {
 }
 
 // send queues a packet if the socket is connected.
-func (s *Socket) send(p *outPacket) bool {
+func (s *Socket) send(p *packet.Packet) bool {
 	if !s.Connected() {
 		return false
 	}
@@ -137,7 +133,7 @@ func (s *Socket) send(p *outPacket) bool {
 	var burst engineio.Burst
 	defer burst.Flush()
 	s.greet(&burst)
-	return burst.Send(s.client.session, p.encode())
+	return burst.Send(s.client.session, p.Encode())
 }
 
 // Broadcast is a broadcast to everyone else in the namespace.
@@ -203,7 +199,7 @@ func (s *Socket) disconnectByServer(reason Reason) {
 	if told {
 		return
 	}
-	p := outPacket{kind: packetDisconnect, namespace: s.namespace.name}
+	p := packet.Packet{Type: packet.TypeDisconnect, Namespace: s.namespace.name}
 	s.send(&p)
 	if s.namespace.removed.Load() {
 		reason = ReasonNamespaceRemoved
@@ -239,7 +235,7 @@ func (s *Socket) close(reason Reason) {
 	s.left = left
 	s.mu.Unlock()
 	for _, answer := range acks {
-		answer.take(Args{}, ErrDisconnected)
+		answer.take(packet.Args{}, ErrDisconnected)
 	}
 	if was == socketConnected {
 		s.namespace.counts.sockets.Add(-1)
@@ -302,8 +298,8 @@ func (s *Socket) greetFirst(burst *engineio.Burst) {
 	data, _ := json.Marshal(struct {
 		SID string `json:"sid"`
 	}{s.id})
-	p := outPacket{kind: packetConnect, namespace: s.namespace.name, object: data}
-	burst.Send(s.client.session, p.encode())
+	p := packet.Packet{Type: packet.TypeConnect, Namespace: s.namespace.name, Object: data}
+	burst.Send(s.client.session, p.Encode())
 	s.greeted.Store(true)
 }
 

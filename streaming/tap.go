@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // Traffic is one event on its way in or out, for those who watch.
@@ -30,7 +32,7 @@ type Traffic struct {
 	Rooms, Except []string
 	// Args are the arguments, if the tap asked for them and they are not larger
 	// than 64 KiB; HasArgs tells.
-	Args    Args
+	Args    packet.Args
 	HasArgs bool
 	// Lost is how many events the tap has missed just before this one.
 	Lost int64
@@ -157,14 +159,14 @@ func (t *taps) in(e *Event) {
 }
 
 // toOne shows an event for one socket. Other packets are not shown.
-func (t *taps) toOne(s *Socket, p *outPacket) {
-	if p.kind == packetEvent && t.list.Load() != nil {
-		t.show(Traffic{Out: true, Namespace: p.namespace, Event: p.event, Socket: s.id}, p.args)
+func (t *taps) toOne(s *Socket, p *packet.Packet) {
+	if p.Type == packet.TypeEvent && t.list.Load() != nil {
+		t.show(Traffic{Out: true, Namespace: p.Namespace, Event: p.Event, Socket: s.id}, p.Args)
 	}
 }
 
 // toMany shows a broadcast.
-func (t *taps) toMany(b *Broadcast, event string, args Args) {
+func (t *taps) toMany(b *Broadcast, event string, args packet.Args) {
 	if t.list.Load() == nil {
 		return
 	}
@@ -176,7 +178,7 @@ func (t *taps) toMany(b *Broadcast, event string, args Args) {
 }
 
 // show hands an event to those who want to see it.
-func (t *taps) show(e Traffic, args Args) {
+func (t *taps) show(e Traffic, args packet.Args) {
 	current := t.list.Load()
 	if current == nil {
 		return
@@ -201,7 +203,7 @@ func (t *Tap) wants(e *Traffic, name string) bool {
 		(o.Socket == "" || o.Socket == e.Socket)
 }
 
-func (t *Tap) push(e Traffic, args Args) {
+func (t *Tap) push(e Traffic, args packet.Args) {
 	size := int64(e.Bytes)
 	if t.options.Args && size <= maxTapArgs {
 		if t.waiting.Add(size) > maxTapBytes {

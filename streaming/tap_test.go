@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // tap begins to watch the server for as long as the test lasts.
@@ -60,7 +61,7 @@ func TestTapSeesWhatGoesInAndOut(t *testing.T) {
 		t.Errorf("on its way out: %+v", out)
 	}
 
-	if err := s.Of("/").To("a", otherID).Except("b").Emit("news", Args{}); err != nil {
+	if err := s.Of("/").To("a", otherID).Except("b").Emit("news", packet.Args{}); err != nil {
 		t.Fatal(err)
 	}
 	out = tap.next(t)
@@ -71,8 +72,8 @@ func TestTapSeesWhatGoesInAndOut(t *testing.T) {
 	// A call is an event too, to one and to many.
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	_, _ = s.Of("/").Find(id).Call(ctx, "call", Args{})
-	_, _ = s.Of("/").Everyone().Call(ctx, "calls", Args{})
+	_, _ = s.Of("/").Find(id).Call(ctx, "call", packet.Args{})
+	_, _ = s.Of("/").Everyone().Call(ctx, "calls", packet.Args{})
 	if one, many := tap.next(t), tap.next(t); one.Event != "call" || one.Socket != id || many.Event != "calls" || !many.Broadcast {
 		t.Errorf("calls: %+v, %+v", one, many)
 	}
@@ -139,14 +140,14 @@ func TestSlowTapLosesAndKnows(t *testing.T) {
 	s := newTestServer(t, Options{})
 	slow, quick := s.tap(TapOptions{}), s.tap(TapOptions{})
 	for range tapQueue + 10 {
-		if err := s.Of("/").Emit("tick", Args{}); err != nil {
+		if err := s.Of("/").Emit("tick", packet.Args{}); err != nil {
 			t.Fatal(err)
 		}
 		quick.next(t)
 	}
 	slow.next(t)
-	_ = s.Of("/").Emit("next", Args{})
-	_ = s.Of("/").Emit("lost", Args{})
+	_ = s.Of("/").Emit("next", packet.Args{})
+	_ = s.Of("/").Emit("lost", packet.Args{})
 	for range tapQueue - 1 {
 		if e := slow.next(t); e.Lost != 0 || e.Event != "tick" {
 			t.Fatalf("before anything was lost: %+v", e)
@@ -182,7 +183,7 @@ func TestTapHoldsNoMoreThanItMay(t *testing.T) {
 	if waiting := tap.waiting.Load(); waiting != 0 {
 		t.Errorf("%d bytes are counted with nothing waiting", waiting)
 	}
-	_ = s.Of("/").Emit(strings.Repeat("é", 1000), Args{})
+	_ = s.Of("/").Emit(strings.Repeat("é", 1000), packet.Args{})
 	if e := tap.next(t); len(e.Event) > maxTapName+len(shortenedTapName) || !strings.HasPrefix(e.Event, "éé") || !strings.HasSuffix(e.Event, shortenedTapName) {
 		t.Errorf("a long name shows as %d bytes", len(e.Event))
 	}
@@ -216,6 +217,6 @@ func BenchmarkEmitWithoutTap(b *testing.B) {
 	n := s.Of("/")
 	b.ReportAllocs()
 	for b.Loop() {
-		_ = n.Emit("tick", Args{})
+		_ = n.Emit("tick", packet.Args{})
 	}
 }

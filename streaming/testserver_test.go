@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // patience is how long a test waits for what must happen.
@@ -82,12 +83,18 @@ func onConnect(sockets chan<- *Socket) EventSet {
 }
 
 // mustArgs encodes arguments.
-func mustArgs(values ...any) Args {
-	args, err := NewArgs(values...)
+func mustArgs(values ...any) packet.Args {
+	args, err := packet.NewArgs(values...)
 	if err != nil {
 		panic(err)
 	}
 	return args
+}
+
+// listOf returns arguments as they are written, without the brackets around them.
+func listOf(args packet.Args) string {
+	array := args.AppendJSON(nil)
+	return string(array[1 : len(array)-1])
 }
 
 // eventually waits until a condition holds.

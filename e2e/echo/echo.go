@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-socketio/socketio-stream/streaming"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 func init() {
@@ -134,7 +135,7 @@ func big(e *streaming.Event) {
 		e.Refuse("invalid_size", "big needs a number of bytes")
 		return
 	}
-	var b streaming.ArgsBuilder
+	var b packet.ArgsBuilder
 	b.Add(b.Binary(make([]byte, n)))
 	if args, err := b.Args(); err == nil {
 		_ = e.Socket.Emit("big", args)
@@ -147,7 +148,7 @@ func text(e *streaming.Event, i int) (value string, ok bool) {
 }
 
 func succeed(e *streaming.Event) {
-	if args, err := streaming.NewArgs(map[string]bool{"success": true}); err == nil {
+	if args, err := packet.NewArgs(map[string]bool{"success": true}); err == nil {
 		e.Ack.Reply(args)
 	}
 }
