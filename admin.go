@@ -2,6 +2,7 @@ package socketiostream
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -250,7 +251,7 @@ func (r *adminRequest) query(known ...string) (url.Values, error) {
 	}
 	for name, given := range values {
 		if !slices.Contains(known, name) {
-			return nil, adminError(http.StatusBadRequest, "unknown query parameter %q: known here are %s", shortened(name), orDefault(strings.Join(known, ", "), "none"))
+			return nil, adminError(http.StatusBadRequest, "unknown query parameter %q: known here are %s", shortened(name), cmp.Or(strings.Join(known, ", "), "none"))
 		}
 		if len(given) > 1 {
 			return nil, adminError(http.StatusBadRequest, "the query parameter %s is given %d times", name, len(given))

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-socketio/socketio-stream/auth"
+	"github.com/caddy-socketio/socketio-stream/internal/option"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 )
 
@@ -58,16 +59,16 @@ func (*HTTPAuth) CaddyModule() caddy.ModuleInfo {
 
 // Provision replaces placeholders and checks the options.
 func (a *HTTPAuth) Provision(ctx caddy.Context) error {
-	t := texts{replacer: caddy.NewReplacer()}
+	t := option.NewResolver()
 	options := auth.BackendOptions{
-		URL:            t.one("auth http", a.URL),
+		URL:            t.One("auth http", a.URL),
 		Timeout:        time.Duration(a.Timeout),
-		ForwardHeaders: t.all("forward_headers", a.ForwardHeaders),
+		ForwardHeaders: t.All("forward_headers", a.ForwardHeaders),
 		Cache:          time.Duration(a.Cache),
 	}
-	files := t.all("tls_ca", a.TLSCA)
-	if t.err != nil {
-		return t.err
+	files := t.All("tls_ca", a.TLSCA)
+	if t.Err() != nil {
+		return t.Err()
 	}
 	var err error
 	if options.Authorities, err = readAuthorities(files, options.URL); err != nil {
@@ -118,40 +119,40 @@ func (a *HTTPAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if !d.AllArgs(&a.URL) {
 		return d.ArgErr()
 	}
-	for _, address := range withoutPlaceholders([]string{a.URL}) {
+	for _, address := range option.WithoutPlaceholders([]string{a.URL}) {
 		if err := auth.CheckBackendURL(address); err != nil {
 			return d.WrapErr(err)
 		}
 	}
-	err := eachOption(d, func(option string) (err error) {
-		switch option {
+	err := option.Each(d, func(name string) (err error) {
+		switch name {
 		case "timeout":
-			a.Timeout, err = parseDuration(d)
+			a.Timeout, err = option.Duration(d)
 		case "tls_ca":
 			a.TLSCA, err = parseAuthorities(d)
 		case "forward_headers":
 			a.ForwardHeaders, err = parseForwardHeaders(d)
 		case "cache":
-			a.Cache, err = parseDuration(d)
+			a.Cache, err = option.Duration(d)
 		default:
-			err = d.Errf("unrecognized option '%s' of auth http", option)
+			err = d.Errf("unrecognized option '%s' of auth http", name)
 		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return wrap(d, checkAuthorities(a.TLSCA, a.URL))
+	return option.Wrap(d, checkAuthorities(a.TLSCA, a.URL))
 }
 
 // parseAuthorities parses the names of files.
 func parseAuthorities(d *caddyfile.Dispenser) ([]string, error) {
-	return parseChecked(d, func(string) error { return nil })
+	return option.Checked(d, func(string) error { return nil })
 }
 
 // checkAuthorities refuses files for servers that have no certificate to be known by.
 func checkAuthorities(files []string, urls ...string) error {
-	if len(files) == 0 || len(withoutPlaceholders(urls)) < len(urls) {
+	if len(files) == 0 || len(option.WithoutPlaceholders(urls)) < len(urls) {
 		return nil
 	}
 	return auth.CheckAuthorities(urls...)
@@ -170,11 +171,11 @@ func readAuthorities(files []string, urls ...string) (*auth.Authorities, error) 
 }
 
 func parseForwardHeaders(d *caddyfile.Dispenser) ([]string, error) {
-	names, err := parseTexts(d)
+	names, err := option.Texts(d)
 	if err != nil {
 		return nil, err
 	}
-	for i, name := range withoutPlaceholders(names) {
+	for i, name := range option.WithoutPlaceholders(names) {
 		if err := auth.CheckForwardHeader(name); err != nil {
 			return nil, d.WrapErr(err)
 		}
@@ -185,15 +186,6 @@ func parseForwardHeaders(d *caddyfile.Dispenser) ([]string, error) {
 		}
 	}
 	return names, nil
-}
-
-// parseTexts parses one or more arguments of an option.
-func parseTexts(d *caddyfile.Dispenser) ([]string, error) {
-	list := d.RemainingArgs()
-	if len(list) == 0 || slices.Contains(list, "") {
-		return nil, d.ArgErr()
-	}
-	return list, refuseBlock(d)
 }
 
 // Interface guards.

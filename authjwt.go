@@ -6,14 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-socketio/socketio-stream/auth"
+	"github.com/caddy-socketio/socketio-stream/internal/option"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 )
 
@@ -90,24 +89,24 @@ func (*JWTAuth) CaddyModule() caddy.ModuleInfo {
 
 // Provision replaces placeholders, checks the options and takes the keys. It does not wait for keys to be fetched.
 func (a *JWTAuth) Provision(ctx caddy.Context) error {
-	t := texts{replacer: caddy.NewReplacer()}
+	t := option.NewResolver()
 	options := auth.JWTOptions{
-		Issuer:     t.one("issuer", a.Issuer),
-		Audience:   t.all("audience", a.Audience),
-		Algorithms: t.all("algorithms", a.Algorithms),
+		Issuer:     t.One("issuer", a.Issuer),
+		Audience:   t.All("audience", a.Audience),
+		Algorithms: t.All("algorithms", a.Algorithms),
 		Leeway:     time.Duration(a.Leeway),
-		From:       t.all("from", a.From),
-		Keep:       t.all("keep", a.Keep),
+		From:       t.All("from", a.From),
+		Keep:       t.All("keep", a.Keep),
 	}
 	if a.Claims != nil {
-		options.RoomsClaim = t.one("claim rooms", a.Claims.Rooms)
-		options.PublishClaim = t.one("claim publish", a.Claims.Publish)
+		options.RoomsClaim = t.One("claim rooms", a.Claims.Rooms)
+		options.PublishClaim = t.One("claim publish", a.Claims.Publish)
 	}
-	urls := t.all("jwks", a.JWKS)
-	authorityFiles := t.all("tls_ca", a.TLSCA)
-	secret, file := t.one("secret", a.Secret), t.one("public_key", a.PublicKey)
-	if t.err != nil {
-		return t.err
+	urls := t.All("jwks", a.JWKS)
+	authorityFiles := t.All("tls_ca", a.TLSCA)
+	secret, file := t.One("secret", a.Secret), t.One("public_key", a.PublicKey)
+	if t.Err() != nil {
+		return t.Err()
 	}
 	if options.Leeway < 0 {
 		return fmt.Errorf("auth jwt: leeway must not be negative, is %s", options.Leeway)
@@ -252,10 +251,10 @@ func (a *JWTAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	options := make(options)
+	given := make(option.Given)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		if d.Val() != "claim" {
-			if err := options.add(d); err != nil {
+			if err := given.Add(d); err != nil {
 				return err
 			}
 		}
@@ -266,38 +265,38 @@ func (a *JWTAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err := checkKeyOptions(len(a.JWKS) > 0, a.Secret != "", a.PublicKey != ""); err != nil {
 		return d.WrapErr(err)
 	}
-	return wrap(d, checkAuthorities(a.TLSCA, a.JWKS...))
+	return option.Wrap(d, checkAuthorities(a.TLSCA, a.JWKS...))
 }
 
 func (a *JWTAuth) unmarshalOption(d *caddyfile.Dispenser) (err error) {
-	switch option := d.Val(); option {
+	switch name := d.Val(); name {
 	case "jwks":
-		a.JWKS, err = parseChecked(d, auth.CheckKeySetURL)
+		a.JWKS, err = option.Checked(d, auth.CheckKeySetURL)
 	case "tls_ca":
 		a.TLSCA, err = parseAuthorities(d)
 	case "secret":
-		a.Secret, err = parseText(d)
+		a.Secret, err = option.Text(d)
 	case "public_key":
-		a.PublicKey, err = parseText(d)
+		a.PublicKey, err = option.Text(d)
 	case "issuer":
-		a.Issuer, err = parseText(d)
+		a.Issuer, err = option.Text(d)
 	case "audience":
-		a.Audience, err = parseTexts(d)
+		a.Audience, err = option.Texts(d)
 	case "algorithms":
-		a.Algorithms, err = parseChecked(d, auth.CheckAlgorithm)
+		a.Algorithms, err = option.Checked(d, auth.CheckAlgorithm)
 	case "leeway":
-		a.Leeway, err = parseDuration(d)
+		a.Leeway, err = option.Duration(d)
 	case "from":
-		a.From, err = parseChecked(d, func(source string) error {
+		a.From, err = option.Checked(d, func(source string) error {
 			_, err := auth.ParseSource(source)
 			return err
 		})
 	case "claim":
 		err = a.unmarshalClaim(d)
 	case "keep":
-		a.Keep, err = parseTexts(d)
+		a.Keep, err = option.Texts(d)
 	default:
-		err = d.Errf("unrecognized option '%s' of auth jwt", option)
+		err = d.Errf("unrecognized option '%s' of auth jwt", name)
 	}
 	return err
 }
@@ -319,27 +318,7 @@ func (a *JWTAuth) unmarshalClaim(d *caddyfile.Dispenser) error {
 		return d.Errf("claim %s is given twice", right)
 	}
 	*target = claim
-	return refuseBlock(d)
-}
-
-// parseChecked parses one or more arguments, each of which is checked and may be given once.
-func parseChecked(d *caddyfile.Dispenser, check func(string) error) ([]string, error) {
-	option := d.Val()
-	list, err := parseTexts(d)
-	if err != nil {
-		return nil, err
-	}
-	for _, value := range withoutPlaceholders(list) {
-		if err := check(value); err != nil {
-			return nil, d.WrapErr(err)
-		}
-	}
-	for i, value := range list {
-		if slices.Contains(list[:i], value) {
-			return nil, d.Errf("%s: %q is given twice", option, strings.TrimSpace(value))
-		}
-	}
-	return list, nil
+	return option.RefuseBlock(d)
 }
 
 // Interface guards.

@@ -12,6 +12,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-socketio/socketio-stream/internal/option"
 )
 
 const directive = "socketio_stream"
@@ -109,10 +111,10 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	options := make(options)
+	given := make(option.Given)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		if d.Val() != "namespace" {
-			if err := options.add(d); err != nil {
+			if err := given.Add(d); err != nil {
 				return err
 			}
 		}
@@ -124,25 +126,25 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 }
 
 func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) (err error) {
-	switch option := d.Val(); option {
+	switch name := d.Val(); name {
 	case "hub":
-		h.Hub, err = parseText(d)
+		h.Hub, err = option.Text(d)
 	case "path":
-		h.Paths, err = parsePaths(d)
+		h.Paths, err = option.Paths(d)
 	case "transports":
 		h.Transports, err = parseTransports(d)
 	case "allow_upgrades":
-		h.AllowUpgrades, err = parseSwitch(d)
+		h.AllowUpgrades, err = option.Switch(d)
 	case "ping_interval":
-		h.PingInterval, err = parseDuration(d)
+		h.PingInterval, err = option.Duration(d)
 	case "ping_timeout":
-		h.PingTimeout, err = parseDuration(d)
+		h.PingTimeout, err = option.Duration(d)
 	case "connect_timeout":
-		h.ConnectTimeout, err = parseDuration(d)
+		h.ConnectTimeout, err = option.Duration(d)
 	case "upgrade_timeout":
-		h.UpgradeTimeout, err = parseDuration(d)
+		h.UpgradeTimeout, err = option.Duration(d)
 	case "max_http_buffer_size":
-		h.MaxHTTPBufferSize, err = parseSize(d, 1)
+		h.MaxHTTPBufferSize, err = option.Size(d, 1)
 	case "cors":
 		h.CORS = new(CORS)
 		err = h.CORS.unmarshalCaddyfile(d)
@@ -150,18 +152,18 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 		h.Cookie = new(Cookie)
 		err = h.Cookie.unmarshalCaddyfile(d)
 	case "send_buffer":
-		h.SendBuffer, err = parseSize(d, minSendBuffer)
+		h.SendBuffer, err = option.Size(d, minSendBuffer)
 	case "hub_buffer":
 		// It must be at least send_buffer, which may come later: that is Validate's.
-		h.HubBuffer, err = parseSize(d, minSendBuffer)
+		h.HubBuffer, err = option.Size(d, minSendBuffer)
 	case "write_timeout":
-		h.WriteTimeout, err = parseDuration(d)
+		h.WriteTimeout, err = option.Duration(d)
 	case "max_connections":
-		h.MaxConnections, err = parseCount(d)
+		h.MaxConnections, err = option.Count(d)
 	case "handshake_rate":
 		h.HandshakeRate, err = parseHandshakeRate(d)
 	case "drain":
-		h.Drain, err = parseDuration(d)
+		h.Drain, err = option.Duration(d)
 	case "limits":
 		h.Limits = new(Limits)
 		err = h.Limits.unmarshalCaddyfile(d)
@@ -170,11 +172,11 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	case "http_compression":
 		h.HTTPCompression, err = parseCompression(d)
 	case "log_connections":
-		h.LogConnections, err = parseChoice(d, logAll, logSampled, logFaults)
+		h.LogConnections, err = option.Choice(d, logAll, logSampled, logFaults)
 	case "serve_client":
-		h.ServeClient, err = parseText(d)
+		h.ServeClient, err = option.Text(d)
 	case "health":
-		h.Health, err = parsePaths(d)
+		h.Health, err = option.Paths(d)
 	case "status":
 		h.Status = new(Status)
 		err = h.Status.unmarshalCaddyfile(d)
@@ -185,7 +187,7 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	case "events":
 		err = d.Err("events belongs into the block of a namespace, as in: namespace / { ... }")
 	default:
-		err = d.Errf("unrecognized option '%s' of %s", option, directive)
+		err = d.Errf("unrecognized option '%s' of %s", name, directive)
 	}
 	return err
 }
@@ -194,20 +196,18 @@ func (c *CORS) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	options := make(options)
+	given := make(option.Given)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := options.add(d); err != nil {
+		if err := given.Add(d); err != nil {
 			return err
 		}
-		switch option := d.Val(); option {
+		switch name := d.Val(); name {
 		case "origins":
-			for _, argument := range d.RemainingArgs() {
-				c.Origins = append(c.Origins, splitList(argument)...)
+			var err error
+			if c.Origins, err = option.List(d); err != nil {
+				return err
 			}
-			if len(c.Origins) == 0 {
-				return d.ArgErr()
-			}
-			if _, err := newOriginPolicy(withoutPlaceholders(c.Origins), false); err != nil {
+			if _, err := newOriginPolicy(option.WithoutPlaceholders(c.Origins), false); err != nil {
 				return d.WrapErr(err)
 			}
 		case "credentials":
@@ -216,9 +216,9 @@ func (c *CORS) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			}
 			c.Credentials = true
 		default:
-			return d.Errf("unrecognized option '%s' of cors", option)
+			return d.Errf("unrecognized option '%s' of cors", name)
 		}
-		if err := refuseBlock(d); err != nil {
+		if err := option.RefuseBlock(d); err != nil {
 			return err
 		}
 	}
@@ -235,58 +235,40 @@ func (c *Cookie) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return d.ArgErr()
 		}
 	}
-	return eachOption(d, func(option string) (err error) {
-		switch option {
+	return option.Each(d, func(name string) (err error) {
+		switch name {
 		case "path":
-			c.Path, err = parseText(d)
+			c.Path, err = option.Text(d)
 		case "domain":
-			c.Domain, err = parseText(d)
+			c.Domain, err = option.Text(d)
 		case "same_site":
-			c.SameSite, err = parseChoice(d, "lax", "strict", "none")
+			c.SameSite, err = option.Choice(d, "lax", "strict", "none")
 		case "secure":
-			c.Secure, err = parseSwitch(d)
+			c.Secure, err = option.Switch(d)
 		case "http_only":
-			c.HTTPOnly, err = parseSwitch(d)
+			c.HTTPOnly, err = option.Switch(d)
 		case "max_age":
-			if c.MaxAge, err = parseDuration(d); err == nil {
-				err = wrap(d, checkMaxAge(time.Duration(c.MaxAge)))
+			if c.MaxAge, err = option.Duration(d); err == nil {
+				err = option.Wrap(d, checkMaxAge(time.Duration(c.MaxAge)))
 			}
 		default:
-			err = d.Errf("unrecognized option '%s' of cookie", option)
+			err = d.Errf("unrecognized option '%s' of cookie", name)
 		}
 		return err
 	})
 }
 
-func (s *Status) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	s.Paths = d.RemainingArgs()
-	if err := checkPaths(d, s.Paths); err != nil {
+func (s *Status) unmarshalCaddyfile(d *caddyfile.Dispenser) (err error) {
+	if s.Paths, err = option.PathsBeforeBlock(d); err != nil {
 		return err
 	}
-	options := make(options)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := options.add(d); err != nil {
-			return err
+	return option.Each(d, func(name string) (err error) {
+		if name != "allow" {
+			return d.Errf("unrecognized option '%s' of status", name)
 		}
-		if d.Val() != "allow" {
-			return d.Errf("unrecognized option '%s' of status", d.Val())
-		}
-		for _, argument := range d.RemainingArgs() {
-			s.Allow = append(s.Allow, splitList(argument)...)
-		}
-		if len(s.Allow) == 0 {
-			return d.ArgErr()
-		}
-		for _, expression := range withoutPlaceholders(s.Allow) {
-			if _, err := caddyhttp.CIDRExpressionToPrefix(expression); err != nil {
-				return d.WrapErr(err)
-			}
-		}
-		if err := refuseBlock(d); err != nil {
-			return err
-		}
-	}
-	return nil
+		s.Allow, err = option.Prefixes(d)
+		return err
+	})
 }
 
 func (h *Handler) unmarshalNamespace(d *caddyfile.Dispenser) error {
@@ -294,7 +276,7 @@ func (h *Handler) unmarshalNamespace(d *caddyfile.Dispenser) error {
 	if !d.AllArgs(&ns.Name) {
 		return d.ArgErr()
 	}
-	for _, name := range withoutPlaceholders([]string{ns.Name}) {
+	for _, name := range option.WithoutPlaceholders([]string{ns.Name}) {
 		if err := checkNamespaceName(name); err != nil {
 			return d.WrapErr(err)
 		}
@@ -302,7 +284,7 @@ func (h *Handler) unmarshalNamespace(d *caddyfile.Dispenser) error {
 	if slices.ContainsFunc(h.Namespaces, func(other *Namespace) bool { return other.Name == ns.Name }) {
 		return d.Errf("namespace %q is given twice", ns.Name)
 	}
-	options := make(options)
+	given := make(option.Given)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		if d.Val() == "auth" {
 			if ns.AuthRaw != nil {
@@ -317,7 +299,7 @@ func (h *Handler) unmarshalNamespace(d *caddyfile.Dispenser) error {
 		if d.Val() != "events" {
 			return d.Errf("unrecognized option '%s' of namespace", d.Val())
 		}
-		raw, err := unmarshalEvents(d, options)
+		raw, err := unmarshalEvents(d, given)
 		if err != nil {
 			return err
 		}
@@ -331,7 +313,7 @@ func (h *Handler) unmarshalNamespace(d *caddyfile.Dispenser) error {
 }
 
 // unmarshalEvents hands the tokens after "events" to the guest module they name.
-func unmarshalEvents(d *caddyfile.Dispenser, given options) (json.RawMessage, error) {
+func unmarshalEvents(d *caddyfile.Dispenser, given option.Given) (json.RawMessage, error) {
 	if !d.NextArg() {
 		return nil, d.ArgErr()
 	}
@@ -349,4 +331,16 @@ func unmarshalEvents(d *caddyfile.Dispenser, given options) (json.RawMessage, er
 		return nil, err
 	}
 	return caddyconfig.JSONModuleObject(module, eventsKey, set, nil), nil
+}
+
+func parseTransports(d *caddyfile.Dispenser) ([]string, error) {
+	transports := d.RemainingArgs()
+	if len(transports) == 0 {
+		return nil, d.ArgErr()
+	}
+	checked := settings{transports: transports}
+	if err := checked.checkTransports(); err != nil {
+		return nil, d.WrapErr(err)
+	}
+	return transports, option.RefuseBlock(d)
 }

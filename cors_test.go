@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caddy-socketio/socketio-stream/internal/option"
 )
 
 func TestBadOriginsAreRefused(t *testing.T) {
@@ -76,7 +78,7 @@ func TestOriginDecision(t *testing.T) {
 		{"null listed, other", "null", "https://app.example.com", "example.com", overTLS, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			policy, err := newOriginPolicy(splitList(test.origins), false)
+			policy, err := newOriginPolicy(option.SplitList(test.origins), false)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,17 +1,18 @@
 package socketiostream
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-socketio/socketio-stream/events"
+	"github.com/caddy-socketio/socketio-stream/internal/option"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
@@ -60,19 +61,19 @@ func (*StreamingEvents) CaddyModule() caddy.ModuleInfo {
 
 // Provision replaces placeholders and fills in defaults.
 func (e *StreamingEvents) Provision(caddy.Context) error {
-	t := texts{replacer: caddy.NewReplacer()}
-	e.Audience = orDefault(t.one("audience", e.Audience), string(events.AudienceAll))
-	e.Replay = orDefault(t.one("replay", e.Replay), string(events.ReplayNone))
-	e.MaxStreams = orDefault(e.MaxStreams, events.DefaultMaxStreams)
-	return t.err
+	t := option.NewResolver()
+	e.Audience = cmp.Or(t.One("audience", e.Audience), string(events.AudienceAll))
+	e.Replay = cmp.Or(t.One("replay", e.Replay), string(events.ReplayNone))
+	e.MaxStreams = cmp.Or(e.MaxStreams, events.DefaultMaxStreams)
+	return t.Err()
 }
 
 // Validate checks the options.
 func (e *StreamingEvents) Validate() error {
-	if err := checkChoice("audience", e.Audience, "all", "subscribers"); err != nil {
+	if err := option.CheckChoice("audience", e.Audience, "all", "subscribers"); err != nil {
 		return err
 	}
-	if err := checkChoice("replay", e.Replay, "none", "first"); err != nil {
+	if err := option.CheckChoice("replay", e.Replay, "none", "first"); err != nil {
 		return err
 	}
 	if e.MaxStreams < 0 {
@@ -103,16 +104,16 @@ func (e *StreamingEvents) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	return eachOption(d, func(option string) (err error) {
-		switch option {
+	return option.Each(d, func(name string) (err error) {
+		switch name {
 		case "audience":
-			e.Audience, err = parseChoice(d, "all", "subscribers")
+			e.Audience, err = option.Choice(d, "all", "subscribers")
 		case "replay":
-			e.Replay, err = parseChoice(d, "none", "first")
+			e.Replay, err = option.Choice(d, "none", "first")
 		case "max_streams":
-			e.MaxStreams, err = parseCount(d)
+			e.MaxStreams, err = option.Count(d)
 		default:
-			return d.Errf("unrecognized option '%s' of events streaming", option)
+			return d.Errf("unrecognized option '%s' of events streaming", name)
 		}
 		return err
 	})
@@ -155,7 +156,7 @@ func (e *RelayEvents) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err := checkRelayEvents(e.Events); err != nil {
 		return d.WrapErr(err)
 	}
-	return refuseBlock(d)
+	return option.RefuseBlock(d)
 }
 
 func checkRelayEvents(names []string) error {
@@ -220,13 +221,6 @@ func loadEventSets(ctx caddy.Context, ns *Namespace) ([]EventSet, error) {
 // defaultEvents are the event sets of the namespace that exists when the config names none.
 func defaultEvents() []json.RawMessage {
 	return []json.RawMessage{caddyconfig.JSONModuleObject(new(StreamingEvents), eventsKey, "streaming", nil)}
-}
-
-func checkChoice(option, value string, choices ...string) error {
-	if slices.Contains(choices, value) {
-		return nil
-	}
-	return fmt.Errorf("unknown %s %q: write %s", option, value, strings.Join(choices, " or "))
 }
 
 // Interface guards.

@@ -1,6 +1,7 @@
 package socketiostream
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-socketio/socketio-stream/internal/option"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
 
@@ -53,10 +55,10 @@ func (r *HandshakeRate) resolve() *handshakeRateSettings {
 		return nil
 	}
 	s := &handshakeRateSettings{
-		handshakes: orDefault(r.Handshakes, defaultHandshakes),
-		per:        orDefault(time.Duration(r.Per), defaultHandshakesIn),
+		handshakes: cmp.Or(r.Handshakes, defaultHandshakes),
+		per:        cmp.Or(time.Duration(r.Per), defaultHandshakesIn),
 	}
-	s.burst = orDefault(r.Burst, s.handshakes*burstFactor)
+	s.burst = cmp.Or(r.Burst, s.handshakes*burstFactor)
 	return s
 }
 
@@ -98,7 +100,7 @@ func parseHandshakeRate(d *caddyfile.Dispenser) (*HandshakeRate, error) {
 		if len(arguments) > 1 {
 			return nil, d.ArgErr()
 		}
-		return &HandshakeRate{Off: true}, refuseBlock(d)
+		return &HandshakeRate{Off: true}, option.RefuseBlock(d)
 	}
 	count, per, ok := strings.Cut(arguments[0], "/")
 	handshakes, err := strconv.Atoi(count)
@@ -118,5 +120,5 @@ func parseHandshakeRate(d *caddyfile.Dispenser) (*HandshakeRate, error) {
 			return nil, d.Errf("handshake_rate: the burst must be a whole number greater than zero, is %q", arguments[1])
 		}
 	}
-	return r, refuseBlock(d)
+	return r, option.RefuseBlock(d)
 }

@@ -1,6 +1,7 @@
 package socketiostream
 
 import (
+	"cmp"
 	"encoding/json"
 	"net"
 	"net/http"
@@ -124,7 +125,7 @@ var version = sync.OnceValue(func() string {
 		if module.Replace != nil {
 			module = module.Replace
 		}
-		return orDefault(module.Version, development)
+		return cmp.Or(module.Version, development)
 	}
 	return development
 })

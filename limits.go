@@ -1,18 +1,18 @@
 package socketiostream
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"net/netip"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"github.com/dustin/go-humanize"
 
+	"github.com/caddy-socketio/socketio-stream/internal/option"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
@@ -95,9 +95,6 @@ var (
 // limitsExempt are the addresses in Allow unless the config says otherwise.
 var limitsExempt = []string{"127.0.0.0/8", "::1/128"}
 
-// allowNone stands for no address in a list that would otherwise have its default.
-const allowNone = "none"
-
 // limitSettings are a Limits' options with defaults filled in. A rate that is nil, and a number that is zero, is no limit.
 type limitSettings struct {
 	connectionsPerIP    int
@@ -114,7 +111,7 @@ type limitSettings struct {
 
 type rateSettings engineio.Pace
 
-func (l *Limits) resolve(t *texts) (s limitSettings, err error) {
+func (l *Limits) resolve(t *option.Resolver) (s limitSettings, err error) {
 	if l == nil {
 		l = new(Limits)
 	}
@@ -129,11 +126,11 @@ func (l *Limits) resolve(t *texts) (s limitSettings, err error) {
 		pendingAcks:         valueOr(l.PendingAcks, defaultPendingAcks),
 		attachments:         valueOr(l.Attachments, defaultAttachments),
 	}
-	allow := t.all("limits allow", l.Allow)
+	allow := t.All("limits allow", l.Allow)
 	switch {
 	case len(l.Allow) == 0:
 		allow = limitsExempt
-	case len(allow) == 1 && allow[0] == allowNone:
+	case len(allow) == 1 && allow[0] == option.None:
 		allow = nil
 	}
 	for _, expression := range allow {
@@ -153,11 +150,11 @@ func (r *RateLimit) resolve(fallback rateSettings) *rateSettings {
 	case r.Off:
 		return nil
 	case r.Amount == 0:
-		fallback.Burst = orDefault(r.Burst, fallback.Burst)
+		fallback.Burst = cmp.Or(r.Burst, fallback.Burst)
 		return &fallback
 	}
 	return &rateSettings{
-		Amount: r.Amount, Per: orDefault(time.Duration(r.Per), time.Second), Burst: orDefault(r.Burst, burstOf(r.Amount)),
+		Amount: r.Amount, Per: cmp.Or(time.Duration(r.Per), time.Second), Burst: cmp.Or(r.Burst, burstOf(r.Amount)),
 	}
 }
 
@@ -250,65 +247,38 @@ func (l *Limits) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	return eachOption(d, func(option string) (err error) {
-		switch option {
+	return option.Each(d, func(name string) (err error) {
+		switch name {
 		case "connections_per_ip":
-			l.ConnectionsPerIP, err = parseCountOrOff(d)
+			l.ConnectionsPerIP, err = option.CountOrOff(d)
 		case "half_open_per_ip":
-			l.HalfOpenPerIP, err = parseCountOrOff(d)
+			l.HalfOpenPerIP, err = option.CountOrOff(d)
 		case "handshakes_per_ip":
-			l.HandshakesPerIP, err = parseRate(d, parseWhole, "100/s or 300/1m")
+			l.HandshakesPerIP, err = parseRate(d, option.Whole, "100/s or 300/1m")
 		case "events_per_socket":
-			l.EventsPerSocket, err = parseRate(d, parseWhole, "100/s or 300/1m")
+			l.EventsPerSocket, err = parseRate(d, option.Whole, "100/s or 300/1m")
 		case "bytes_per_socket":
-			l.BytesPerSocket, err = parseRate(d, parseBytes, "1MB/s or 10MB/1m")
+			l.BytesPerSocket, err = parseRate(d, option.Bytes, "1MB/s or 10MB/1m")
 		case "rooms_per_socket":
-			l.RoomsPerSocket, err = parseCountOrOff(d)
+			l.RoomsPerSocket, err = option.CountOrOff(d)
 		case "namespaces_per_socket":
-			l.NamespacesPerSocket, err = parseCountUpTo(d, math.MaxInt32)
+			l.NamespacesPerSocket, err = option.CountUpTo(d, math.MaxInt32)
 		case "pending_acks":
-			l.PendingAcks, err = parseCountOrOff(d)
+			l.PendingAcks, err = option.CountOrOff(d)
 		case "attachments":
-			l.Attachments, err = parseCountUpTo(d, streaming.MaxAttachments)
+			l.Attachments, err = option.CountUpTo(d, streaming.MaxAttachments)
 		case "allow":
-			l.Allow, err = parseAllow(d)
+			l.Allow, err = option.PrefixesOrNone(d)
 		default:
-			err = d.Errf("unrecognized option '%s' of limits", option)
+			err = d.Errf("unrecognized option '%s' of limits", name)
 		}
 		return err
 	})
 }
 
-// parseCountOrOff parses a whole number of at least one, or off, which is zero.
-func parseCountOrOff(d *caddyfile.Dispenser) (*int, error) {
-	option := d.Val()
-	text, err := parseText(d)
-	if err != nil {
-		return nil, err
-	}
-	if text == "off" {
-		return new(int), nil
-	}
-	count, err := strconv.Atoi(text)
-	if err != nil || count < 1 || count > math.MaxInt32 {
-		return nil, d.Errf("%s must be a whole number greater than zero, or off, is %q", option, text)
-	}
-	return &count, nil
-}
-
-// parseCountUpTo parses a whole number of at least one.
-func parseCountUpTo(d *caddyfile.Dispenser, most int) (*int, error) {
-	option := d.Val()
-	count, err := parseCount(d)
-	if err == nil && count > most {
-		err = d.Errf("%s must be at most %d, is %d", option, most, count)
-	}
-	return &count, err
-}
-
 // parseRate parses off, or an amount per time such as 100/s or 300/1m, and a burst.
 func parseRate(d *caddyfile.Dispenser, parse func(string) (int64, error), example string) (*RateLimit, error) {
-	option := d.Val()
+	name := d.Val()
 	arguments := d.RemainingArgs()
 	if len(arguments) < 1 || len(arguments) > 2 {
 		return nil, d.ArgErr()
@@ -317,7 +287,7 @@ func parseRate(d *caddyfile.Dispenser, parse func(string) (int64, error), exampl
 		if len(arguments) > 1 {
 			return nil, d.ArgErr()
 		}
-		return &RateLimit{Off: true}, refuseBlock(d)
+		return &RateLimit{Off: true}, option.RefuseBlock(d)
 	}
 	text, per, ok := strings.Cut(arguments[0], "/")
 	amount, err := parse(text)
@@ -326,43 +296,13 @@ func parseRate(d *caddyfile.Dispenser, parse func(string) (int64, error), exampl
 	}
 	period, periodErr := caddy.ParseDuration(per)
 	if !ok || err != nil || amount < 1 || periodErr != nil || period < time.Millisecond {
-		return nil, d.Errf("%s: bad rate %q, write one such as %s, or off", option, arguments[0], example)
+		return nil, d.Errf("%s: bad rate %q, write one such as %s, or off", name, arguments[0], example)
 	}
 	rate := &RateLimit{Amount: amount, Per: caddy.Duration(period)}
 	if len(arguments) == 2 {
 		if rate.Burst, err = parse(arguments[1]); err != nil || rate.Burst < 1 {
-			return nil, d.Errf("%s: the burst must be greater than zero, is %q", option, arguments[1])
+			return nil, d.Errf("%s: the burst must be greater than zero, is %q", name, arguments[1])
 		}
 	}
-	return rate, refuseBlock(d)
-}
-
-func parseWhole(text string) (int64, error) { return strconv.ParseInt(text, 10, 32) }
-
-func parseBytes(text string) (int64, error) {
-	size, err := humanize.ParseBytes(text)
-	if err == nil && size > math.MaxInt64/2 {
-		err = strconv.ErrRange
-	}
-	return int64(size), err //nolint:gosec // checked above
-}
-
-// parseAllow parses client addresses, or none.
-func parseAllow(d *caddyfile.Dispenser) ([]string, error) {
-	var allow []string
-	for _, argument := range d.RemainingArgs() {
-		allow = append(allow, splitList(argument)...)
-	}
-	if len(allow) == 0 {
-		return nil, d.ArgErr()
-	}
-	if len(allow) == 1 && allow[0] == allowNone {
-		return allow, refuseBlock(d)
-	}
-	for _, expression := range withoutPlaceholders(allow) {
-		if _, err := caddyhttp.CIDRExpressionToPrefix(expression); err != nil {
-			return nil, d.WrapErr(err)
-		}
-	}
-	return allow, refuseBlock(d)
+	return rate, option.RefuseBlock(d)
 }

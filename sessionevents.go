@@ -1,6 +1,7 @@
 package socketiostream
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-socketio/socketio-stream/events"
+	"github.com/caddy-socketio/socketio-stream/internal/option"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 )
 
@@ -77,9 +79,9 @@ func (*SessionsEvents) CaddyModule() caddy.ModuleInfo {
 
 // Provision replaces placeholders and fills in defaults.
 func (e *SessionsEvents) Provision(caddy.Context) error {
-	t := texts{replacer: caddy.NewReplacer()}
-	e.MaxClients = orDefault(e.MaxClients, events.DefaultMaxClients)
-	e.MaxSessions = orDefault(e.MaxSessions, events.DefaultMaxSessions)
+	t := option.NewResolver()
+	e.MaxClients = cmp.Or(e.MaxClients, events.DefaultMaxClients)
+	e.MaxSessions = cmp.Or(e.MaxSessions, events.DefaultMaxSessions)
 	if e.SessionTimeout == nil {
 		timeout := caddy.Duration(events.DefaultSessionTimeout)
 		e.SessionTimeout = &timeout
@@ -87,15 +89,15 @@ func (e *SessionsEvents) Provision(caddy.Context) error {
 	if e.History == nil {
 		e.History = new(SessionHistory)
 	}
-	e.History.Size = orDefault(e.History.Size, events.DefaultHistorySize)
-	e.Fingerprint = orDefault(t.one("fingerprint", e.Fingerprint), string(events.FingerprintOff))
-	e.Batch = orDefault(e.Batch, events.DefaultBatch)
-	return t.err
+	e.History.Size = cmp.Or(e.History.Size, events.DefaultHistorySize)
+	e.Fingerprint = cmp.Or(t.One("fingerprint", e.Fingerprint), string(events.FingerprintOff))
+	e.Batch = cmp.Or(e.Batch, events.DefaultBatch)
+	return t.Err()
 }
 
 // Validate checks the options.
 func (e *SessionsEvents) Validate() error {
-	for _, option := range []struct {
+	for _, bounded := range []struct {
 		name  string
 		value int64
 	}{
@@ -106,11 +108,11 @@ func (e *SessionsEvents) Validate() error {
 		{"the size of history", e.History.Size},
 		{"batch", int64(e.Batch)},
 	} {
-		if option.value < 0 {
-			return fmt.Errorf("%s must not be negative, is %d", option.name, option.value)
+		if bounded.value < 0 {
+			return fmt.Errorf("%s must not be negative, is %d", bounded.name, bounded.value)
 		}
 	}
-	if err := checkChoice("fingerprint", e.Fingerprint, "off", "first"); err != nil {
+	if err := option.CheckChoice("fingerprint", e.Fingerprint, "off", "first"); err != nil {
 		return err
 	}
 	for i, throttle := range e.Throttle {
@@ -123,7 +125,7 @@ func (e *SessionsEvents) Validate() error {
 
 // check checks a throttle and that none of those before it is for the same event.
 func (t SessionThrottle) check(before []SessionThrottle) error {
-	if err := checkChoice("event to throttle", t.Event, events.SessionEvents()...); err != nil {
+	if err := option.CheckChoice("event to throttle", t.Event, events.SessionEvents()...); err != nil {
 		return err
 	}
 	if slices.ContainsFunc(before, func(other SessionThrottle) bool { return other.Event == t.Event }) {
@@ -132,7 +134,7 @@ func (t SessionThrottle) check(before []SessionThrottle) error {
 	if t.Count < 1 {
 		return fmt.Errorf("throttle %s: the count must be at least 1, is %d", t.Event, t.Count)
 	}
-	return checkDuration("throttle "+t.Event, time.Duration(t.Per))
+	return option.CheckDuration("throttle "+t.Event, time.Duration(t.Per))
 }
 
 // Register adds the handlers of the set to those of a namespace.
@@ -175,32 +177,32 @@ func (e *SessionsEvents) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	options := make(options)
+	given := make(option.Given)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		if d.Val() != "throttle" {
-			if err := options.add(d); err != nil {
+			if err := given.Add(d); err != nil {
 				return err
 			}
 		}
 		var err error
-		switch option := d.Val(); option {
+		switch name := d.Val(); name {
 		case "max_clients":
-			e.MaxClients, err = parseCount(d)
+			e.MaxClients, err = option.Count(d)
 		case "max_sessions":
-			e.MaxSessions, err = parseCount(d)
+			e.MaxSessions, err = option.Count(d)
 		case "session_timeout":
-			e.SessionTimeout, err = parseTimeout(d)
+			e.SessionTimeout, err = option.Timeout(d)
 		case "history":
 			e.History = new(SessionHistory)
 			err = e.History.unmarshalCaddyfile(d)
 		case "fingerprint":
-			e.Fingerprint, err = parseChoice(d, "off", "first")
+			e.Fingerprint, err = option.Choice(d, "off", "first")
 		case "throttle":
 			err = e.unmarshalThrottle(d)
 		case "batch":
-			e.Batch, err = parseCount(d)
+			e.Batch, err = option.Count(d)
 		default:
-			return d.Errf("unrecognized option '%s' of events sessions", option)
+			return d.Errf("unrecognized option '%s' of events sessions", name)
 		}
 		if err != nil {
 			return err
@@ -219,10 +221,10 @@ func (s *SessionHistory) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	s.Contents = contents
 	if d.CountRemainingArgs() == 0 {
-		return refuseBlock(d)
+		return option.RefuseBlock(d)
 	}
 	// d stands at the number; what is left has the form of an option that takes a size.
-	s.Size, err = parseNamedSize(d, "the size of history", 1)
+	s.Size, err = option.NamedSize(d, "the size of history", 1)
 	return err
 }
 
@@ -243,22 +245,7 @@ func (e *SessionsEvents) unmarshalThrottle(d *caddyfile.Dispenser) error {
 		return d.WrapErr(err)
 	}
 	e.Throttle = append(e.Throttle, throttle)
-	return refuseBlock(d)
-}
-
-// parseTimeout parses a duration, of which zero is one.
-func parseTimeout(d *caddyfile.Dispenser) (*caddy.Duration, error) {
-	option := d.Val()
-	text, err := parseText(d)
-	if err != nil {
-		return nil, err
-	}
-	duration, err := caddy.ParseDuration(text)
-	if err != nil || duration < 0 {
-		return nil, d.Errf("%s: bad duration %q, write one such as 10m, or 0", option, text)
-	}
-	timeout := caddy.Duration(duration)
-	return &timeout, nil
+	return option.RefuseBlock(d)
 }
 
 // Interface guards.

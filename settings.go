@@ -1,6 +1,7 @@
 package socketiostream
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"path"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-socketio/socketio-stream/internal/option"
 )
 
 // The defaults are Socket.IO's own wherever Socket.IO has the option.
@@ -104,36 +107,36 @@ type namespaceSettings struct {
 
 // resolve replaces placeholders and fills in defaults.
 func (h *Handler) resolve(ctx caddy.Context) (settings, error) {
-	t := texts{replacer: caddy.NewReplacer()}
+	t := option.NewResolver()
 	s := settings{
-		hub:               orDefault(t.one("hub", h.Hub), defaultHub),
+		hub:               cmp.Or(t.One("hub", h.Hub), defaultHub),
 		allowUpgrades:     h.AllowUpgrades == nil || *h.AllowUpgrades,
-		pingInterval:      orDefault(time.Duration(h.PingInterval), defaultPingInterval),
-		pingTimeout:       orDefault(time.Duration(h.PingTimeout), defaultPingTimeout),
-		connectTimeout:    orDefault(time.Duration(h.ConnectTimeout), defaultConnectTimeout),
-		upgradeTimeout:    orDefault(time.Duration(h.UpgradeTimeout), defaultUpgradeTimeout),
-		maxHTTPBufferSize: orDefault(h.MaxHTTPBufferSize, defaultMaxHTTPBufferSize),
-		sendBuffer:        orDefault(h.SendBuffer, defaultSendBuffer),
+		pingInterval:      cmp.Or(time.Duration(h.PingInterval), defaultPingInterval),
+		pingTimeout:       cmp.Or(time.Duration(h.PingTimeout), defaultPingTimeout),
+		connectTimeout:    cmp.Or(time.Duration(h.ConnectTimeout), defaultConnectTimeout),
+		upgradeTimeout:    cmp.Or(time.Duration(h.UpgradeTimeout), defaultUpgradeTimeout),
+		maxHTTPBufferSize: cmp.Or(h.MaxHTTPBufferSize, defaultMaxHTTPBufferSize),
+		sendBuffer:        cmp.Or(h.SendBuffer, defaultSendBuffer),
 		hubBuffer:         h.HubBuffer,
-		writeTimeout:      orDefault(time.Duration(h.WriteTimeout), defaultWriteTimeout),
+		writeTimeout:      cmp.Or(time.Duration(h.WriteTimeout), defaultWriteTimeout),
 		maxConnections:    h.MaxConnections,
 		handshakeRate:     h.HandshakeRate.resolve(),
-		drain:             orDefault(time.Duration(h.Drain), defaultDrain),
+		drain:             cmp.Or(time.Duration(h.Drain), defaultDrain),
 		perMessageDeflate: h.PerMessageDeflate.resolve(),
 		httpCompression:   h.HTTPCompression.resolve(),
-		logConnections:    orDefault(t.one("log_connections", h.LogConnections), logSampled),
-		serveClient:       orDefault(t.one("serve_client", h.ServeClient), serveClientCDN),
+		logConnections:    cmp.Or(t.One("log_connections", h.LogConnections), logSampled),
+		serveClient:       cmp.Or(t.One("serve_client", h.ServeClient), serveClientCDN),
 	}
 	if s.hubBuffer == 0 {
 		s.hubBuffer = defaultHubBuffer(availableMemory(), s.sendBuffer)
 	}
-	for _, transport := range t.all("transports", h.Transports) {
+	for _, transport := range t.All("transports", h.Transports) {
 		s.transports = append(s.transports, strings.ToLower(transport))
 	}
 	if len(h.Transports) == 0 {
 		s.transports = []string{transportPolling, transportWebSocket}
 	}
-	for _, p := range t.all("path", h.Paths) {
+	for _, p := range t.All("path", h.Paths) {
 		s.paths = append(s.paths, strings.TrimSuffix(p, "/")+"/")
 	}
 	if len(s.paths) == 0 {
@@ -143,44 +146,44 @@ func (h *Handler) resolve(ctx caddy.Context) (settings, error) {
 	slices.SortStableFunc(s.paths, func(a, b string) int { return len(b) - len(a) })
 
 	s.health = make(map[string]string, len(h.Health))
-	for _, p := range t.all("health", h.Health) {
+	for _, p := range t.All("health", h.Health) {
 		if _, ok := s.health[p]; ok {
 			return settings{}, fmt.Errorf("health path %q is given twice", p)
 		}
 		s.health[p] = strings.TrimSuffix(path.Dir(strings.TrimSuffix(p, "/")), "/")
 	}
 	if h.Cookie != nil {
-		s.cookie = h.Cookie.resolve(&t)
+		s.cookie = h.Cookie.resolve(t)
 	}
 	if h.CORS != nil {
-		policy, err := newOriginPolicy(t.all("cors origins", h.CORS.Origins), h.CORS.Credentials)
+		policy, err := newOriginPolicy(t.All("cors origins", h.CORS.Origins), h.CORS.Credentials)
 		if err != nil {
 			return settings{}, err
 		}
 		s.origins = policy
 	}
-	limits, err := h.Limits.resolve(&t)
+	limits, err := h.Limits.resolve(t)
 	if err != nil {
 		return settings{}, err
 	}
 	s.limits = limits
 	if h.Status != nil {
-		if err := s.resolveStatus(h.Status, &t); err != nil {
+		if err := s.resolveStatus(h.Status, t); err != nil {
 			return settings{}, err
 		}
 	}
-	if t.err != nil {
-		return settings{}, t.err
+	if t.Err() != nil {
+		return settings{}, t.Err()
 	}
-	return s, s.resolveNamespaces(ctx, h, &t)
+	return s, s.resolveNamespaces(ctx, h, t)
 }
 
-func (c *Cookie) resolve(t *texts) *cookieSettings {
+func (c *Cookie) resolve(t *option.Resolver) *cookieSettings {
 	return &cookieSettings{
-		name:     orDefault(t.one("cookie", c.Name), defaultCookieName),
-		path:     orDefault(t.one("cookie path", c.Path), "/"),
-		domain:   t.one("cookie domain", c.Domain),
-		sameSite: orDefault(strings.ToLower(t.one("cookie same_site", c.SameSite)), "lax"),
+		name:     cmp.Or(t.One("cookie", c.Name), defaultCookieName),
+		path:     cmp.Or(t.One("cookie path", c.Path), "/"),
+		domain:   t.One("cookie domain", c.Domain),
+		sameSite: cmp.Or(strings.ToLower(t.One("cookie same_site", c.SameSite)), "lax"),
 		secure:   c.Secure,
 		httpOnly: c.HTTPOnly == nil || *c.HTTPOnly,
 		maxAge:   time.Duration(c.MaxAge),
@@ -191,18 +194,18 @@ func (c *Compression) resolve() *compressionSettings {
 	if c == nil {
 		return nil
 	}
-	return &compressionSettings{threshold: orDefault(c.Threshold, defaultThreshold)}
+	return &compressionSettings{threshold: cmp.Or(c.Threshold, defaultThreshold)}
 }
 
-func (s *settings) resolveStatus(status *Status, t *texts) error {
+func (s *settings) resolveStatus(status *Status, t *option.Resolver) error {
 	s.status = make(map[string]bool, len(status.Paths))
-	for _, p := range t.all("status", status.Paths) {
+	for _, p := range t.All("status", status.Paths) {
 		if s.status[p] {
 			return fmt.Errorf("status path %q is given twice", p)
 		}
 		s.status[p] = true
 	}
-	allow := t.all("status allow", status.Allow)
+	allow := t.All("status allow", status.Allow)
 	if len(status.Allow) == 0 {
 		allow = privateRanges
 	}
@@ -216,7 +219,7 @@ func (s *settings) resolveStatus(status *Status, t *texts) error {
 	return nil
 }
 
-func (s *settings) resolveNamespaces(ctx caddy.Context, h *Handler, t *texts) error {
+func (s *settings) resolveNamespaces(ctx caddy.Context, h *Handler, t *option.Resolver) error {
 	everywhere, _, err := loadAuth(ctx, h.AuthRaw)
 	if err != nil {
 		return err
@@ -229,9 +232,9 @@ func (s *settings) resolveNamespaces(ctx caddy.Context, h *Handler, t *texts) er
 		if ns == nil {
 			return fmt.Errorf("a namespace is null")
 		}
-		name := t.one("namespace", ns.Name)
-		if t.err != nil {
-			return t.err
+		name := t.One("namespace", ns.Name)
+		if t.Err() != nil {
+			return t.Err()
 		}
 		sets, err := loadEventSets(ctx, ns)
 		if err != nil {
@@ -247,44 +250,4 @@ func (s *settings) resolveNamespaces(ctx caddy.Context, h *Handler, t *texts) er
 		s.namespaces = append(s.namespaces, namespaceSettings{name: name, sets: sets, auth: auth})
 	}
 	return nil
-}
-
-// texts replaces placeholders and keeps the first error, so that a list of options reads as a list.
-type texts struct {
-	replacer *caddy.Replacer
-	err      error
-}
-
-// one returns value with its placeholders replaced.
-func (t *texts) one(option, value string) string {
-	replaced, err := t.replacer.ReplaceOrErr(value, true, true)
-	if err != nil && t.err == nil {
-		t.err = fmt.Errorf("%s: %w", option, err)
-	}
-	return replaced
-}
-
-// all returns values with their placeholders replaced; one placeholder may stand for several values.
-func (t *texts) all(option string, values []string) []string {
-	var replaced []string
-	for _, value := range values {
-		replaced = append(replaced, splitList(t.one(option, value))...)
-	}
-	return replaced
-}
-
-// splitList splits a list at commas and white space, which is how such lists come in environment variables.
-func splitList(list string) []string {
-	return strings.FieldsFunc(list, func(r rune) bool {
-		return r == ',' || r == ' ' || r == '\t' || r == '\n' || r == '\r'
-	})
-}
-
-// orDefault returns value, or fallback where value is the zero value.
-func orDefault[T comparable](value, fallback T) T {
-	var zero T
-	if value == zero {
-		return fallback
-	}
-	return value
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/caddy-socketio/socketio-stream/internal/option"
 )
 
 // hubName is what a hub may be called: the name appears in admin addresses and in metrics.
@@ -21,7 +23,7 @@ func (s *settings) check() error {
 	for _, err := range []error{
 		s.checkTransports(), s.checkPaths(), s.checkLimits(), s.limits.check(), s.checkOrigins(), s.cookie.check(),
 		s.perMessageDeflate.check("per_message_deflate"), s.httpCompression.check("http_compression"),
-		checkChoice("log_connections", s.logConnections, logAll, logSampled, logFaults),
+		option.CheckChoice("log_connections", s.logConnections, logAll, logSampled, logFaults),
 		s.handshakeRate.check(), checkClientFolder(s.serveClient), s.checkNamespaces(),
 	} {
 		if err != nil {
@@ -55,7 +57,7 @@ func checkTransport(transport string) error {
 
 func (s *settings) checkPaths() error {
 	for i, p := range s.paths {
-		if err := checkPath("path", p); err != nil {
+		if err := option.CheckPath("path", p); err != nil {
 			return err
 		}
 		if slices.Contains(s.paths[:i], p) {
@@ -63,7 +65,7 @@ func (s *settings) checkPaths() error {
 		}
 	}
 	for p := range s.health {
-		if err := checkPath("health", p); err != nil {
+		if err := option.CheckPath("health", p); err != nil {
 			return err
 		}
 		if s.isSocketPath(p) {
@@ -74,7 +76,7 @@ func (s *settings) checkPaths() error {
 		}
 	}
 	for p := range s.status {
-		if err := checkPath("status", p); err != nil {
+		if err := option.CheckPath("status", p); err != nil {
 			return err
 		}
 		if s.isSocketPath(p) {
@@ -91,19 +93,8 @@ func (s *settings) isSocketPath(p string) bool {
 	return slices.Contains(s.paths, strings.TrimSuffix(p, "/")+"/")
 }
 
-// checkPath refuses what can never be equal to a request's path.
-func checkPath(option, p string) error {
-	if !strings.HasPrefix(p, "/") {
-		return fmt.Errorf("%s %q: a path begins with a slash", option, p)
-	}
-	if strings.ContainsAny(p, "?#*") || strings.Contains(p, "//") {
-		return fmt.Errorf("%s %q: a path is written without query, fragment, wildcard or empty segment", option, p)
-	}
-	return nil
-}
-
 func (s *settings) checkLimits() error {
-	for _, option := range []struct {
+	for _, bounded := range []struct {
 		name  string
 		value time.Duration
 	}{
@@ -114,7 +105,7 @@ func (s *settings) checkLimits() error {
 		{"write_timeout", s.writeTimeout},
 		{"drain", s.drain},
 	} {
-		if err := checkDuration(option.name, option.value); err != nil {
+		if err := option.CheckDuration(bounded.name, bounded.value); err != nil {
 			return err
 		}
 	}
@@ -129,14 +120,6 @@ func (s *settings) checkLimits() error {
 	}
 	if s.maxConnections < 0 {
 		return fmt.Errorf("max_connections must not be negative, is %d", s.maxConnections)
-	}
-	return nil
-}
-
-// checkDuration refuses what is not a positive number of milliseconds: the handshake tells durations in milliseconds.
-func checkDuration(option string, value time.Duration) error {
-	if value < time.Millisecond {
-		return fmt.Errorf("%s must be at least 1ms, is %s", option, value)
 	}
 	return nil
 }

@@ -1,0 +1,307 @@
+// Package option reads the options of a Caddyfile block, checks values, and replaces the
+// placeholders in them. It is for the handler and for guest modules alike, so that an option of one
+// kind is written and refused in the same way everywhere.
+package option
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/dustin/go-humanize"
+)
+
+// None stands for no value in a list that would otherwise have its default.
+const None = "none"
+
+// Given are the options that a block has had so far.
+type Given map[string]bool
+
+// Add notes the option that d stands at, and refuses one that was there before.
+func (g Given) Add(d *caddyfile.Dispenser) error {
+	if g[d.Val()] {
+		return d.Errf("option '%s' is given twice", d.Val())
+	}
+	g[d.Val()] = true
+	return nil
+}
+
+// Each calls use at each option of a block, and refuses one that is given twice.
+func Each(d *caddyfile.Dispenser, use func(name string) error) error {
+	given := make(Given)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := given.Add(d); err != nil {
+			return err
+		}
+		if err := use(d.Val()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// RefuseBlock refuses a block, even an empty one, after an option that takes none.
+func RefuseBlock(d *caddyfile.Dispenser) error {
+	if d.NextLine() {
+		d.Prev()
+		return nil
+	}
+	if d.Next() {
+		return d.Err("unexpected block: this option takes none")
+	}
+	return nil
+}
+
+// Text parses the one argument of an option.
+func Text(d *caddyfile.Dispenser) (string, error) {
+	var text string
+	if !d.AllArgs(&text) || text == "" {
+		return "", d.ArgErr()
+	}
+	return text, RefuseBlock(d)
+}
+
+// Texts parses one or more arguments of an option.
+func Texts(d *caddyfile.Dispenser) ([]string, error) {
+	list := d.RemainingArgs()
+	if len(list) == 0 || slices.Contains(list, "") {
+		return nil, d.ArgErr()
+	}
+	return list, RefuseBlock(d)
+}
+
+// Checked parses one or more arguments, each of which is checked and may be given once.
+func Checked(d *caddyfile.Dispenser, check func(string) error) ([]string, error) {
+	option := d.Val()
+	list, err := Texts(d)
+	if err != nil {
+		return nil, err
+	}
+	for _, value := range WithoutPlaceholders(list) {
+		if err := check(value); err != nil {
+			return nil, d.WrapErr(err)
+		}
+	}
+	for i, value := range list {
+		if slices.Contains(list[:i], value) {
+			return nil, d.Errf("%s: %q is given twice", option, strings.TrimSpace(value))
+		}
+	}
+	return list, nil
+}
+
+// Choice parses an argument that is one of a few words.
+func Choice(d *caddyfile.Dispenser, choices ...string) (string, error) {
+	option := d.Val()
+	text, err := Text(d)
+	if err != nil {
+		return "", err
+	}
+	return text, Wrap(d, CheckChoice(option, text, choices...))
+}
+
+// Switch parses on or off.
+func Switch(d *caddyfile.Dispenser) (*bool, error) {
+	text, err := Choice(d, "on", "off")
+	if err != nil {
+		return nil, err
+	}
+	on := text == "on"
+	return &on, nil
+}
+
+// Duration parses a duration of at least a millisecond.
+func Duration(d *caddyfile.Dispenser) (caddy.Duration, error) {
+	option := d.Val()
+	text, err := Text(d)
+	if err != nil {
+		return 0, err
+	}
+	duration, err := caddy.ParseDuration(text)
+	if err != nil {
+		return 0, d.Errf("%s: bad duration %q, write one such as 25s", option, text)
+	}
+	return caddy.Duration(duration), Wrap(d, CheckDuration(option, duration))
+}
+
+// Timeout parses a duration, of which zero is one.
+func Timeout(d *caddyfile.Dispenser) (*caddy.Duration, error) {
+	option := d.Val()
+	text, err := Text(d)
+	if err != nil {
+		return nil, err
+	}
+	duration, err := caddy.ParseDuration(text)
+	if err != nil || duration < 0 {
+		return nil, d.Errf("%s: bad duration %q, write one such as 10m, or 0", option, text)
+	}
+	timeout := caddy.Duration(duration)
+	return &timeout, nil
+}
+
+// Size parses a number of bytes, such as 1MB (10^6) or 1MiB (2^20), that is at least smallest.
+func Size(d *caddyfile.Dispenser, smallest uint64) (int64, error) {
+	return NamedSize(d, d.Val(), smallest)
+}
+
+// NamedSize is Size for the last argument of an option, which is called name in errors.
+func NamedSize(d *caddyfile.Dispenser, name string, smallest uint64) (int64, error) {
+	text, err := Text(d)
+	if err != nil {
+		return 0, err
+	}
+	size, err := humanize.ParseBytes(text)
+	if err != nil || size > math.MaxInt64 {
+		return 0, d.Errf("%s: bad size %q, write one such as 1MB", name, text)
+	}
+	if size < smallest {
+		return 0, d.Errf("%s must be at least %s, is %q", name, humanize.Bytes(smallest), text)
+	}
+	return int64(size), nil
+}
+
+// Count parses a whole number of at least one.
+func Count(d *caddyfile.Dispenser) (int, error) {
+	option := d.Val()
+	text, err := Text(d)
+	if err != nil {
+		return 0, err
+	}
+	count, err := strconv.Atoi(text)
+	if err != nil || count < 1 {
+		return 0, d.Errf("%s must be a whole number greater than zero, is %q", option, text)
+	}
+	return count, nil
+}
+
+// CountOrOff parses a whole number of at least one, or off, which is zero.
+func CountOrOff(d *caddyfile.Dispenser) (*int, error) {
+	option := d.Val()
+	text, err := Text(d)
+	if err != nil {
+		return nil, err
+	}
+	if text == "off" {
+		return new(int), nil
+	}
+	count, err := strconv.Atoi(text)
+	if err != nil || count < 1 || count > math.MaxInt32 {
+		return nil, d.Errf("%s must be a whole number greater than zero, or off, is %q", option, text)
+	}
+	return &count, nil
+}
+
+// CountUpTo parses a whole number of at least one, and at most most.
+func CountUpTo(d *caddyfile.Dispenser, most int) (*int, error) {
+	option := d.Val()
+	count, err := Count(d)
+	if err == nil && count > most {
+		err = d.Errf("%s must be at most %d, is %d", option, most, count)
+	}
+	return &count, err
+}
+
+// Paths parses one or more paths.
+func Paths(d *caddyfile.Dispenser) ([]string, error) {
+	paths, err := PathsBeforeBlock(d)
+	if err != nil {
+		return nil, err
+	}
+	return paths, RefuseBlock(d)
+}
+
+// PathsBeforeBlock parses one or more paths that a block may follow.
+func PathsBeforeBlock(d *caddyfile.Dispenser) ([]string, error) {
+	paths := d.RemainingArgs()
+	if len(paths) == 0 {
+		return nil, d.ArgErr()
+	}
+	plain := WithoutPlaceholders(paths)
+	for i, p := range plain {
+		if err := CheckPath("path", p); err != nil {
+			return nil, d.WrapErr(err)
+		}
+		if slices.Contains(plain[:i], p) {
+			return nil, d.Errf("path %q is given twice", p)
+		}
+	}
+	return paths, nil
+}
+
+// List parses one or more arguments, each of which may hold several values, separated by commas or
+// white space.
+func List(d *caddyfile.Dispenser) ([]string, error) {
+	var list []string
+	for _, argument := range d.RemainingArgs() {
+		list = append(list, SplitList(argument)...)
+	}
+	if len(list) == 0 {
+		return nil, d.ArgErr()
+	}
+	return list, nil
+}
+
+// Prefixes parses client addresses, each a CIDR or a single address.
+func Prefixes(d *caddyfile.Dispenser) ([]string, error) {
+	list, err := List(d)
+	if err != nil {
+		return nil, err
+	}
+	return list, refuseBadPrefixes(d, list)
+}
+
+// PrefixesOrNone parses client addresses, or None by itself.
+func PrefixesOrNone(d *caddyfile.Dispenser) ([]string, error) {
+	list, err := List(d)
+	if err != nil {
+		return nil, err
+	}
+	if len(list) == 1 && list[0] == None {
+		return list, RefuseBlock(d)
+	}
+	return list, refuseBadPrefixes(d, list)
+}
+
+func refuseBadPrefixes(d *caddyfile.Dispenser, list []string) error {
+	for _, expression := range WithoutPlaceholders(list) {
+		if _, err := caddyhttp.CIDRExpressionToPrefix(expression); err != nil {
+			return d.WrapErr(err)
+		}
+	}
+	return RefuseBlock(d)
+}
+
+// Whole parses a whole number that fits into 32 bits.
+func Whole(text string) (int64, error) { return strconv.ParseInt(text, 10, 32) }
+
+// Bytes parses a number of bytes that can be doubled.
+func Bytes(text string) (int64, error) {
+	size, err := humanize.ParseBytes(text)
+	if err == nil && size > math.MaxInt64/2 {
+		err = strconv.ErrRange
+	}
+	return int64(size), err //nolint:gosec // checked above
+}
+
+// WithoutPlaceholders returns the values that can be checked before placeholders are replaced.
+func WithoutPlaceholders(values []string) []string {
+	var plain []string
+	for _, value := range values {
+		if !strings.Contains(value, "{") {
+			plain = append(plain, value)
+		}
+	}
+	return plain
+}
+
+// Wrap adds file and line to err, if there is one.
+func Wrap(d *caddyfile.Dispenser, err error) error {
+	if err == nil {
+		return nil
+	}
+	return d.WrapErr(err)
+}
