@@ -76,7 +76,7 @@ type RateLimit struct {
 	Burst int64 `json:"burst,omitempty"`
 }
 
-// The defaults. For what they are good, and for whom they are enough, see the README.
+// The defaults. For what they are good, and for whom they are enough, see docs/limits.md.
 const (
 	defaultConnectionsPerIP    = 5000
 	defaultHalfOpenPerIP       = 1000

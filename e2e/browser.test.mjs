@@ -1,7 +1,7 @@
 // The streaming example in a real browser: the page of examples/streaming, served by Caddyfile.example as it is.
 //
 // CHROMIUM     the browser. Default: /usr/bin/chromium.
-// SCREENSHOTS  a folder; with it, the pictures of the README are written there.
+// SCREENSHOTS  a folder; with it, the pictures of the documents are written there.
 
 import assert from "node:assert/strict";
 import fs from "node:fs/promises";
@@ -295,7 +295,7 @@ describe("the streaming example", { timeout: 15 * 60_000 }, () => {
   });
 
   if (process.env.SCREENSHOTS) {
-    scene("is photographed for the README", async (open) => {
+    scene("is photographed for the documents", async (open) => {
       await photograph(open, browser, path.resolve(process.env.SCREENSHOTS));
     });
   }

@@ -1,7 +1,7 @@
 // The sharing example in real browsers: the page of examples/share, served by its own Caddyfile as it is.
 //
 // CHROMIUM     the browser. Default: /usr/bin/chromium.
-// SCREENSHOTS  a folder; with it, the pictures of the README are written there.
+// SCREENSHOTS  a folder; with it, the pictures of the documents are written there.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -287,7 +287,7 @@ describe("the sharing example", { timeout: 10 * 60_000 }, () => {
   });
 
   if (process.env.SCREENSHOTS) {
-    scene("is photographed for the README", async ({ enter }) => {
+    scene("is photographed for the documents", async ({ enter }) => {
       await photograph(enter, browser, path.resolve(process.env.SCREENSHOTS));
     });
   }

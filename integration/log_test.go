@@ -31,7 +31,7 @@ func newLogFile(t *testing.T, name string) *logFile {
 	return &logFile{t, filepath.Join(t.TempDir(), name)}
 }
 
-// all is a global option that logs everything here, with the filter of the README.
+// all is a global option that logs everything here, with the filter of docs/logs.md.
 func (f *logFile) all() string {
 	return "log {\n output file " + f.path + "\n level DEBUG\n format filter {\n request>uri query {\n replace sid REDACTED\n }\n }\n}"
 }

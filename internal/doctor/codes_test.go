@@ -6,11 +6,13 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/caddy-socketio/socketio-stream/internal/documents"
 )
 
-// A code is a promise to scripts: what the source has, the list of docs/doctor.md has as well, and the other way round.
+// A code is a promise to scripts: what the source has, the list of the manual has as well, and the other way round.
 func TestCodesAreDocumented(t *testing.T) {
-	documented := codesIn(t, "../../docs/doctor.md", "`([a-z0-9]+(?:-[a-z0-9]+)+)`")
+	documented := codesIn(documents.Section(t, "Codes"), "`([a-z0-9]+(?:-[a-z0-9]+)+)`")
 	files, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)
@@ -26,7 +28,11 @@ func TestCodesAreDocumented(t *testing.T) {
 		if strings.HasSuffix(file, "_test.go") {
 			continue
 		}
-		for code := range codesIn(t, file, `"([a-z0-9]+(?:-[a-z0-9]+)+)"`) {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for code := range codesIn(string(content), `"([a-z0-9]+(?:-[a-z0-9]+)+)"`) {
 			used[code] = true
 		}
 	}
@@ -35,24 +41,19 @@ func TestCodesAreDocumented(t *testing.T) {
 	}
 	for code := range used {
 		if !documented[code] {
-			t.Errorf("%s is not in docs/doctor.md", code)
+			t.Errorf("%s is not in the manual", code)
 		}
 	}
 	for code := range documented {
 		if !used[code] {
-			t.Errorf("%s is in docs/doctor.md, and no finding has it", code)
+			t.Errorf("%s is in the manual, and no finding has it", code)
 		}
 	}
 }
 
-func codesIn(t *testing.T, file, pattern string) map[string]bool {
-	t.Helper()
-	content, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+func codesIn(text, pattern string) map[string]bool {
 	codes := map[string]bool{}
-	for _, match := range regexp.MustCompile(pattern).FindAllStringSubmatch(string(content), -1) {
+	for _, match := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
 		codes[match[1]] = true
 	}
 	return codes
