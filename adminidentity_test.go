@@ -4,8 +4,8 @@ import (
 	"context"
 	"testing"
 
+	"github.com/caddy-socketio/socketio-stream/admin/adminapi"
 	"github.com/caddy-socketio/socketio-stream/events"
-	"github.com/caddy-socketio/socketio-stream/internal/adminapi"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 )
 

@@ -3,7 +3,7 @@ package socketiostream
 import (
 	"net/http"
 
-	"github.com/caddy-socketio/socketio-stream/internal/adminapi"
+	"github.com/caddy-socketio/socketio-stream/admin/adminapi"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 )
 

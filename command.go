@@ -7,7 +7,7 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
-	"github.com/caddy-socketio/socketio-stream/internal/admincli"
+	"github.com/caddy-socketio/socketio-stream/admin/admincli"
 	"github.com/caddy-socketio/socketio-stream/internal/doctor"
 )
 

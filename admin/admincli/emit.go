@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/caddy-socketio/socketio-stream/internal/adminapi"
+	"github.com/caddy-socketio/socketio-stream/admin/adminapi"
 )
 
 // emit is what emit was asked for.

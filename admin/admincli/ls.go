@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/caddy-socketio/socketio-stream/internal/adminapi"
+	"github.com/caddy-socketio/socketio-stream/admin/adminapi"
 )
 
 // mostRooms is how many rooms of a namespace are read to find the largest.
