@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddy-socketio/socketio-stream/internal/rawclient"
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 )
 
 // sink is a connection that takes everything and never says anything. It
@@ -48,12 +49,12 @@ func (s sink) Close() error {
 // deliveries.
 func BenchmarkBroadcast1000(b *testing.B) {
 	const receivers = 1000
-	for name, newMessage := range map[string]func() *Message{
-		"one message": func() func() *Message {
+	for name, newMessage := range map[string]func() *wire.Message{
+		"one message": func() func() *wire.Message {
 			m := text(strings.Repeat("x", 200))
-			return func() *Message { return m }
+			return func() *wire.Message { return m }
 		}(),
-		"new messages": func() *Message { return text(strings.Repeat("x", 200)) },
+		"new messages": func() *wire.Message { return text(strings.Repeat("x", 200)) },
 	} {
 		b.Run(name, func(b *testing.B) {
 			s := newEngine(b, Options{})

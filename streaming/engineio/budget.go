@@ -1,6 +1,10 @@
 package engineio
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
+)
 
 // budget counts the bytes of all messages that wait for clients of a server.
 // A message counts once, for however many clients it waits: that is the memory
@@ -13,16 +17,16 @@ type budget struct{ bytes atomic.Int64 }
 const burstHold = 1 << 40
 
 // hold adds holders to a message.
-func (b *budget) hold(m *Message, n int64) {
-	if !m.static && m.holders.Add(n) == n {
-		b.bytes.Add(int64(len(m.wire)))
+func (b *budget) hold(m *wire.Message, n int64) {
+	if m.Hold(n) {
+		b.bytes.Add(int64(m.Size()))
 	}
 }
 
 // letGo takes holders away.
-func (b *budget) letGo(m *Message, n int64) {
-	if !m.static && m.holders.Add(-n) == 0 {
-		b.bytes.Add(-int64(len(m.wire)))
+func (b *budget) letGo(m *wire.Message, n int64) {
+	if m.LetGo(n) {
+		b.bytes.Add(-int64(m.Size()))
 	}
 }
 

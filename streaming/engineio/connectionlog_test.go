@@ -17,6 +17,7 @@ import (
 
 	"github.com/caddy-socketio/socketio-stream/internal/logline"
 	"github.com/caddy-socketio/socketio-stream/internal/rawclient"
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 )
 
 // logRecord is a line of the log.
@@ -131,7 +132,7 @@ func TestEndIsLoggedWithWhatWentOver(t *testing.T) {
 	in := 6 + 4 + 3*6
 	// What the ping brought is counted before it is answered.
 	expect(t, "pong", need(conn.ReadFrame())(t).Header.OpCode, ws.OpPong)
-	m := NewMessage([][]byte{[]byte("picture")}, [][]byte{{1, 2, 3}})
+	m := wire.New([][]byte{[]byte("picture")}, [][]byte{{1, 2, 3}}, 0)
 	recorder.session.Send(m)
 	expect(t, "text", need(conn.ReadText())(t), "4picture")
 	expect(t, "binary", string(need(conn.ReadBinary())(t)), "\x01\x02\x03")

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 )
 
 // flusher is the set of workers that write to WebSocket clients. A session is
@@ -257,16 +259,16 @@ func (s *Session) armWriteDeadlineLocked(now int64) {
 }
 
 // writeMessages writes the frames of the messages, joining small ones, and
-// returns how many bytes were written. deflate is what the client has agreed
-// to, or nil.
-func writeMessages(conn net.Conn, messages []*Message, buffer []byte, deflate *Compression) (written int, err error) {
+// returns how many bytes were written. Packets of deflate bytes or more are
+// compressed, see [wire.Message.Frames].
+func writeMessages(conn net.Conn, messages []*wire.Message, buffer []byte, deflate int) (written int, err error) {
 	if len(messages) == 1 {
-		return conn.Write(messages[0].wireFor(deflate))
+		return conn.Write(messages[0].Frames(deflate))
 	}
 	buffer = buffer[:0]
 	for _, m := range messages {
-		wire := m.wireFor(deflate)
-		if len(buffer)+len(wire) > cap(buffer) {
+		frames := m.Frames(deflate)
+		if len(buffer)+len(frames) > cap(buffer) {
 			if len(buffer) > 0 {
 				n, err := conn.Write(buffer)
 				if written += n; err != nil {
@@ -274,15 +276,15 @@ func writeMessages(conn net.Conn, messages []*Message, buffer []byte, deflate *C
 				}
 				buffer = buffer[:0]
 			}
-			if len(wire) > cap(buffer) {
-				n, err := conn.Write(wire)
+			if len(frames) > cap(buffer) {
+				n, err := conn.Write(frames)
 				if written += n; err != nil {
 					return written, err
 				}
 				continue
 			}
 		}
-		buffer = append(buffer, wire...)
+		buffer = append(buffer, frames...)
 	}
 	if len(buffer) == 0 {
 		return written, nil
@@ -300,7 +302,7 @@ type Burst struct {
 	n          int
 
 	// message is being handed out by holder's server, to sent clients so far.
-	message *Message
+	message *wire.Message
 	holder  *Server
 	sent    int64
 }
@@ -309,7 +311,7 @@ type Burst struct {
 const burstSize = 128
 
 // Send queues a message like [Session.Send].
-func (b *Burst) Send(s *Session, m *Message) bool {
+func (b *Burst) Send(s *Session, m *wire.Message) bool {
 	if m != b.message || s.server != b.holder {
 		b.settle()
 		b.message, b.holder = m, s.server

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/caddy-socketio/socketio-stream/internal/rawclient"
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 )
 
 // TestStuckClientsHoldUpNobody hands sessions over while all workers are about
@@ -255,26 +256,26 @@ func TestPendingMessagesAreJoined(t *testing.T) {
 	small, large := text(strings.Repeat("s", 1000)), text(strings.Repeat("l", flushChunk))
 	tests := []struct {
 		name     string
-		messages []*Message
+		messages []*wire.Message
 		writes   int
 	}{
-		{"one", []*Message{small}, 1},
-		{"few", slices.Repeat([]*Message{small}, 10), 1},
-		{"many", slices.Repeat([]*Message{small}, 130), 2},
-		{"large", []*Message{large}, 1},
-		{"large between small", []*Message{small, large, small, small}, 3},
-		{"large at the end", []*Message{small, small, large}, 2},
+		{"one", []*wire.Message{small}, 1},
+		{"few", slices.Repeat([]*wire.Message{small}, 10), 1},
+		{"many", slices.Repeat([]*wire.Message{small}, 130), 2},
+		{"large", []*wire.Message{large}, 1},
+		{"large between small", []*wire.Message{small, large, small, small}, 3},
+		{"large at the end", []*wire.Message{small, small, large}, 2},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			conn := new(countingConn)
 			buffer := make([]byte, 0, flushChunk)
-			written := need(writeMessages(conn, test.messages, buffer, nil))(t)
+			written := need(writeMessages(conn, test.messages, buffer, 0))(t)
 			expect(t, "bytes said to be written", written, len(slices.Concat(conn.written...)))
 			expect(t, "writes", len(conn.written), test.writes)
 			var want []byte
 			for _, m := range test.messages {
-				want = append(want, m.wire...)
+				want = append(want, m.Frames(0)...)
 			}
 			expect(t, "same bytes", string(slices.Concat(conn.written...)), string(want))
 		})

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/caddy-socketio/socketio-stream/internal/rawclient"
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 )
 
 // patience is how long a test waits for a condition.
@@ -330,8 +331,8 @@ func receive(t testing.TB, answers <-chan answer) rawclient.Response {
 }
 
 // text builds a message of one text packet.
-func text(content string, options ...MessageOption) *Message {
-	return NewMessage([][]byte{[]byte(content)}, nil, options...)
+func text(content string, flags ...wire.Flags) *wire.Message {
+	return wire.New([][]byte{[]byte(content)}, nil, append(flags, 0)[0])
 }
 
 // expectRefused checks that a request was refused as the protocol has it.

@@ -3,6 +3,7 @@ package engineio
 import (
 	"time"
 
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 	"github.com/caddy-socketio/socketio-stream/streaming/measure"
 )
 
@@ -25,7 +26,7 @@ type heartbeat struct {
 // never overlap.
 type Beater interface{ Beat() }
 
-var pingPacket = newStaticPacket(packetPing, "")
+var pingPacket = wire.NewStatic(wire.PacketPing, "")
 
 // startHeartbeat schedules the first ping.
 func (s *Session) startHeartbeat(now int64) {
@@ -42,7 +43,7 @@ func (s *Session) onDeadline(now int64) {
 	if s.state != stateOpen {
 		s.mu.Unlock()
 		// No poll came to be told of the end.
-		s.terminate(ReasonForcedClose, packetClose)
+		s.terminate(ReasonForcedClose, wire.PacketClose)
 		return
 	}
 	next, expired, ping := s.beatLocked(now)

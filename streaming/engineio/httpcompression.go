@@ -18,6 +18,9 @@ type compressor interface {
 	Reset(w io.Writer)
 }
 
+// compressionLevel compresses fast: a stream's server has better to do.
+const compressionLevel = 1
+
 // The encodings of poll answers. What HTTP calls deflate is wrapped in zlib.
 // See section 8.4.1 of RFC 9110.
 var encodings = []struct {
@@ -25,11 +28,11 @@ var encodings = []struct {
 	pool sync.Pool
 }{
 	{name: "gzip", pool: sync.Pool{New: func() any {
-		w, _ := gzip.NewWriterLevel(io.Discard, deflateLevel)
+		w, _ := gzip.NewWriterLevel(io.Discard, compressionLevel)
 		return w
 	}}},
 	{name: "deflate", pool: sync.Pool{New: func() any {
-		w, _ := zlib.NewWriterLevel(io.Discard, deflateLevel)
+		w, _ := zlib.NewWriterLevel(io.Discard, compressionLevel)
 		return w
 	}}},
 }

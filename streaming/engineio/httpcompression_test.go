@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 )
 
 func TestAcceptedQuality(t *testing.T) {
@@ -36,14 +38,14 @@ func TestPollAnswersAreCompressed(t *testing.T) {
 	long := strings.Repeat("a word, and another; ", 100)
 	for _, test := range []struct {
 		name, accept, content string
-		options               []MessageOption
+		options               []wire.Flags
 		want                  string
 	}{
 		{"gzip", "gzip, deflate, br", long, nil, "gzip"},
 		{"deflate", "gzip;q=0.5, deflate", long, nil, "deflate"},
 		{"not accepted", "br", long, nil, ""},
 		{"short", "gzip", "short", nil, ""},
-		{"not worth it", "gzip", long, []MessageOption{NoCompress()}, ""},
+		{"not worth it", "gzip", long, []wire.Flags{wire.NoCompress}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newServer(t, Options{HTTPCompression: &Compression{}})

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 )
 
 // pollState is the long-polling side of a session, guarded by its mutex. See
@@ -24,7 +26,7 @@ type pollState struct {
 	// wake tells the waiting GET to look again.
 	wake chan struct{}
 	// end is the packet that answers a poll once the session is over.
-	end packetType
+	end wire.PacketType
 	// release is true once the waiting GET is to end, though there may be nothing
 	// to send.
 	release bool
@@ -108,7 +110,7 @@ func (s *Session) closedByClient() {
 	if waits {
 		s.state = stateClosing
 		s.reason = ReasonTransportClose
-		s.poll.end = packetNoop
+		s.poll.end = wire.PacketNoop
 		s.poll.ended = make(chan struct{})
 		s.pending.clear(&s.server.budget)
 	}
@@ -120,7 +122,7 @@ func (s *Session) closedByClient() {
 		case <-time.After(farewellGrace):
 		}
 	}
-	s.terminate(ReasonTransportClose, packetNoop)
+	s.terminate(ReasonTransportClose, wire.PacketNoop)
 }
 
 // errAbandoned is a poll or a POST whose client went away.
@@ -150,29 +152,29 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request, in Inbound) 
 	}
 	list, bytes := s.pending.take()
 	s.inFlight = bytes
-	var messages []*Message
+	var messages []*wire.Message
 	if list != nil {
 		messages = list.messages
 	}
-	var last packetType
+	var last wire.PacketType
 	switch {
 	case s.state != stateOpen && list == nil:
 		// Only a poll of its own tells of the end: a client that is told in
 		// one response would look at the end first, and lose the rest.
 		last = s.poll.end
 	case noop && list == nil:
-		last = packetNoop
+		last = wire.PacketNoop
 	}
 	timeout := s.options.WriteTimeout
 	s.poll.answering = true
 	s.mu.Unlock()
 
-	payload := appendPayload(make([]byte, 0, payloadSize(messages)+1), messages)
+	payload := wire.AppendPayload(make([]byte, 0, wire.PayloadSize(messages)+1), messages)
 	if last != 0 {
 		payload = append(payload, byte(last))
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	if len(messages) > 0 && !slices.ContainsFunc(messages, func(m *Message) bool { return !m.incompressible }) {
+	if len(messages) > 0 && !slices.ContainsFunc(messages, func(m *wire.Message) bool { return !m.Has(wire.NoCompress) }) {
 		w.Header().Set("Cache-Control", "no-store, no-transform")
 	} else {
 		payload = compressPoll(w.Header(), r, payload, s.options.HTTPCompression)
@@ -237,7 +239,7 @@ func (s *Session) pollPending() bool {
 
 // endPoll unregisters a GET. last is the packet it was ended with, if any. The
 // answer was of so many bytes and packets.
-func (s *Session) endPoll(last packetType, bytes, packets int) {
+func (s *Session) endPoll(last wire.PacketType, bytes, packets int) {
 	s.mu.Lock()
 	s.poll.active, s.poll.answering, s.poll.release = false, false, false
 	if s.poll.through != nil {
@@ -360,17 +362,17 @@ func (s *Session) handlePayload(body []byte) (refusal *RequestError) {
 	refusal = refuseStatus(http.StatusInternalServerError, "panic while handling a payload")
 	defer s.server.recoverPanic("panic while handling a payload", s)
 	s.arrived(len(body), 0)
-	for p, ok := range decodePayload(body) {
+	for p, ok := range wire.DecodePayload(body) {
 		if !ok {
 			s.abort(ReasonParseError)
 			return refuse(CodeBadRequest, "malformed payload")
 		}
-		if !s.arrived(0, countOf(p)) && p.kind != packetClose {
+		if !s.arrived(0, countOf(p)) && p.Type != wire.PacketClose {
 			continue
 		}
-		switch p.kind {
-		case packetMessage:
-			work, err := s.receive(p.data, p.binary)
+		switch p.Type {
+		case wire.PacketMessage:
+			work, err := s.receive(p.Data, p.Binary)
 			if work != nil {
 				work.Start()
 			}
@@ -378,12 +380,12 @@ func (s *Session) handlePayload(body []byte) (refusal *RequestError) {
 				s.Close(ReasonParseError)
 				return nil
 			}
-		case packetPong:
+		case wire.PacketPong:
 			s.onPong()
-		case packetPing:
+		case wire.PacketPing:
 			s.abort(ReasonTransportError)
 			return refuse(CodeBadRequest, "ping from the client")
-		case packetClose:
+		case wire.PacketClose:
 			s.closedByClient()
 			return nil
 		}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/caddy-socketio/socketio-stream/internal/rawclient"
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 )
 
 func TestPollingHandshake(t *testing.T) {
@@ -41,7 +42,7 @@ func TestPollingSendAndReceive(t *testing.T) {
 		t.Errorf("heard %+v, want %+v", got, want)
 	}
 
-	recorder.session.Send(NewMessage([][]byte{[]byte("pic"), []byte("ture")}, [][]byte{{1, 2, 3, 4}, {}}))
+	recorder.session.Send(wire.New([][]byte{[]byte("pic"), []byte("ture")}, [][]byte{{1, 2, 3, 4}, {}}, 0))
 	recorder.session.Send(text(""))
 	got := need(p.Poll(t.Context()))(t)
 	if want := []string{"4picture", "bAQIDBA==", "b", "4"}; !slices.Equal(got, want) {
@@ -328,12 +329,12 @@ func TestCompressFlagAsksForNoTransform(t *testing.T) {
 	p, recorder := s.poller(t)
 	tests := []struct {
 		name     string
-		messages []*Message
+		messages []*wire.Message
 		want     string
 	}{
-		{"worth it", []*Message{text("a")}, "no-store"},
-		{"not worth it", []*Message{text("a", NoCompress()), text("b", NoCompress())}, "no-store, no-transform"},
-		{"some", []*Message{text("a", NoCompress()), text("b")}, "no-store"},
+		{"worth it", []*wire.Message{text("a")}, "no-store"},
+		{"not worth it", []*wire.Message{text("a", wire.NoCompress), text("b", wire.NoCompress)}, "no-store, no-transform"},
+		{"some", []*wire.Message{text("a", wire.NoCompress), text("b")}, "no-store"},
 	}
 	for _, test := range tests {
 		for _, m := range test.messages {

@@ -3,6 +3,8 @@ package engineio
 import (
 	"slices"
 	"sync"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 )
 
 // queue is what waits for one client, in order. An empty queue holds no
@@ -16,21 +18,21 @@ type queue struct {
 // releases the list lets it go.
 
 // messageList is a list of messages that is used again and again.
-type messageList struct{ messages []*Message }
+type messageList struct{ messages []*wire.Message }
 
 // maxPooledList is the largest list, in messages, that is kept for reuse.
 const maxPooledList = 1024
 
-var messageLists = sync.Pool{New: func() any { return &messageList{messages: make([]*Message, 0, 8)} }}
+var messageLists = sync.Pool{New: func() any { return &messageList{messages: make([]*wire.Message, 0, 8)} }}
 
 func (q *queue) empty() bool { return q.list == nil }
 
-func (q *queue) push(m *Message) {
+func (q *queue) push(m *wire.Message) {
 	if q.list == nil {
 		q.list = messageLists.Get().(*messageList)
 	}
 	q.list.messages = append(q.list.messages, m)
-	q.bytes += len(m.wire)
+	q.bytes += m.Size()
 }
 
 // take empties the queue. The caller gives the list back with release.
@@ -51,13 +53,13 @@ func (q *queue) dropVolatile(b *budget) (dropped int) {
 	if q.list == nil {
 		return 0
 	}
-	q.list.messages = slices.DeleteFunc(q.list.messages, func(m *Message) bool {
-		if m.volatile {
-			q.bytes -= len(m.wire)
+	q.list.messages = slices.DeleteFunc(q.list.messages, func(m *wire.Message) bool {
+		if m.Has(wire.Volatile) {
+			q.bytes -= m.Size()
 			b.letGo(m, 1)
 			dropped++
 		}
-		return m.volatile
+		return m.Has(wire.Volatile)
 	})
 	if len(q.list.messages) == 0 {
 		q.clear(b)
@@ -69,8 +71,8 @@ func (q *queue) dropVolatile(b *budget) (dropped int) {
 // it, not counting the protocol's own, and how many messages they made.
 func (l *messageList) release(b *budget) (packets, deliveries int) {
 	for i, m := range l.messages {
-		packets += int(m.count)
-		if m.count > 0 {
+		packets += m.Count()
+		if m.Count() > 0 {
 			deliveries++
 		}
 		b.letGo(m, 1)

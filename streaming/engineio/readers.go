@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 )
 
 // Work is what a message leaves to be done: something that may wait. Exactly
@@ -63,7 +65,7 @@ func newReaders() *readers {
 // reader is a goroutine that reads from a WebSocket client.
 type reader struct {
 	session *Session
-	frames  *frameReader
+	frames  *wire.Reader
 	shard   *readersShard
 
 	// What follows is guarded by the shard.
@@ -274,7 +276,7 @@ func (s *Session) release() {
 func (r *reader) work(work Work) bool {
 	s := r.session
 	// Once the work has begun, the frames may be another's to read.
-	more := r.frames.begin < r.frames.end
+	more := r.frames.Buffered() > 0
 	r.begin(s.cork())
 	work.Run()
 	var done flushed

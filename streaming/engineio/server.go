@@ -12,6 +12,8 @@ import (
 	"runtime/debug"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 )
 
 // Accept is called for each new session before anything is read from it. It
@@ -121,7 +123,7 @@ func (s *Server) Shutdown(ctx context.Context, reason Reason) error {
 	for {
 		for session := range s.table.all() {
 			if !session.pollPending() {
-				session.terminate(reason, packetClose)
+				session.terminate(reason, wire.PacketClose)
 			}
 		}
 		if s.alive.Load() == 0 {
@@ -301,18 +303,18 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, options *Opti
 		http.SetCookie(w, options.Cookie(r, session.id))
 	}
 	if transport == WebSocket {
-		deflate := options.Deflate != nil && offersDeflate(r.Header)
+		deflate := options.Deflate != nil && wire.OffersDeflate(r.Header["Sec-Websocket-Extensions"])
 		conn, before, refusal := acceptWebSocket(w, r, deflate)
 		if refusal != nil {
 			s.open.Add(-1)
 			return refusal
 		}
 		session.take(visit)
-		reader := newFrameReader(conn, options.MaxPayload, before)
+		reader := wire.NewReader(conn, options.MaxPayload, before)
 		session.conn = conn
 		if deflate {
-			reader.deflate = true
-			session.deflate = options.Deflate
+			reader.Deflate = true
+			session.deflate = options.Deflate.Threshold
 		}
 		s.begin(session)
 		go session.readWebSocket(reader)
@@ -354,7 +356,7 @@ func (s *Server) begin(session *Session) {
 }
 
 // openPacket is the handshake. See "Handshake" in the Engine.IO protocol.
-func (s *Session) openPacket() *Message {
+func (s *Session) openPacket() *wire.Message {
 	data, _ := json.Marshal(struct {
 		SID          string      `json:"sid"`
 		Upgrades     []Transport `json:"upgrades"`
@@ -362,7 +364,7 @@ func (s *Session) openPacket() *Message {
 		PingTimeout  int64       `json:"pingTimeout"`
 		MaxPayload   int64       `json:"maxPayload"`
 	}{s.id, s.options.upgrades(s.transport), s.options.PingInterval.Milliseconds(), s.options.PingTimeout.Milliseconds(), s.options.MaxPayload})
-	return newPacket(packetOpen, string(data))
+	return wire.NewPacket(wire.PacketOpen, string(data))
 }
 
 // sessionIDBytes is the entropy of a session ID: 144 bits.

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 )
 
 // Listener hears what one session's client says. Message and Close are called
@@ -105,8 +107,9 @@ type Session struct {
 	forOthers bool
 	poll      pollState
 	conn      net.Conn
-	// deflate, when not nil, is the compression the client has agreed to.
-	deflate *Compression
+	// deflate is the size, in bytes, from which on packets are compressed for the
+	// client, if it has agreed to that. Otherwise it is zero.
+	deflate int
 	// writeDeadline is what conn's write deadline is set to, by the server's
 	// clock.
 	writeDeadline int64
@@ -162,7 +165,7 @@ func (s *Session) SendBuffer() int { return s.options.SendBuffer }
 // Send queues a message. It reports false when the message will not be sent:
 // the session is over, the message is volatile and the client does not keep
 // up, or the queue is full, which ends the session. Send never waits.
-func (s *Session) Send(m *Message) bool {
+func (s *Session) Send(m *wire.Message) bool {
 	s.server.budget.hold(m, 1)
 	ready, ok := s.enqueue(m)
 	if !ok {
@@ -176,13 +179,13 @@ func (s *Session) Send(m *Message) bool {
 
 // enqueue adds a message, which the caller holds for the queue, to the queue.
 // ready is true when the caller must hand the session to the flusher.
-func (s *Session) enqueue(m *Message) (ready, ok bool) {
+func (s *Session) enqueue(m *wire.Message) (ready, ok bool) {
 	s.mu.Lock()
 	if s.state != stateOpen {
 		s.mu.Unlock()
 		return false, false
 	}
-	if m.volatile && s.behindLocked() {
+	if m.Has(wire.Volatile) && s.behindLocked() {
 		s.mu.Unlock()
 		s.server.counts.volatileDropped.Add(1)
 		return false, false
@@ -190,7 +193,7 @@ func (s *Session) enqueue(m *Message) (ready, ok bool) {
 	if !s.hasRoomLocked(m) {
 		s.server.counts.volatileDropped.Add(int64(s.pending.dropVolatile(&s.server.budget)))
 		if !s.hasRoomLocked(m) {
-			s.forOthers = s.pending.bytes+s.inFlight+len(m.wire) <= s.options.SendBuffer
+			s.forOthers = s.pending.bytes+s.inFlight+m.Size() <= s.options.SendBuffer
 			s.mu.Unlock()
 			s.abort(ReasonSlowClient)
 			return false, false
@@ -204,12 +207,12 @@ func (s *Session) enqueue(m *Message) (ready, ok bool) {
 
 // hasRoomLocked reports whether a message may be added to what waits. One that
 // is alone always may.
-func (s *Session) hasRoomLocked(m *Message) bool {
+func (s *Session) hasRoomLocked(m *wire.Message) bool {
 	waiting := s.pending.bytes + s.inFlight
 	switch {
 	case waiting == 0:
 		return true
-	case waiting+len(m.wire) > s.options.SendBuffer:
+	case waiting+m.Size() > s.options.SendBuffer:
 		return false
 	default:
 		return waiting <= modestBacklog || !s.server.budget.exhausted(s.options.ServerBuffer, 100)
@@ -217,7 +220,7 @@ func (s *Session) hasRoomLocked(m *Message) bool {
 }
 
 // queueLocked adds a packet of the server's own, whatever waits.
-func (s *Session) queueLocked(m *Message) {
+func (s *Session) queueLocked(m *wire.Message) {
 	s.server.budget.hold(m, 1)
 	s.pending.push(m)
 }
@@ -262,9 +265,9 @@ func (s *Session) shut(reason Reason, code ws.StatusCode) {
 	s.state = stateClosing
 	s.reason = reason
 	if s.conn != nil {
-		s.queueLocked(newCloseFrame(code))
+		s.queueLocked(wire.NewClose(code))
 	} else {
-		s.poll.end = packetClose
+		s.poll.end = wire.PacketClose
 	}
 	ready := s.readyLocked()
 	s.poll.abortBody()
@@ -287,10 +290,10 @@ func (s *Session) shut(reason Reason, code ws.StatusCode) {
 
 // abort ends the session at once: what is queued is dropped, the connection
 // is closed without ceremony, a pending poll is answered with a close packet.
-func (s *Session) abort(reason Reason) { s.terminate(reason, packetClose) }
+func (s *Session) abort(reason Reason) { s.terminate(reason, wire.PacketClose) }
 
 // terminate is abort with a choice of the packet that ends a pending poll.
-func (s *Session) terminate(reason Reason, pollEnd packetType) {
+func (s *Session) terminate(reason Reason, pollEnd wire.PacketType) {
 	s.mu.Lock()
 	was := s.state
 	if was == stateClosed {

@@ -14,6 +14,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/caddy-socketio/socketio-stream/internal/rawclient"
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 )
 
 // TestQueueIsFlushedBeforeClose sends much and closes at once: all of it
@@ -87,10 +88,10 @@ func TestVolatileIsDroppedFirst(t *testing.T) {
 		// One message is on its way; one more may wait beside the volatile.
 		session.Send(text("first"))
 		synctest.Wait()
-		expect(t, "volatile to a client that keeps up", session.Send(text("volatile "+block, Volatile())), true)
-		expect(t, "volatile", session.Send(text("volatile "+block, Volatile())), true)
-		expect(t, "volatile", session.Send(text("volatile "+block, Volatile())), true)
-		expect(t, "volatile to a client that does not", session.Send(text("volatile "+block, Volatile())), false)
+		expect(t, "volatile to a client that keeps up", session.Send(text("volatile "+block, wire.Volatile)), true)
+		expect(t, "volatile", session.Send(text("volatile "+block, wire.Volatile)), true)
+		expect(t, "volatile", session.Send(text("volatile "+block, wire.Volatile)), true)
+		expect(t, "volatile to a client that does not", session.Send(text("volatile "+block, wire.Volatile)), false)
 		sent := 0
 		for session.QueuedBytes()+8000 <= sendBuffer {
 			if !session.Send(text(strconv.Itoa(sent) + " " + block)) {
@@ -130,7 +131,7 @@ func TestQueueOverflowEndsSession(t *testing.T) {
 		for range 9 {
 			expect(t, "message", recorder.session.Send(text(strings.Repeat("x", 100))), true)
 		}
-		expect(t, "volatile message", recorder.session.Send(text(strings.Repeat("x", 100), Volatile())), false)
+		expect(t, "volatile message", recorder.session.Send(text(strings.Repeat("x", 100), wire.Volatile)), false)
 		expect(t, "reasons to close", len(recorder.closed()), 1)
 		recorder.waitClosed(t, ReasonSlowClient)
 		expect(t, "queued bytes", recorder.session.QueuedBytes(), 0)
@@ -199,7 +200,7 @@ func TestConcurrentSendCloseAbort(t *testing.T) {
 				<-start
 				var burst Burst
 				for range 20 {
-					session.Send(text("x", Volatile()))
+					session.Send(text("x", wire.Volatile))
 					session.Send(text("y"))
 					burst.Send(session, text("z"))
 				}

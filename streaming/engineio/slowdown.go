@@ -7,10 +7,6 @@ import (
 	"github.com/caddy-socketio/socketio-stream/internal/pace"
 )
 
-// paceEvery is how many bytes of one message are read before they are counted:
-// a message that never ends counts, too.
-const paceEvery = 64 << 10
-
 // inbound is what a session has sent lately, see [Limits.Bytes].
 type inbound struct {
 	bucket pace.Bucket
@@ -27,9 +23,21 @@ func (s *Session) spendLocked(bytes int) {
 	}
 }
 
-// spend counts bytes that did not come over the wire, such as those that a
-// compressed message stands for.
-func (s *Session) spend(bytes int) {
+// meter counts for a session what is read from its WebSocket client. It
+// implements [wire.Meter].
+type meter struct{ session *Session }
+
+// Arrived counts bytes of a message that is large, or never ends, and slows its
+// client down within it.
+func (m meter) Arrived(bytes int) {
+	m.session.arrived(bytes, 0)
+	m.session.slowDown()
+}
+
+// Inflated counts the bytes that a compressed message stands for and that did
+// not come over the wire.
+func (m meter) Inflated(bytes int) {
+	s := m.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.spendLocked(bytes)

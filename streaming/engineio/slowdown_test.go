@@ -11,6 +11,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/caddy-socketio/socketio-stream/internal/rawclient"
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 )
 
 // slow are limits that a few kilobytes are over for very long.
@@ -65,9 +66,9 @@ func TestNothingIsLostOfWhatIsSlowedDown(t *testing.T) {
 func TestEndlessMessageIsSlowedDown(t *testing.T) {
 	fragment := func(op ws.OpCode, size int) []byte { return clientFrame(op, false, strings.Repeat("a", size)) }
 	for name, frames := range map[string][]byte{
-		"large fragments": append(fragment(ws.OpText, paceEvery), bytes.Repeat(fragment(ws.OpContinuation, paceEvery), 4)...),
-		"empty fragments": append(fragment(ws.OpText, 0), bytes.Repeat(fragment(ws.OpContinuation, 0), paceEvery/2)...),
-		"one large frame": clientFrame(ws.OpText, true, "4"+strings.Repeat("a", 4*paceEvery)),
+		"large fragments": append(fragment(ws.OpText, wire.MeterEvery), bytes.Repeat(fragment(ws.OpContinuation, wire.MeterEvery), 4)...),
+		"empty fragments": append(fragment(ws.OpText, 0), bytes.Repeat(fragment(ws.OpContinuation, 0), wire.MeterEvery/2)...),
+		"one large frame": clientFrame(ws.OpText, true, "4"+strings.Repeat("a", 4*wire.MeterEvery)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t, Options{Limits: slow()})
@@ -84,13 +85,10 @@ func TestInflatedBytesCount(t *testing.T) {
 	s := newServer(t, Options{Limits: Limits{Bytes: &Pace{Amount: 1, Per: time.Hour, Burst: 10_000}}, Deflate: &Compression{}})
 	s.client.Header = http.Header{"Sec-WebSocket-Extensions": {"permessage-deflate"}}
 	conn, r := s.connect(t)
-	var compressed bytes.Buffer
-	deflateTo(&compressed, []byte("4"+strings.Repeat("a", 100_000)))
-	if compressed.Len() > 5000 {
-		t.Fatal(compressed.Len())
+	frame := compressedFrame([]byte("4" + strings.Repeat("a", 100_000)))
+	if len(frame) > 5000 {
+		t.Fatal(len(frame))
 	}
-	frame := clientFrame(ws.OpText, true, compressed.String())
-	frame[0] |= 0x40
 	must(t, conn.Write(frame))
 	s.waitSlowed(t, 1)
 	r.waitFor(t, 1)

@@ -1,5 +1,7 @@
 package engineio
 
+import "github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
+
 // Counts is what has gone over a session since it began.
 type Counts struct {
 	// BytesIn and BytesOut are the bytes of WebSocket frames, and of the bodies
@@ -52,8 +54,8 @@ func (s *Session) written(bytes, messages int) (closed bool) {
 }
 
 // countOf is how many messages a packet from the client is.
-func countOf(p packet) int {
-	if p.kind == packetMessage {
+func countOf(p wire.Packet) int {
+	if p.Type == wire.PacketMessage {
 		return 1
 	}
 	return 0

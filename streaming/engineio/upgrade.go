@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 )
 
 // upgrade is an attempt to move a session from long-polling to WebSocket. See
@@ -19,7 +21,7 @@ type upgrade struct {
 	probed bool
 }
 
-var probeAnswer = newStaticPacket(packetPong, probe)
+var probeAnswer = wire.NewStatic(wire.PacketPong, wire.Probe)
 
 // cancel gives the attempt up; the session stays as it is.
 func (u *upgrade) cancel() {
@@ -70,7 +72,7 @@ func (s *Session) serveUpgrade(w http.ResponseWriter, r *http.Request) *RequestE
 		refuseUpgrade(w, r, refusal)
 		return refusal
 	}
-	deflate := s.options.Deflate != nil && offersDeflate(r.Header)
+	deflate := s.options.Deflate != nil && wire.OffersDeflate(r.Header["Sec-Websocket-Extensions"])
 	conn, before, refusal := acceptWebSocket(w, r, deflate)
 	if refusal != nil {
 		s.server.metrics.upgradeFailed(upgradeRefused)
@@ -85,8 +87,8 @@ func (s *Session) serveUpgrade(w http.ResponseWriter, r *http.Request) *RequestE
 	if over {
 		u.cancel()
 	}
-	reader := newFrameReader(conn, s.options.MaxPayload, before)
-	reader.deflate = deflate
+	reader := wire.NewReader(conn, s.options.MaxPayload, before)
+	reader.Deflate = deflate
 	go s.probe(u, reader)
 	return nil
 }
@@ -105,13 +107,13 @@ func refuseUpgrade(w http.ResponseWriter, r *http.Request, refusal *RequestError
 // closeUnused closes a WebSocket that has no session, with a close frame.
 func closeUnused(conn net.Conn) {
 	_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
-	_, _ = conn.Write(newCloseFrame(ws.StatusNoStatusRcvd).wire)
+	_, _ = conn.Write(wire.NewClose(ws.StatusNoStatusRcvd).Frames(0))
 	_ = conn.Close()
 }
 
 // probe serves the new connection until the client confirms the upgrade, and
 // from then on reads from it for the session.
-func (s *Session) probe(u *upgrade, f *frameReader) {
+func (s *Session) probe(u *upgrade, f *wire.Reader) {
 	if s.negotiate(u, f) {
 		u.timer.Stop()
 		s.readWebSocket(f)
@@ -119,15 +121,15 @@ func (s *Session) probe(u *upgrade, f *frameReader) {
 	}
 	s.server.metrics.upgradeFailed(s.whyNotUpgraded(u.timer.Stop()))
 	s.endUpgrade()
-	f.giveBack()
-	closeUnused(f.conn)
+	f.Release()
+	closeUnused(u.conn)
 }
 
 // negotiate reports whether the session was moved to the new connection.
-func (s *Session) negotiate(u *upgrade, f *frameReader) (moved bool) {
+func (s *Session) negotiate(u *upgrade, f *wire.Reader) (moved bool) {
 	defer s.server.recoverPanic("panic during an upgrade", s)
 	for {
-		op, data, err := f.next()
+		op, data, err := f.Next()
 		if err != nil {
 			return false
 		}
@@ -138,14 +140,14 @@ func (s *Session) negotiate(u *upgrade, f *frameReader) (moved bool) {
 		default:
 			return false
 		}
-		p, ok := decodeText(data)
+		p, ok := wire.DecodeText(data)
 		switch {
-		case ok && p.kind == packetPing && string(p.data) == probe:
+		case ok && p.Type == wire.PacketPing && string(p.Data) == wire.Probe:
 			if !s.answerProbe(u, f) {
 				return false
 			}
-		case ok && p.kind == packetUpgrade:
-			return s.moveTo(f)
+		case ok && p.Type == wire.PacketUpgrade:
+			return s.moveTo(u.conn, f.Deflate)
 		default:
 			return false
 		}
@@ -153,9 +155,9 @@ func (s *Session) negotiate(u *upgrade, f *frameReader) (moved bool) {
 }
 
 // answerProbe answers the probe and lets the pending poll end soon.
-func (s *Session) answerProbe(u *upgrade, f *frameReader) bool {
-	_ = f.conn.SetWriteDeadline(time.Now().Add(s.options.WriteTimeout))
-	if _, err := f.conn.Write(probeAnswer.wire); err != nil {
+func (s *Session) answerProbe(u *upgrade, f *wire.Reader) bool {
+	_ = u.conn.SetWriteDeadline(time.Now().Add(s.options.WriteTimeout))
+	if _, err := u.conn.Write(probeAnswer.Frames(0)); err != nil {
 		return false
 	}
 	s.mu.Lock()
@@ -167,9 +169,10 @@ func (s *Session) answerProbe(u *upgrade, f *frameReader) bool {
 	return true
 }
 
-// moveTo makes the connection that f reads from the session's. A poll that is still pending is
-// ended first, and only then is anything written to it.
-func (s *Session) moveTo(f *frameReader) bool {
+// moveTo makes the connection the session's, whose client may have agreed to
+// deflate. A poll that is still pending is ended first, and only then is
+// anything written to the connection.
+func (s *Session) moveTo(conn net.Conn, deflate bool) bool {
 	s.mu.Lock()
 	s.upgrade = nil
 	if s.state != stateOpen {
@@ -179,9 +182,9 @@ func (s *Session) moveTo(f *frameReader) bool {
 	s.transport = WebSocket
 	s.upgraded = true
 	s.server.metrics.upgraded()
-	s.conn = f.conn
-	if f.deflate {
-		s.deflate = s.options.Deflate
+	s.conn = conn
+	if deflate {
+		s.deflate = s.options.Deflate.Threshold
 	}
 	s.writeDeadline = 0
 	ready := s.readyLocked()

@@ -139,7 +139,7 @@ func TestUpgradeGivenUp(t *testing.T) {
 		{"empty packet", false, [][]byte{rawclient.Text("")}},
 		{"binary", false, [][]byte{clientFrame(ws.OpBinary, true, "2probe")}},
 		{"close frame", true, [][]byte{rawclient.Text("2probe"), clientFrame(ws.OpClose, true, "\x03\xe8")}},
-		{"violation", false, [][]byte{rawFrame(0x81, 1, 'x')}},
+		{"violation", false, [][]byte{{0x81, 1, 'x'}}},
 	}
 	s := newServer(t, Options{})
 	for _, test := range tests {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 )
 
 // acceptGUID is the constant of section 1.3 of RFC 6455.
@@ -68,7 +70,7 @@ func acceptWebSocket(w http.ResponseWriter, r *http.Request, deflate bool) (conn
 	}
 
 	if deflate {
-		header.Set("Sec-WebSocket-Extensions", deflateAnswer)
+		header.Set("Sec-WebSocket-Extensions", wire.DeflateAnswer)
 	}
 
 	inner := w
@@ -102,50 +104,42 @@ func acceptWebSocket(w http.ResponseWriter, r *http.Request, deflate bool) (conn
 // in bytes.
 const maxDiscard = 16 << 20
 
-// newCloseFrame builds a close frame. See section 5.5.1 of RFC 6455.
-func newCloseFrame(code ws.StatusCode) *Message {
-	if code == ws.StatusNoStatusRcvd {
-		return newControl(ws.OpClose, nil)
-	}
-	return newControl(ws.OpClose, ws.NewCloseFrameBody(code, ""))
-}
-
 // readWebSocket reads from the client until the connection ends, or until
 // another goroutine has taken that over. It is the one goroutine of a WebSocket
 // session, but for one that is held up by what it has to do.
-func (s *Session) readWebSocket(f *frameReader) {
-	f.session = s
+func (s *Session) readWebSocket(f *wire.Reader) {
+	f.Meter = meter{s}
 	r := &reader{session: s, frames: f, shard: s.server.readers.of(s)}
 	defer func() {
 		if r.end(new(flushed)) {
-			f.giveBack()
-			_ = f.conn.Close()
+			f.Release()
+			_ = s.conn.Close()
 			s.server.alive.Add(-1)
 		}
 	}()
 	defer s.server.recoverPanic("panic while reading from a client", s)
 	for {
-		if r.tired && f.begin == f.end {
+		if r.tired && f.Buffered() == 0 {
 			r.renew()
 			return
 		}
 		s.slowDown()
-		op, data, err := f.next()
+		op, data, err := f.Next()
 		if err != nil {
 			s.onReadError(f, err)
 			return
 		}
 		switch op {
 		case ws.OpPing:
-			s.arrived(f.takeCount(), 0)
-			s.Send(newControl(ws.OpPong, data))
+			s.arrived(f.TakeCount(), 0)
+			s.Send(wire.NewControl(ws.OpPong, data))
 		case ws.OpPong:
-			s.arrived(f.takeCount(), 0)
+			s.arrived(f.TakeCount(), 0)
 		case ws.OpClose:
 			s.onCloseFrame(f, data)
 			return
 		default:
-			if work := s.onWebSocketMessage(op, data, f.takeCount()); work != nil && !r.work(work) {
+			if work := s.onWebSocketMessage(op, data, f.TakeCount()); work != nil && !r.work(work) {
 				return
 			}
 			r.tired = r.tired || isPong(data)
@@ -155,15 +149,15 @@ func (s *Session) readWebSocket(f *frameReader) {
 
 // isPong reports whether a message is the answer to a heartbeat: the client may
 // have nothing else to say for long.
-func isPong(data []byte) bool { return len(data) == 1 && data[0] == byte(packetPong) }
+func isPong(data []byte) bool { return len(data) == 1 && data[0] == byte(wire.PacketPong) }
 
 // onWebSocketMessage handles one message, for which so many bytes were read,
 // except for the work it returns. What comes after the end of the session is
 // ignored: the loop goes on only for the sake of the close frame.
 func (s *Session) onWebSocketMessage(op ws.OpCode, data []byte, bytes int) Work {
-	p, ok := packet{kind: packetMessage, data: data, binary: true}, true
+	p, ok := wire.Packet{Type: wire.PacketMessage, Data: data, Binary: true}, true
 	if op == ws.OpText {
-		p, ok = decodeText(data)
+		p, ok = wire.DecodeText(data)
 	}
 	if !s.arrived(bytes, countOf(p)) {
 		return nil
@@ -171,38 +165,52 @@ func (s *Session) onWebSocketMessage(op ws.OpCode, data []byte, bytes int) Work 
 	switch {
 	case !ok:
 		s.Close(ReasonParseError)
-	case p.kind == packetMessage:
-		work, err := s.receive(p.data, p.binary)
+	case p.Type == wire.PacketMessage:
+		work, err := s.receive(p.Data, p.Binary)
 		if err != nil {
 			s.Close(ReasonParseError)
 		}
 		return work
-	case p.kind == packetPong:
+	case p.Type == wire.PacketPong:
 		s.onPong()
-	case p.kind == packetPing:
+	case p.Type == wire.PacketPing:
 		// The server pings, not the client.
 		s.Close(ReasonTransportError)
-	case p.kind == packetClose:
+	case p.Type == wire.PacketClose:
 		s.Close(ReasonTransportClose)
 	}
 	return nil
 }
 
 // onReadError ends the session after a failed read.
-func (s *Session) onReadError(f *frameReader, err error) {
-	s.arrived(f.takeCount(), 0)
-	var violation *frameError
+func (s *Session) onReadError(f *wire.Reader, err error) {
+	s.arrived(f.TakeCount(), 0)
+	var violation *wire.FrameError
 	if !errors.As(err, &violation) {
 		s.abort(ReasonTransportClose)
 		return
 	}
-	s.server.logger.Debug("websocket protocol violation", "error", violation.text, "remote", s.handshake.RemoteAddr)
-	s.shut(violation.reason, violation.code)
+	s.server.logger.Debug("websocket protocol violation", "error", violation.Text, "remote", s.handshake.RemoteAddr)
+	reason := reasonOfClose(violation.Code)
+	s.shut(reason, violation.Code)
 	// What the client sends now cannot be understood, but must be taken from
 	// the connection, or closing it would discard the close frame too.
-	_ = f.conn.SetReadDeadline(time.Now().Add(closeGrace))
-	_, _ = io.Copy(io.Discard, io.LimitReader(onlyReader{f.conn}, maxDiscard))
-	s.abort(violation.reason)
+	_ = s.conn.SetReadDeadline(time.Now().Add(closeGrace))
+	_, _ = io.Copy(io.Discard, io.LimitReader(onlyReader{s.conn}, maxDiscard))
+	s.abort(reason)
+}
+
+// reasonOfClose is why a session ends whose client has violated the WebSocket
+// protocol, and is told so with the code.
+func reasonOfClose(code ws.StatusCode) Reason {
+	switch code {
+	case ws.StatusMessageTooBig:
+		return ReasonTooLarge
+	case ws.StatusInvalidFramePayloadData:
+		return ReasonParseError
+	default:
+		return ReasonTransportError
+	}
 }
 
 // onlyReader hides everything but Read, so that nothing is read beyond the
@@ -210,7 +218,7 @@ func (s *Session) onReadError(f *frameReader, err error) {
 type onlyReader struct{ io.Reader }
 
 // onCloseFrame answers the client's close frame, unless it is an answer.
-func (s *Session) onCloseFrame(f *frameReader, data []byte) {
+func (s *Session) onCloseFrame(f *wire.Reader, data []byte) {
 	code := ws.StatusNoStatusRcvd
 	if len(data) > 0 {
 		if len(data) < 2 {
@@ -223,23 +231,23 @@ func (s *Session) onCloseFrame(f *frameReader, data []byte) {
 	}
 	s.mu.Lock()
 	s.peerClosed = true
-	s.traffic.BytesIn += int64(f.takeCount())
+	s.traffic.BytesIn += int64(f.TakeCount())
 	s.mu.Unlock()
 	s.shut(ReasonTransportClose, code)
-	s.awaitFlushed(f)
+	s.awaitFlushed()
 	s.abort(ReasonTransportClose)
 }
 
 // awaitFlushed waits until the close frame of a session that is closing has
 // been written: the flusher then makes reading fail.
-func (s *Session) awaitFlushed(f *frameReader) {
+func (s *Session) awaitFlushed() {
 	s.mu.Lock()
 	closing := s.state == stateClosing
 	if closing {
-		_ = f.conn.SetReadDeadline(time.Now().Add(2 * s.options.WriteTimeout))
+		_ = s.conn.SetReadDeadline(time.Now().Add(2 * s.options.WriteTimeout))
 	}
 	s.mu.Unlock()
 	if closing {
-		_, _ = io.Copy(io.Discard, io.LimitReader(onlyReader{f.conn}, maxDiscard))
+		_, _ = io.Copy(io.Discard, io.LimitReader(onlyReader{s.conn}, maxDiscard))
 	}
 }

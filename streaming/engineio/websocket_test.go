@@ -14,6 +14,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/caddy-socketio/socketio-stream/internal/rawclient"
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 )
 
 func TestWebSocketHandshake(t *testing.T) {
@@ -51,7 +52,7 @@ func TestWebSocketSendAndReceive(t *testing.T) {
 		t.Errorf("heard %+v, want %+v", got, want)
 	}
 
-	recorder.session.Send(NewMessage([][]byte{[]byte("pic"), []byte("ture")}, [][]byte{{1, 2, 3, 4}, {}}))
+	recorder.session.Send(wire.New([][]byte{[]byte("pic"), []byte("ture")}, [][]byte{{1, 2, 3, 4}, {}}, 0))
 	recorder.session.Send(text(strings.Repeat("x", 70_000)))
 	expect(t, "text", need(conn.ReadText())(t), "4picture")
 	expect(t, "binary", string(need(conn.ReadBinary())(t)), "\x01\x02\x03\x04")
@@ -91,9 +92,9 @@ func TestWebSocketViolations(t *testing.T) {
 		code   ws.StatusCode
 		reason Reason
 	}{
-		{"unmasked frame", rawFrame(0x81, 2, '4', 'x'), ws.StatusProtocolError, ReasonTransportError},
-		{"reserved bit", rawFrame(0xc1, 0x80, 0, 0, 0, 0), ws.StatusProtocolError, ReasonTransportError},
-		{"reserved opcode", rawFrame(0x83, 0x80, 0, 0, 0, 0), ws.StatusProtocolError, ReasonTransportError},
+		{"unmasked frame", []byte{0x81, 2, '4', 'x'}, ws.StatusProtocolError, ReasonTransportError},
+		{"reserved bit", []byte{0xc1, 0x80, 0, 0, 0, 0}, ws.StatusProtocolError, ReasonTransportError},
+		{"reserved opcode", []byte{0x83, 0x80, 0, 0, 0, 0}, ws.StatusProtocolError, ReasonTransportError},
 		{"large control frame", clientFrame(ws.OpPing, true, strings.Repeat("x", 126)), ws.StatusProtocolError, ReasonTransportError},
 		{"continuation of nothing", clientFrame(ws.OpContinuation, true, "x"), ws.StatusProtocolError, ReasonTransportError},
 		{"bad UTF-8", clientFrame(ws.OpText, true, "4\xc3\x28"), ws.StatusInvalidFramePayloadData, ReasonParseError},

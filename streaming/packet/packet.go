@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"sync/atomic"
 
-	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 )
 
 // Type is the first character of an encoded packet. See "Packet types" in the
@@ -71,12 +71,12 @@ type Packet struct {
 
 	// text is the wire form of the text protocol. Another protocol or another
 	// parser has its own form, in a field beside it.
-	text atomic.Pointer[engineio.Message]
+	text atomic.Pointer[wire.Message]
 }
 
 // Message returns the wire form. The first who needs it builds it, for all who
 // receive it.
-func (p *Packet) Message() *engineio.Message {
+func (p *Packet) Message() *wire.Message {
 	if m := p.text.Load(); m != nil {
 		return m
 	}
@@ -94,7 +94,7 @@ var (
 )
 
 // Encode builds a wire form, for the only one who receives the packet.
-func (p *Packet) Encode() *engineio.Message {
+func (p *Packet) Encode() *wire.Message {
 	kind := p.Type
 	if len(p.Args.attachments) > 0 {
 		switch kind {
@@ -130,5 +130,5 @@ func (p *Packet) Encode() *engineio.Message {
 	default:
 		text = append(text, p.Object)
 	}
-	return engineio.NewMessage(text, p.Args.attachments, p.Flags.options()...)
+	return wire.New(text, p.Args.attachments, p.Flags)
 }

@@ -10,16 +10,16 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 )
 
 // contentOf takes a message apart: the text of its packet, and what is
-// attached. A message shows its bytes to nobody, so this looks into it.
-func contentOf(t testing.TB, m *engineio.Message) (text []byte, attachments [][]byte) {
+// attached.
+func contentOf(t testing.TB, m *wire.Message) (text []byte, attachments [][]byte) {
 	t.Helper()
-	wire := bytes.NewReader(reflect.ValueOf(m).Elem().FieldByName("wire").Bytes())
-	for wire.Len() > 0 {
-		frame, err := ws.ReadFrame(wire)
+	frames := bytes.NewReader(m.Frames(0))
+	for frames.Len() > 0 {
+		frame, err := ws.ReadFrame(frames)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,9 +1,8 @@
-package engineio
+package wire
 
 import (
 	"bytes"
 	"io"
-	"net/http"
 	"strings"
 	"sync"
 
@@ -13,15 +12,17 @@ import (
 	"github.com/klauspost/compress/flate"
 )
 
-// deflateAnswer accepts an offer of permessage-deflate. Without context
+// DeflateAnswer is the value of the header Sec-WebSocket-Extensions that accepts
+// an offer of permessage-deflate. Without context
 // takeover each message stands alone: it is compressed once for all clients,
 // and none of them costs memory for a window.
-const deflateAnswer = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+const DeflateAnswer = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 
-// offersDeflate reports whether the client offers permessage-deflate in a way
-// that can be accepted. See section 7.1 of RFC 7692.
-func offersDeflate(header http.Header) bool {
-	offers, ok := httphead.ParseOptions([]byte(strings.Join(header["Sec-Websocket-Extensions"], ",")), nil)
+// OffersDeflate reports whether the values of a client's header
+// Sec-WebSocket-Extensions offer permessage-deflate in a way that DeflateAnswer
+// accepts. See section 7.1 of RFC 7692.
+func OffersDeflate(extensions []string) bool {
+	offers, ok := httphead.ParseOptions([]byte(strings.Join(extensions, ",")), nil)
 	if !ok {
 		return false
 	}
@@ -46,38 +47,41 @@ var deflaters = sync.Pool{New: func() any {
 	return w
 }}
 
-// wireFor returns the frames for a client that has agreed to deflate, or to
-// nothing if it is nil. The compressed ones are made by the first who asks.
-func (m *Message) wireFor(deflate *Compression) []byte {
-	if deflate == nil || m.incompressible || m.control || len(m.wire) < deflate.Threshold {
-		return m.wire
+// Frames returns the WebSocket frames of the message, which must not be
+// changed. The packets that have threshold bytes or more are compressed, for a
+// client that has agreed to permessage-deflate; a threshold of zero compresses
+// nothing. The compressed frames are built once, by the first call that wants
+// them and with its threshold.
+func (m *Message) Frames(threshold int) []byte {
+	if threshold == 0 || m.control || m.Has(NoCompress) || len(m.frames) < threshold {
+		return m.frames
 	}
-	m.deflating.Do(func() { m.deflated = m.deflate(deflate.Threshold) })
+	m.deflating.Do(func() { m.deflated = m.deflate(threshold) })
 	return m.deflated
 }
 
 // deflate builds frames of which those from threshold bytes on are compressed.
 func (m *Message) deflate(threshold int) []byte {
 	var payload bytes.Buffer
-	wire := make([]byte, 0, len(m.wire)/2)
-	for p := range m.packets() {
+	frames := make([]byte, 0, len(m.frames)/2)
+	for data, isBinary := range m.payloads() {
 		op := ws.OpText
-		if p.binary {
+		if isBinary {
 			op = ws.OpBinary
 		}
-		if len(p.data) < threshold {
-			wire = append(appendFrameHeader(wire, op, len(p.data)), p.data...)
+		if len(data) < threshold {
+			frames = append(appendFrameHeader(frames, op, len(data)), data...)
 			continue
 		}
 		payload.Reset()
-		deflateTo(&payload, p.data)
+		deflateTo(&payload, data)
 		const rsv1 = 0x40
-		at := len(wire)
-		wire = appendFrameHeader(wire, op, payload.Len())
-		wire[at] |= rsv1
-		wire = append(wire, payload.Bytes()...)
+		at := len(frames)
+		frames = appendFrameHeader(frames, op, payload.Len())
+		frames[at] |= rsv1
+		frames = append(frames, payload.Bytes()...)
 	}
-	return wire
+	return frames
 }
 
 // deflateTo writes data in the form of section 7.2.1 of RFC 7692.
@@ -111,7 +115,7 @@ func inflate(data []byte, limit int64) ([]byte, error) {
 	case n > limit:
 		return nil, errTooLarge
 	case err != nil:
-		return nil, &frameError{ws.StatusInvalidFramePayloadData, ReasonParseError, "compressed data that cannot be read"}
+		return nil, &FrameError{ws.StatusInvalidFramePayloadData, "compressed data that cannot be read"}
 	}
 	return message.Bytes(), nil
 }

@@ -1,4 +1,4 @@
-package engineio
+package wire
 
 import (
 	"bytes"
@@ -14,13 +14,13 @@ const separator = 0x1e
 // binaryPrefix marks a base64-encoded binary message in a payload.
 const binaryPrefix = 'b'
 
-// decodePayload yields the packets of a long-polling request body in order.
+// DecodePayload yields the packets of a long-polling request body in order.
 // It stops after the first malformed packet, which it yields with ok false.
 // The packets alias body, except for binary ones, which are decoded.
-func decodePayload(body []byte) iter.Seq2[packet, bool] {
-	return func(yield func(packet, bool) bool) {
+func DecodePayload(body []byte) iter.Seq2[Packet, bool] {
+	return func(yield func(Packet, bool) bool) {
 		if !utf8.Valid(body) {
-			yield(packet{}, false)
+			yield(Packet{}, false)
 			return
 		}
 		for {
@@ -34,12 +34,12 @@ func decodePayload(body []byte) iter.Seq2[packet, bool] {
 	}
 }
 
-func decodePayloadPacket(encoded []byte) (packet, bool) {
+func decodePayloadPacket(encoded []byte) (Packet, bool) {
 	if len(encoded) == 0 || encoded[0] != binaryPrefix {
-		return decodeText(encoded)
+		return DecodeText(encoded)
 	}
 	data, ok := decodeBase64(encoded[1:])
-	return packet{kind: packetMessage, data: data, binary: true}, ok
+	return Packet{Type: PacketMessage, Data: data, Binary: true}, ok
 }
 
 // decodeBase64 accepts the standard alphabet with or without padding, as
@@ -51,35 +51,35 @@ func decodeBase64(encoded []byte) ([]byte, bool) {
 	return data[:n], err == nil
 }
 
-// appendPayload appends the long-polling form of the messages to dst, with
+// AppendPayload appends the long-polling form of the messages to dst, with
 // separators between them and before them when dst is not empty.
-func appendPayload(dst []byte, messages []*Message) []byte {
+func AppendPayload(dst []byte, messages []*Message) []byte {
 	for _, m := range messages {
-		for packet := range m.packets() {
+		for data, isBinary := range m.payloads() {
 			if len(dst) > 0 {
 				dst = append(dst, separator)
 			}
-			if packet.binary {
+			if isBinary {
 				dst = append(dst, binaryPrefix)
-				dst = base64.StdEncoding.AppendEncode(dst, packet.data)
+				dst = base64.StdEncoding.AppendEncode(dst, data)
 			} else {
-				dst = append(dst, packet.data...)
+				dst = append(dst, data...)
 			}
 		}
 	}
 	return dst
 }
 
-// payloadSize is the number of bytes appendPayload needs for the messages.
-func payloadSize(messages []*Message) int {
+// PayloadSize is the number of bytes AppendPayload needs for the messages.
+func PayloadSize(messages []*Message) int {
 	size := 0
 	for _, m := range messages {
-		for packet := range m.packets() {
+		for data, isBinary := range m.payloads() {
 			size++
-			if packet.binary {
-				size += 1 + base64.StdEncoding.EncodedLen(len(packet.data))
+			if isBinary {
+				size += 1 + base64.StdEncoding.EncodedLen(len(data))
 			} else {
-				size += len(packet.data)
+				size += len(data)
 			}
 		}
 	}

@@ -1,10 +1,9 @@
-package engineio
+package wire
 
 import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"net"
 	"slices"
 	"sync"
 	"unicode/utf8"
@@ -12,11 +11,28 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// frameReader reads WebSocket messages from a client. See sections 5 and 7 of
+// Meter is told what a [Reader] reads from a client.
+type Meter interface {
+	// Arrived is called when bytes more were read, at least MeterEvery, before
+	// the reader reads on: it may wait, to slow the client down within a message.
+	Arrived(bytes int)
+	// Inflated is called when a message was inflated to so many bytes more than
+	// were read for it, which may be none.
+	Inflated(bytes int)
+}
+
+// MeterEvery is how many bytes a [Reader] reads before it calls its Meter. A
+// message that never ends is counted, too.
+const MeterEvery = 64 << 10
+
+// Reader reads WebSocket messages from a client. See sections 5 and 7 of
 // RFC 6455. It holds a small buffer while the client is silent and borrows a
-// large one while there is more to read than fits.
-type frameReader struct {
-	conn  net.Conn
+// large one while there is more to read than fits. Only one goroutine at a time
+// may use it.
+type Reader struct {
+	// Meter, when not nil, is told what is read.
+	Meter Meter
+	conn  io.Reader
 	limit int64
 
 	buffer     []byte
@@ -26,15 +42,12 @@ type frameReader struct {
 	// count is how many bytes were read since it was last taken.
 	count int
 
-	// session, when not nil, is whom what is read is counted for.
-	session *Session
-
 	// message is what has come of a fragmented message.
 	message    []byte
 	messageOp  ws.OpCode
 	compressed bool
-	// deflate is true when the client may send compressed messages.
-	deflate bool
+	// Deflate is true when the client may send compressed messages.
+	Deflate bool
 	// full is true when the last read filled the buffer.
 	full bool
 }
@@ -54,27 +67,28 @@ var readBuffers = sync.Pool{New: func() any {
 	return &b
 }}
 
-// frameError is a violation of the WebSocket protocol or of the size limit.
-type frameError struct {
-	code   ws.StatusCode
-	reason Reason
-	text   string
+// FrameError is a violation of the WebSocket protocol or of the size limit.
+type FrameError struct {
+	// Code is what the close frame that answers it should have.
+	Code ws.StatusCode
+	// Text says what was wrong, for the log.
+	Text string
 }
 
-func (e *frameError) Error() string { return e.text }
+func (e *FrameError) Error() string { return e.Text }
 
 var (
-	errTooLarge    = &frameError{ws.StatusMessageTooBig, ReasonTooLarge, "message over the limit"}
-	errInvalidUTF8 = &frameError{ws.StatusInvalidFramePayloadData, ReasonParseError, "text that is not UTF-8"}
+	errTooLarge    = &FrameError{ws.StatusMessageTooBig, "message over the limit"}
+	errInvalidUTF8 = &FrameError{ws.StatusInvalidFramePayloadData, "text that is not UTF-8"}
 )
 
 // errNegativeLength is a 64-bit length with its most significant bit set.
 var errNegativeLength = ws.ProtocolError("frame length out of range")
 
-// newFrameReader returns a reader that begins with the bytes that were read
-// from the connection before.
-func newFrameReader(conn net.Conn, limit int64, before []byte) *frameReader {
-	f := &frameReader{conn: conn, limit: limit, count: len(before)}
+// NewReader returns a reader of messages of at most limit bytes. It begins with
+// the bytes that were read from the connection before, which it keeps.
+func NewReader(conn io.Reader, limit int64, before []byte) *Reader {
+	f := &Reader{conn: conn, limit: limit, count: len(before)}
 	f.buffer = f.small[:]
 	if len(before) > len(f.buffer) {
 		f.buffer = before
@@ -85,9 +99,11 @@ func newFrameReader(conn net.Conn, limit int64, before []byte) *frameReader {
 	return f
 }
 
-// next returns the next message or control frame. The caller owns data.
-// Fragments are put together; a control frame between them comes first.
-func (f *frameReader) next() (op ws.OpCode, data []byte, err error) {
+// Next returns the next message or control frame. The caller owns data.
+// Fragments are put together; a control frame between them comes first. The
+// error is a *[FrameError] when the client has broken the protocol, or else
+// that of the connection.
+func (f *Reader) Next() (op ws.OpCode, data []byte, err error) {
 	for {
 		header, err := f.header()
 		if err != nil {
@@ -117,8 +133,8 @@ func (f *frameReader) next() (op ws.OpCode, data []byte, err error) {
 			if data, err = inflate(data, f.limit); err != nil {
 				return 0, nil, err
 			}
-			if f.session != nil {
-				f.session.spend(max(len(data)-came, 0))
+			if f.Meter != nil {
+				f.Meter.Inflated(max(len(data)-came, 0))
 			}
 		}
 		if f.messageOp == ws.OpText && !utf8.Valid(data) {
@@ -129,7 +145,7 @@ func (f *frameReader) next() (op ws.OpCode, data []byte, err error) {
 }
 
 // header reads and checks the header of a frame.
-func (f *frameReader) header() (ws.Header, error) {
+func (f *Reader) header() (ws.Header, error) {
 	if err := f.require(2); err != nil {
 		return ws.Header{}, err
 	}
@@ -169,13 +185,13 @@ func (f *frameReader) header() (ws.Header, error) {
 	return h, f.check(h)
 }
 
-func (f *frameReader) check(h ws.Header) error {
+func (f *Reader) check(h ws.Header) error {
 	state := ws.StateServerSide
 	if f.message != nil {
 		state |= ws.StateFragmented
 	}
 	const rsv1 = 0x4
-	if f.deflate && h.Rsv == rsv1 && (h.OpCode == ws.OpText || h.OpCode == ws.OpBinary) {
+	if f.Deflate && h.Rsv == rsv1 && (h.OpCode == ws.OpText || h.OpCode == ws.OpBinary) {
 		// The first frame of a compressed message: section 6 of RFC 7692.
 		state |= ws.StateExtended
 	}
@@ -184,13 +200,13 @@ func (f *frameReader) check(h ws.Header) error {
 		err = errNegativeLength
 	}
 	if err != nil {
-		return &frameError{ws.StatusProtocolError, ReasonTransportError, err.Error()}
+		return &FrameError{ws.StatusProtocolError, err.Error()}
 	}
 	return nil
 }
 
 // payload appends the unmasked payload of a frame to dst.
-func (f *frameReader) payload(dst []byte, h ws.Header) ([]byte, error) {
+func (f *Reader) payload(dst []byte, h ws.Header) ([]byte, error) {
 	start, length := len(dst), int(h.Length)
 	if dst == nil {
 		dst = make([]byte, 0, min(length, eagerAllocation))
@@ -232,7 +248,7 @@ func unexpected(err error) error {
 }
 
 // require makes at least n bytes available in the buffer.
-func (f *frameReader) require(n int) error {
+func (f *Reader) require(n int) error {
 	for f.end-f.begin < n {
 		if err := f.fill(); err != nil {
 			if f.end > f.begin {
@@ -246,11 +262,11 @@ func (f *frameReader) require(n int) error {
 
 // fill reads once. The buffer is the small one unless the last read filled
 // it, so that a silent connection costs little.
-func (f *frameReader) fill() error {
+func (f *Reader) fill() error {
 	if f.full && f.borrowed == nil {
 		f.borrow()
 	} else if f.begin == f.end && !f.full {
-		f.giveBack()
+		f.Release()
 	}
 	if f.begin > 0 {
 		f.end = copy(f.buffer, f.buffer[f.begin:f.end])
@@ -269,30 +285,34 @@ func (f *frameReader) fill() error {
 	return err
 }
 
-// counted counts what was read. Those whose messages are large, or never end,
-// are slowed down within them.
-func (f *frameReader) counted(n int) {
-	if f.count += n; f.count >= paceEvery && f.session != nil {
-		f.session.arrived(f.takeCount(), 0)
-		f.session.slowDown()
+// counted counts what was read, and tells the Meter of it now and then.
+func (f *Reader) counted(n int) {
+	if f.count += n; f.count >= MeterEvery && f.Meter != nil {
+		f.Meter.Arrived(f.TakeCount())
 	}
 }
 
-// takeCount returns how many bytes were read since it was last called.
-func (f *frameReader) takeCount() int {
+// TakeCount returns how many bytes were read that neither it nor the Meter was
+// told of before.
+func (f *Reader) TakeCount() int {
 	count := f.count
 	f.count = 0
 	return count
 }
 
-func (f *frameReader) borrow() {
+func (f *Reader) borrow() {
 	f.borrowed = readBuffers.Get().(*[]byte)
 	f.end = copy(*f.borrowed, f.buffer[f.begin:f.end])
 	f.begin = 0
 	f.buffer = *f.borrowed
 }
 
-func (f *frameReader) giveBack() {
+// Buffered is how many bytes were read that no message has been made of yet.
+func (f *Reader) Buffered() int { return f.end - f.begin }
+
+// Release gives the large buffer back, if the reader has borrowed it. It is to
+// be called at the end: what is buffered is dropped.
+func (f *Reader) Release() {
 	if f.borrowed != nil {
 		readBuffers.Put(f.borrowed)
 		f.borrowed = nil

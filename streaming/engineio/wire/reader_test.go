@@ -1,4 +1,4 @@
-package engineio
+package wire
 
 import (
 	"bytes"
@@ -47,11 +47,11 @@ type readMessage struct {
 // readAll reads until the first error.
 func readAll(raw []byte, before int, sizes []int, limit int64) ([]readMessage, error) {
 	conn := &chunkedConn{bytes: raw[before:], sizes: sizes}
-	f := newFrameReader(conn, limit, slices.Clone(raw[:before]))
-	defer f.giveBack()
+	f := NewReader(conn, limit, slices.Clone(raw[:before]))
+	defer f.Release()
 	var messages []readMessage
 	for {
-		op, data, err := f.next()
+		op, data, err := f.Next()
 		if err != nil {
 			return messages, err
 		}
@@ -144,11 +144,11 @@ func TestFrameReaderRefuses(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := readAll(slices.Concat(clientFrame(ws.OpText, true, "4good"), test.raw), 0, nil, limit)
-			violation := (*frameError)(nil)
+			violation := (*FrameError)(nil)
 			if !errors.As(err, &violation) {
 				t.Fatalf("ended with %v", err)
 			}
-			expect(t, "close code", violation.code, test.code)
+			expect(t, "close code", violation.Code, test.code)
 			if !slices.Equal(got, []readMessage{{ws.OpText, "4good"}}) {
 				t.Errorf("read %q before", got)
 			}
@@ -185,12 +185,12 @@ func TestFrameReaderUnexpectedEnd(t *testing.T) {
 func TestFrameReaderIsSmallWhileSilent(t *testing.T) {
 	raw := slices.Concat(clientFrame(ws.OpBinary, true, strings.Repeat("x", 100_000)), clientFrame(ws.OpText, true, "4x"))
 	conn := &chunkedConn{bytes: raw}
-	f := newFrameReader(conn, 1_000_000, nil)
+	f := NewReader(conn, 1_000_000, nil)
 	for range 2 {
-		_, _, err := f.next()
+		_, _, err := f.Next()
 		must(t, err)
 	}
-	if _, _, err := f.next(); !errors.Is(err, io.EOF) {
+	if _, _, err := f.Next(); !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
 	if f.borrowed != nil || len(f.buffer) != smallReadBuffer {
@@ -286,11 +286,11 @@ func (c *endlessConn) Read(p []byte) (int, error) {
 func BenchmarkFrameReader(b *testing.B) {
 	for _, size := range []int{20, 200, 4 << 10, 64 << 10} {
 		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) {
-			f := newFrameReader(&endlessConn{bytes: clientFrame(ws.OpBinary, true, strings.Repeat("x", size))}, 1<<20, nil)
+			f := NewReader(&endlessConn{bytes: clientFrame(ws.OpBinary, true, strings.Repeat("x", size))}, 1<<20, nil)
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, _, err := f.next(); err != nil {
+				if _, _, err := f.Next(); err != nil {
 					b.Fatal(err)
 				}
 			}

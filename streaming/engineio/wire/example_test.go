@@ -1,0 +1,39 @@
+package wire_test
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/gobwas/ws"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
+)
+
+// A message is built once. Here it is written for a client on long-polling,
+// decoded again, and read from what a client has sent over a WebSocket.
+func Example() {
+	message := wire.New([][]byte{[]byte("a picture")}, [][]byte{{1, 2, 3}}, wire.Volatile)
+	payload := wire.AppendPayload(nil, []*wire.Message{message})
+	fmt.Printf("%q\n", payload)
+
+	for packet, ok := range wire.DecodePayload(payload) {
+		fmt.Println(ok, packet.Binary, packet.Data)
+	}
+
+	const limit = 1_000_000 // bytes
+	sent, _ := ws.CompileFrame(ws.MaskFrame(ws.NewTextFrame([]byte("4hello"))))
+	reader := wire.NewReader(strings.NewReader(string(sent)), limit, nil)
+	defer reader.Release()
+	op, data, err := reader.Next()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	packet, ok := wire.DecodeText(data)
+	fmt.Println(op == ws.OpText, ok, packet.Type == wire.PacketMessage, string(packet.Data))
+	// Output:
+	// "4a picture\x1ebAQID"
+	// true false [97 32 112 105 99 116 117 114 101]
+	// true true [1 2 3]
+	// true true true hello
+}
