@@ -17,6 +17,7 @@ import (
 
 	"github.com/caddy-socketio/socketio-stream/admin/adminapi"
 	"github.com/caddy-socketio/socketio-stream/events"
+	"github.com/caddy-socketio/socketio-stream/internal/logline"
 	"github.com/caddy-socketio/socketio-stream/internal/rawclient"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 )
@@ -45,7 +46,7 @@ func startAdminServer(t testing.TB, readTimeout time.Duration, hubs ...string) *
 	s := &adminServer{t: t, hubs: make(map[string]*hub)}
 	for _, name := range hubs {
 		server := streaming.New(streaming.Options{}, nil)
-		s.hubs[name] = &hub{name: name, server: server, logger: newSwitchedLogger(slog.New(slog.DiscardHandler))}
+		s.hubs[name] = &hub{name: name, server: server, logger: logline.NewSwitch(slog.New(slog.DiscardHandler))}
 		for _, namespace := range []string{"/", "/chat"} {
 			if err := server.Of(namespace).Use(&events.Relay{Events: []string{"chat"}}); err != nil {
 				t.Fatal(err)

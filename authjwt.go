@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-socketio/socketio-stream/auth"
+	"github.com/caddy-socketio/socketio-stream/internal/logline"
 	"github.com/caddy-socketio/socketio-stream/internal/option"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 )
@@ -181,7 +182,7 @@ func (a *JWTAuth) keys(ctx caddy.Context, urls []string, authorities *auth.Autho
 		a.acquired = append(a.acquired, name)
 		shared := value.(*sharedKeySet)
 		if loaded {
-			shared.logger.use(ctx.Slogger())
+			shared.logger.Use(ctx.Slogger())
 		}
 		sets = append(sets, shared.set)
 	}
@@ -191,11 +192,11 @@ func (a *JWTAuth) keys(ctx caddy.Context, urls []string, authorities *auth.Autho
 // sharedKeySet is a key set that outlives a config.
 type sharedKeySet struct {
 	set    *auth.KeySet
-	logger *switchedLogger
+	logger *logline.Switch
 }
 
 func newSharedKeySet(ctx caddy.Context, address string, authorities *auth.Authorities) (*sharedKeySet, error) {
-	logger := newSwitchedLogger(ctx.Slogger())
+	logger := logline.NewSwitch(ctx.Slogger())
 	set, err := auth.NewKeySet(address, authorities, slog.New(logger))
 	if err != nil {
 		return nil, err

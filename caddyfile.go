@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-socketio/socketio-stream/internal/cors"
 	"github.com/caddy-socketio/socketio-stream/internal/option"
 )
 
@@ -207,7 +208,7 @@ func (c *CORS) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			if c.Origins, err = option.List(d); err != nil {
 				return err
 			}
-			if _, err := newOriginPolicy(option.WithoutPlaceholders(c.Origins), false); err != nil {
+			if _, err := cors.New(option.WithoutPlaceholders(c.Origins), false); err != nil {
 				return d.WrapErr(err)
 			}
 		case "credentials":

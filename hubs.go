@@ -15,6 +15,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-socketio/socketio-stream/internal/cors"
+	"github.com/caddy-socketio/socketio-stream/internal/logline"
 	"github.com/caddy-socketio/socketio-stream/internal/migrate"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
@@ -27,7 +29,7 @@ var hubs = caddy.NewUsagePool()
 type hub struct {
 	name   string
 	server *streaming.Server
-	logger *switchedLogger
+	logger *logline.Switch
 	// refusals logs the requests that the handlers of the hub refuse.
 	refusals *refusalLog
 
@@ -206,7 +208,7 @@ func (f eventHandler) Handle(context.Context, caddy.Event) error {
 }
 
 func newHub(ctx caddy.Context, h *Handler) (*hub, error) {
-	logger := newSwitchedLogger(ctx.Slogger(), slog.String("hub", h.settings.hub))
+	logger := logline.NewSwitch(ctx.Slogger(), slog.String("hub", h.settings.hub))
 	hub := &hub{
 		name: h.settings.hub, logger: logger, refusals: newRefusalLog(slog.New(logger)),
 		server:    streaming.New(h.streamingOptions(), slog.New(logger)),
@@ -282,7 +284,7 @@ func (hub *hub) apply(claim hubClaim) {
 	hub.mu.Lock()
 	hub.applied = claim
 	hub.mu.Unlock()
-	hub.logger.use(logger)
+	hub.logger.Use(logger)
 	hub.server.SetOptions(h.streamingOptions())
 	hub.recheckOrigins(hub.handlersOf(claim.generation), logger)
 	if err := hub.useEvents(h); err != nil {
@@ -316,7 +318,7 @@ func (hub *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	var in engineio.Inbound
 	in.Attributes = hub.capture(r)
 	in.RemoteAddr, _ = caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
-	in.SameOrigin = isSameOriginRequest(r)
+	in.SameOrigin = cors.IsSameOrigin(r)
 	in.Gate = handover
 	in.Release = migrate.Release
 	if server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && server.WriteTimeout > 0 {
@@ -331,7 +333,7 @@ func (hub *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 func (hub *hub) Destruct() error {
 	hub.refusals.flush()
 	if !exiting() {
-		hub.logger.use(activeLogger())
+		hub.logger.Use(activeLogger())
 		hub.depart(0, engineio.Drain{Over: hub.drainTime(), Unserved: true, Reason: engineio.ReasonHubRemoved})
 		return nil
 	}

@@ -76,7 +76,7 @@ func (hub *hub) depart(delay time.Duration, drain engineio.Drain) {
 			defer departures.remove(hub)
 			defer func() {
 				if r := recover(); r != nil {
-					hub.logger.current().Error("panic while closing a hub", "hub", hub.name, "panic", r, "stack", string(debug.Stack()))
+					hub.logger.Current().Error("panic while closing a hub", "hub", hub.name, "panic", r, "stack", string(debug.Stack()))
 				}
 			}()
 			if delay > 0 {
@@ -94,7 +94,7 @@ func (hub *hub) close(drain engineio.Drain) {
 	ctx, cancel := context.WithTimeout(context.Background(), drain.Time(clients)+farewellGrace)
 	defer cancel()
 	err := hub.server.Drain(ctx, drain)
-	logger, took := hub.logger.current(), time.Since(begun).Round(time.Millisecond)
+	logger, took := hub.logger.Current(), time.Since(begun).Round(time.Millisecond)
 	if err != nil {
 		logger.Warn("not all clients have heard of the end in time", "hub", hub.name, "reason", string(drain.Reason),
 			"clients", clients, "took", took.String())

@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-socketio/socketio-stream/internal/cors"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
@@ -280,7 +281,7 @@ func (h *Handler) declared(err error) error {
 
 // warn logs what is allowed but rarely meant.
 func (h *Handler) warn() {
-	if h.settings.origins.any && h.settings.origins.credentials {
+	if h.settings.origins.AllowsAny() && h.settings.origins.AllowsCredentials() {
 		h.logger.Warn("every origin may connect with credentials, so any page can act in its visitor's name",
 			zap.String("declared_at", h.DeclaredAt))
 	}
@@ -311,19 +312,19 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 
 // serveSocketPath answers a request below a socket path: file is what follows the path.
 func (h *Handler) serveSocketPath(w http.ResponseWriter, r *http.Request, file string) error {
-	allowed := h.settings.origins.decide(r)
-	h.settings.origins.setHeaders(w.Header(), r, allowed)
+	allowed := h.settings.origins.Decide(r)
+	h.settings.origins.SetHeaders(w.Header(), r, allowed)
 	if h.settings.serveClient != serveClientOff && clientFiles[file] {
 		// The client's files are public, so a foreign origin is not refused here; it only gets no CORS headers.
 		return h.serveClientFile(w, r, file)
 	}
-	if !allowed.ok() {
+	if !allowed.OK() {
 		h.refuseOrigin(w, r, allowed)
 		h.stats.CountRefusal(engineio.CodeForbidden)
 		return nil
 	}
-	if isPreflight(r) {
-		answerPreflight(w, r)
+	if cors.IsPreflight(r) {
+		cors.AnswerPreflight(w, r)
 		return nil
 	}
 	if err := h.engine.ServeHTTP(w, r); err != nil {

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/caddy-socketio/socketio-stream/internal/documents"
+	"github.com/caddy-socketio/socketio-stream/internal/memory"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
@@ -254,7 +256,7 @@ func TestDefaults(t *testing.T) {
 		{"max_http_buffer_size", s.maxHTTPBufferSize, int64(1_000_000)},
 		{"send_buffer", s.sendBuffer, int64(4_000_000)},
 		{"write_timeout", s.writeTimeout, 10 * time.Second},
-		{"hub_buffer", s.hubBuffer, defaultHubBuffer(availableMemory(), 4_000_000)},
+		{"hub_buffer", s.hubBuffer, defaultHubBuffer(memory.Available(), 4_000_000)},
 		{"max_connections", s.maxConnections, 0},
 		{"per_message_deflate", s.perMessageDeflate == nil, true},
 		{"http_compression", s.httpCompression == nil, true},
@@ -290,8 +292,10 @@ func TestPlaceholders(t *testing.T) {
 	if h.settings.hub != "live" || strings.Join(h.settings.paths, " ") != "/a/ /b/" {
 		t.Errorf("hub %q, paths %q", h.settings.hub, h.settings.paths)
 	}
-	if len(h.settings.origins.exact) != 2 {
-		t.Errorf("origins %v", h.settings.origins.exact)
+	for _, origin := range []string{"https://a.example.com", "https://b.example.com"} {
+		if d := h.settings.origins.DecideAgain(origin, false); !d.OK() {
+			t.Errorf("origin %s is refused: %s", origin, d.Reason)
+		}
 	}
 	if len(h.settings.statusAllow) != 2 {
 		t.Errorf("status allow %v", h.settings.statusAllow)
@@ -372,5 +376,34 @@ func TestManualJSON(t *testing.T) {
 	}
 	if handlers == 0 {
 		t.Error("the manual has no handler in JSON")
+	}
+}
+
+func TestDefaultHubBuffer(t *testing.T) {
+	for _, test := range []struct {
+		name               string
+		memory, sendBuffer int64
+		want               int64
+	}{
+		{"a quarter", 8 << 30, 4_000_000, 2 << 30},
+		{"no less than send_buffer", 8_000_000, 4_000_000, 4_000_000},
+		{"next to no memory", 1, 64_000, 64_000},
+		{"memory unknown", 0, 4_000_000, 0},
+	} {
+		if got := defaultHubBuffer(test.memory, test.sendBuffer); got != test.want {
+			t.Errorf("%s: %d, want %d", test.name, got, test.want)
+		}
+	}
+}
+
+func TestHubBufferFollowsTheRuntimesLimit(t *testing.T) {
+	before := debug.SetMemoryLimit(3 << 30)
+	t.Cleanup(func() { debug.SetMemoryLimit(before) })
+	h := new(Handler)
+	if err := resolveOnly(t, h); err != nil {
+		t.Fatal(err)
+	}
+	if h.settings.hubBuffer != 3<<28 {
+		t.Errorf("hub_buffer is %d with a limit of 3 GiB", h.settings.hubBuffer)
 	}
 }

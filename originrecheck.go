@@ -61,18 +61,17 @@ func allowsOrigin(handlers []*Handler, handshake *engineio.Handshake) bool {
 	if sent == "" {
 		return true
 	}
-	sameOrigin := func(origin) bool { return handshake.SameOrigin }
 	served := false
 	for _, h := range handlers {
 		if h.serves(handshake.URL) {
 			served = true
-			if h.settings.origins.judge([]string{sent}, sameOrigin).ok() {
+			if h.settings.origins.DecideAgain(sent, handshake.SameOrigin).OK() {
 				return true
 			}
 		}
 	}
 	return !served && slices.ContainsFunc(handlers, func(h *Handler) bool {
-		return h.settings.origins.judge([]string{sent}, sameOrigin).ok()
+		return h.settings.origins.DecideAgain(sent, handshake.SameOrigin).OK()
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-socketio/socketio-stream/internal/cors"
 	"github.com/caddy-socketio/socketio-stream/internal/logline"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
@@ -50,10 +51,10 @@ func (l *refusalLog) byEngine(r *http.Request, err error) {
 }
 
 // byOrigin logs a request of an origin that is not let in.
-func (l *refusalLog) byOrigin(r *http.Request, d originDecision) {
-	l.log(r, d.reason, "origin refused",
+func (l *refusalLog) byOrigin(r *http.Request, d cors.Decision) {
+	l.log(r, d.Reason, "origin refused",
 		slog.String("origin", logline.Text(strings.Join(r.Header["Origin"], ", "), maxLoggedOrigin)),
-		slog.String("reason", d.reason),
+		slog.String("reason", d.Reason),
 		slog.String("host", logline.Text(r.Host, maxLoggedOrigin)))
 }
 
@@ -99,4 +100,10 @@ func refusalReason(refusal *engineio.RequestError) string {
 	default:
 		return "internal"
 	}
+}
+
+// refuseOrigin answers 403 as the reference server does, and tells the reason to the log only.
+func (h *Handler) refuseOrigin(w http.ResponseWriter, r *http.Request, d cors.Decision) {
+	h.refusals.byOrigin(r, d)
+	engineio.WriteError(w, http.StatusForbidden, engineio.CodeForbidden)
 }

@@ -3,15 +3,14 @@ package socketiostream
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"go.uber.org/zap/zapcore"
-	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/caddy-socketio/socketio-stream/internal/cors"
 	"github.com/caddy-socketio/socketio-stream/internal/logline"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
@@ -108,21 +107,7 @@ func TestFloodOfEachReasonIsCountedByItself(t *testing.T) {
 		counts[entry.ContextMap()["reason"]] = entry.ContextMap()["count"]
 	}
 	const rest = int64(flood - logline.First)
-	if len(counts) != 2 || counts["unknown_sid"] != rest || counts[reasonNoCORS] != rest {
+	if len(counts) != 2 || counts["unknown_sid"] != rest || counts[cors.ReasonNoCORS] != rest {
 		t.Errorf("counts %v", counts)
-	}
-}
-
-func TestSwitchedLoggerAddsItsAttributes(t *testing.T) {
-	before, was := observer.New(zapcore.DebugLevel)
-	after, is := observer.New(zapcore.WarnLevel)
-	switched := newSwitchedLogger(slog.New(zapHandler{before}), slog.String("hub", "a"))
-	logger := slog.New(switched)
-	logger.Info("one")
-	switched.use(slog.New(zapHandler{after}))
-	logger.Info("two")
-	logger.Warn("three", "count", 3)
-	if was.Len() != 1 || was.All()[0].ContextMap()["hub"] != "a" || is.Len() != 1 || is.All()[0].ContextMap()["hub"] != "a" {
-		t.Errorf("before %v, after %v", was.All(), is.All())
 	}
 }

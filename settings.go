@@ -12,6 +12,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-socketio/socketio-stream/internal/cors"
+	"github.com/caddy-socketio/socketio-stream/internal/memory"
 	"github.com/caddy-socketio/socketio-stream/internal/option"
 )
 
@@ -63,7 +65,7 @@ type settings struct {
 	connectTimeout    time.Duration
 	upgradeTimeout    time.Duration
 	maxHTTPBufferSize int64
-	origins           originPolicy
+	origins           cors.Policy
 	cookie            *cookieSettings
 	sendBuffer        int64
 	hubBuffer         int64 // 0 is no limit
@@ -128,7 +130,7 @@ func (h *Handler) resolve(ctx caddy.Context) (settings, error) {
 		serveClient:       cmp.Or(t.One("serve_client", h.ServeClient), serveClientCDN),
 	}
 	if s.hubBuffer == 0 {
-		s.hubBuffer = defaultHubBuffer(availableMemory(), s.sendBuffer)
+		s.hubBuffer = defaultHubBuffer(memory.Available(), s.sendBuffer)
 	}
 	for _, transport := range t.All("transports", h.Transports) {
 		s.transports = append(s.transports, strings.ToLower(transport))
@@ -156,7 +158,7 @@ func (h *Handler) resolve(ctx caddy.Context) (settings, error) {
 		s.cookie = h.Cookie.resolve(t)
 	}
 	if h.CORS != nil {
-		policy, err := newOriginPolicy(t.All("cors origins", h.CORS.Origins), h.CORS.Credentials)
+		policy, err := cors.New(t.All("cors origins", h.CORS.Origins), h.CORS.Credentials)
 		if err != nil {
 			return settings{}, err
 		}
@@ -176,6 +178,16 @@ func (h *Handler) resolve(ctx caddy.Context) (settings, error) {
 		return settings{}, t.Err()
 	}
 	return s, s.resolveNamespaces(ctx, h, t)
+}
+
+// defaultHubBuffer returns the hub_buffer of a hub that names none, in bytes: a quarter of the available memory, which
+// leaves room for the heap to grow to twice what is live before it is collected. It must not undercut sendBuffer, which
+// one client may use up. Zero, where the memory is not known, is no limit.
+func defaultHubBuffer(memory, sendBuffer int64) int64 {
+	if memory <= 0 {
+		return 0
+	}
+	return max(memory/4, sendBuffer)
 }
 
 func (c *Cookie) resolve(t *option.Resolver) *cookieSettings {

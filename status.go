@@ -1,18 +1,15 @@
 package socketiostream
 
 import (
-	"bytes"
 	"fmt"
 	"net/http"
 	"net/netip"
-	"os"
-	"runtime/metrics"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-socketio/socketio-stream/internal/memory"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
 
@@ -24,17 +21,9 @@ type serviceStatus struct {
 	Service  string         `json:"service"`
 	Status   string         `json:"status"`
 	Uptime   float64        `json:"uptime"` // seconds
-	Memory   memoryStatus   `json:"memory"`
+	Memory   memory.Usage   `json:"memory"`
 	Port     string         `json:"port"`
 	SocketIO socketIOStatus `json:"socketio"`
-}
-
-// memoryStatus counts bytes, under the names Node uses.
-type memoryStatus struct {
-	RSS       uint64 `json:"rss"`
-	HeapTotal uint64 `json:"heapTotal"`
-	HeapUsed  uint64 `json:"heapUsed"`
-	External  uint64 `json:"external"`
 }
 
 type socketIOStatus struct {
@@ -72,7 +61,7 @@ func (h *Handler) serveStatus(w http.ResponseWriter, r *http.Request) error {
 		Service: serviceName,
 		Status:  "running",
 		Uptime:  time.Since(processStart).Seconds(),
-		Memory:  readMemory(),
+		Memory:  memory.Used(),
 		Port:    localPort(r),
 		SocketIO: socketIOStatus{
 			Connected:       h.stats.Connections(),
@@ -106,47 +95,4 @@ func (s *settings) allowsStatus(address string) bool {
 		}
 	}
 	return false
-}
-
-// readMemory reads the process' memory: heapTotal is what the heap holds on to, external is what the runtime uses
-// besides it, for stacks and its own books.
-func readMemory() memoryStatus {
-	samples := []metrics.Sample{
-		{Name: "/memory/classes/total:bytes"},
-		{Name: "/memory/classes/heap/objects:bytes"},
-		{Name: "/memory/classes/heap/unused:bytes"},
-		{Name: "/memory/classes/heap/free:bytes"},
-		{Name: "/memory/classes/heap/released:bytes"},
-	}
-	metrics.Read(samples)
-	value := func(i int) uint64 {
-		if samples[i].Value.Kind() != metrics.KindUint64 {
-			return 0
-		}
-		return samples[i].Value.Uint64()
-	}
-	total, used, released := value(0), value(1), value(4)
-	heap := used + value(2) + value(3)
-	m := memoryStatus{RSS: residentBytes(), HeapTotal: heap, HeapUsed: used, External: total - heap - released}
-	if m.RSS == 0 {
-		m.RSS = total - released
-	}
-	return m
-}
-
-// residentBytes returns the process' resident memory, or 0 where the system does not tell it in /proc.
-func residentBytes() uint64 {
-	statm, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		return 0
-	}
-	fields := bytes.Fields(statm)
-	if len(fields) < 2 {
-		return 0
-	}
-	pages, err := strconv.ParseUint(string(fields[1]), 10, 64)
-	if err != nil {
-		return 0
-	}
-	return pages * uint64(os.Getpagesize())
 }

@@ -125,7 +125,7 @@ func (s *settings) checkLimits() error {
 }
 
 func (s *settings) checkOrigins() error {
-	if s.origins.credentials && s.origins.empty() {
+	if s.origins.AllowsCredentials() && s.origins.Empty() {
 		return errors.New("cors credentials has no effect without cors origins")
 	}
 	return nil

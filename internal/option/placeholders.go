@@ -14,8 +14,8 @@ type Resolver struct {
 	err      error
 }
 
-// NewResolver returns a Resolver of the placeholders that are known when a config is loaded, such as
-// {env.NAME}.
+// NewResolver returns a Resolver of the placeholders that are known when a config is loaded, such
+// as {env.NAME}.
 func NewResolver() *Resolver { return &Resolver{replacer: caddy.NewReplacer()} }
 
 // Err returns the first error there was, which names its option, or nil.

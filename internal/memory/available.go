@@ -1,4 +1,5 @@
-package socketiostream
+// Package memory tells how much memory the process has, and how much of it is in use.
+package memory
 
 import (
 	"bytes"
@@ -8,20 +9,10 @@ import (
 	"strconv"
 )
 
-// defaultHubBuffer returns the hub_buffer of a hub that names none, in bytes: a quarter of the available memory, which
-// leaves room for the heap to grow to twice what is live before it is collected. It must not undercut sendBuffer, which
-// one client may use up. Zero, where the memory is not known, is no limit.
-func defaultHubBuffer(memory, sendBuffer int64) int64 {
-	if memory <= 0 {
-		return 0
-	}
-	return max(memory/4, sendBuffer)
-}
-
-// availableMemory returns how many bytes of memory the process may use: the runtime's limit, which is GOMEMLIMIT or what
-// Caddy derives from its container's or machine's memory when it starts, or else what the machine has. It is 0 where
-// neither is known.
-func availableMemory() int64 {
+// Available returns how many bytes of memory the process may use: the runtime's limit, which is
+// GOMEMLIMIT or what Caddy derives from its container's or machine's memory when it starts, or else
+// what the machine has. It is 0 where neither is known.
+func Available() int64 {
 	if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 {
 		return max(limit, 1) // a limit of nothing is still a limit
 	}

@@ -1,4 +1,4 @@
-package socketiostream
+package memory
 
 import (
 	"math"
@@ -6,39 +6,14 @@ import (
 	"testing"
 )
 
-func TestDefaultHubBuffer(t *testing.T) {
-	for _, test := range []struct {
-		name               string
-		memory, sendBuffer int64
-		want               int64
-	}{
-		{"a quarter", 8 << 30, 4_000_000, 2 << 30},
-		{"no less than send_buffer", 8_000_000, 4_000_000, 4_000_000},
-		{"next to no memory", 1, 64_000, 64_000},
-		{"memory unknown", 0, 4_000_000, 0},
-	} {
-		if got := defaultHubBuffer(test.memory, test.sendBuffer); got != test.want {
-			t.Errorf("%s: %d, want %d", test.name, got, test.want)
-		}
-	}
-}
-
 func TestAvailableMemoryFollowsTheRuntimesLimit(t *testing.T) {
 	before := debug.SetMemoryLimit(3 << 30)
 	t.Cleanup(func() { debug.SetMemoryLimit(before) })
-	if got := availableMemory(); got != 3<<30 {
+	if got := Available(); got != 3<<30 {
 		t.Errorf("%d bytes with a limit of 3 GiB", got)
 	}
-	h := new(Handler)
-	if err := resolveOnly(t, h); err != nil {
-		t.Fatal(err)
-	}
-	if h.settings.hubBuffer != 3<<28 {
-		t.Errorf("hub_buffer is %d with a limit of 3 GiB", h.settings.hubBuffer)
-	}
-
 	debug.SetMemoryLimit(math.MaxInt64)
-	if got := availableMemory(); got < 0 || got == math.MaxInt64 {
+	if got := Available(); got < 0 || got == math.MaxInt64 {
 		t.Errorf("%d bytes without a limit", got)
 	}
 }

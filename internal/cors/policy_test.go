@@ -1,0 +1,106 @@
+package cors
+
+import (
+	"crypto/tls"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+func TestBadOriginsAreRefused(t *testing.T) {
+	for _, entry := range []string{
+		"example.com", "https://", "://example.com", "https://example.com/", "https://example.com/path",
+		"https://example.com?q", "https://user@example.com", "https://example.com:", "https://example.com:0",
+		"https://example.com:65536", "https://example.com:080", "https://exa mple.com", "https://bücher.example.com",
+		"1https://example.com", "https://a..example.com", "https://.example.com", "https://[::1", "https://[1.2.3.4]",
+		"https://*", "*.", "**", "https://*example.com", "https://a.*.example.com", "*://example.com", "*.*.example.com",
+		"https://*.example.com/", "https://*.example.com:x",
+	} {
+		if p, err := New([]string{entry}, false); err == nil {
+			t.Errorf("%q was taken as %+v", entry, p)
+		}
+	}
+}
+
+func TestOriginDecision(t *testing.T) {
+	const overTLS, plain = true, false
+	for _, test := range []struct {
+		name    string
+		origins string
+		origin  string
+		host    string
+		tls     bool
+		ok      bool
+	}{
+		{"no origin", "", "", "example.com", overTLS, true},
+		{"same origin", "", "https://example.com", "example.com", overTLS, true},
+		{"same origin, letter case", "", "https://Example.com", "eXample.com", overTLS, true},
+		{"same origin, default port in the host", "", "https://example.com", "example.com:443", overTLS, true},
+		{"same origin, default port in the origin", "", "https://example.com:443", "example.com", overTLS, true},
+		{"same origin, other port", "", "https://example.com:8443", "example.com:8443", overTLS, true},
+		{"same origin, plain", "", "http://localhost:8080", "localhost:8080", plain, true},
+		{"same origin, IPv6", "", "http://[::1]:8080", "[::1]:8080", plain, true},
+		{"same origin, TLS ended by a proxy in front", "", "https://example.com", "example.com", plain, true},
+		{"same origin, also with a list", "https://app.example.com", "https://example.com", "example.com", overTLS, true},
+		{"plain page, TLS server", "", "http://example.com", "example.com", overTLS, false},
+		{"port differs", "", "https://example.com:8443", "example.com", overTLS, false},
+		{"port differs, plain", "", "http://localhost:3000", "localhost:8080", plain, false},
+		{"host differs", "", "https://evil.example.net", "example.com", overTLS, false},
+		{"host is a suffix", "", "https://notexample.com", "example.com", overTLS, false},
+		{"null", "", "null", "example.com", overTLS, false},
+		{"malformed", "", "https://example.com/", "example.com", overTLS, false},
+		{"malformed host header", "", "https://example.com", "example.com/", overTLS, false},
+		{"exact", "https://app.example.com", "https://app.example.com", "example.com", overTLS, true},
+		{"exact, letter case", "https://App.example.com", "https://aPP.example.com", "example.com", overTLS, true},
+		{"exact, default port", "https://app.example.com:443", "https://app.example.com", "example.com", overTLS, true},
+		{"exact, scheme differs", "https://app.example.com", "http://app.example.com", "example.com", overTLS, false},
+		{"exact, port differs", "https://app.example.com", "https://app.example.com:444", "example.com", overTLS, false},
+		{"exact, longer host", "https://app.example.com", "https://app.example.com.evil.example.net", "example.com", overTLS, false},
+		{"exact, native scheme", "capacitor://localhost", "capacitor://localhost", "example.com", overTLS, true},
+		{"wildcard", "https://*.example.com", "https://a.example.com", "api.example.net", overTLS, true},
+		{"wildcard, deep", "https://*.example.com", "https://a.b.example.com", "api.example.net", overTLS, true},
+		{"wildcard, not the domain itself", "https://*.example.com", "https://example.com", "api.example.net", overTLS, false},
+		{"wildcard, empty label", "https://*.example.com", "https://.example.com", "api.example.net", overTLS, false},
+		{"wildcard, no dot", "https://*.example.com", "https://evilexample.com", "api.example.net", overTLS, false},
+		{"wildcard, scheme differs", "https://*.example.com", "http://a.example.com", "api.example.net", overTLS, false},
+		{"wildcard, port differs", "https://*.example.com", "https://a.example.com:8443", "api.example.net", overTLS, false},
+		{"wildcard, port", "https://*.example.com:8443", "https://a.example.com:8443", "api.example.net", overTLS, true},
+		{"wildcard without scheme", "*.example.com", "http://a.example.com", "api.example.net", overTLS, true},
+		{"wildcard without scheme, native", "*.example.com", "app://a.example.com", "api.example.net", overTLS, false},
+		{"wildcard without scheme, port", "*.example.com:3000", "http://a.example.com:3000", "api.example.net", overTLS, true},
+		{"any", "*", "https://evil.example.net", "example.com", overTLS, true},
+		{"any, null", "*", "null", "example.com", overTLS, true},
+		{"null listed", "null", "null", "example.com", overTLS, true},
+		{"null listed, other", "null", "https://app.example.com", "example.com", overTLS, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			policy, err := New(strings.Fields(test.origins), false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := httptest.NewRequest("GET", "/socket.io/", nil)
+			r.Host = test.host
+			if test.tls {
+				r.TLS = new(tls.ConnectionState)
+			}
+			if test.origin != "" {
+				r.Header.Set("Origin", test.origin)
+			}
+			if d := policy.Decide(r); d.OK() != test.ok {
+				t.Errorf("allowed is %t, want %t (%q)", d.OK(), test.ok, d.Reason)
+			}
+		})
+	}
+}
+
+func TestTwoOriginHeadersAreRefused(t *testing.T) {
+	policy, err := New([]string{"*"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest("GET", "/socket.io/", nil)
+	r.Header["Origin"] = []string{"https://a.example.com", "https://b.example.com"}
+	if d := policy.Decide(r); d.OK() {
+		t.Error("a request with two origins was let in")
+	}
+}
