@@ -26,7 +26,7 @@ const (
 func init() {
 	caddy.RegisterModule(new(StreamingEvents))
 	caddy.RegisterModule(new(RelayEvents))
-	RegisterFigures(events.Figures...)
+	streaming.RegisterFigures(events.Figures...)
 }
 
 // EventSet is a guest module of the namespace http.handlers.socketio_stream.events: it gives a Socket.IO namespace the

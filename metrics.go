@@ -2,42 +2,51 @@ package socketiostream
 
 import (
 	"errors"
+	"iter"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
 	shown "github.com/caddy-socketio/socketio-stream/hub"
+	"github.com/caddy-socketio/socketio-stream/streaming"
 )
 
-// collector brings the figures of all hubs to Prometheus. There is one for the process: hubs outlive configs, and so do
-// their counts, while each config has a registry of its own.
-type collector struct{}
+// collector brings the figures of all hubs to Prometheus. Those of all configs tell the same: hubs outlive configs, and so
+// do their counts, while each config has a registry of its own.
+type collector struct {
+	catalog *catalog
+	servers iter.Seq2[string, *streaming.Server]
+}
 
 // registerMetrics makes the metrics part of what the config's metrics endpoints answer with.
 func registerMetrics(ctx caddy.Context) error {
+	catalog, err := wholeCatalog()
+	if err != nil {
+		return err
+	}
 	registry := ctx.GetMetricsRegistry()
 	if registry == nil {
 		return nil
 	}
 	// Another handler of the same config may have been here before.
 	var registered prometheus.AlreadyRegisteredError
-	if err := registry.Register(collector{}); err != nil && !errors.As(err, &registered) {
+	if err := registry.Register(collector{catalog, shown.All()}); err != nil && !errors.As(err, &registered) {
 		return err
 	}
 	return nil
 }
 
 // Describe implements prometheus.Collector.
-func (collector) Describe(descriptions chan<- *prometheus.Desc) {
-	for _, m := range catalog {
+func (c collector) Describe(descriptions chan<- *prometheus.Desc) {
+	for _, m := range c.catalog.metrics {
 		descriptions <- m.description
 	}
 }
 
 // Collect implements prometheus.Collector.
-func (collector) Collect(metrics chan<- prometheus.Metric) {
-	for name, server := range shown.All() {
-		for _, s := range samplesOf(server.Metrics()) {
+func (c collector) Collect(metrics chan<- prometheus.Metric) {
+	for name, server := range c.servers {
+		for _, s := range c.catalog.samples(server.Metrics()) {
 			metrics <- s.prometheus(name)
 		}
 	}

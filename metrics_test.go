@@ -13,6 +13,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/caddy-socketio/socketio-stream/events"
+	shown "github.com/caddy-socketio/socketio-stream/hub"
 	"github.com/caddy-socketio/socketio-stream/internal/documents"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
@@ -33,11 +34,21 @@ func newMeasuredHub(t *testing.T, name string) *hub {
 	return h
 }
 
+// told returns the catalog.
+func told(t *testing.T) *catalog {
+	t.Helper()
+	c, err := wholeCatalog()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 // gather asks a registry for the metrics, by name.
 func gather(t *testing.T) map[string]*dto.MetricFamily {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
-	if err := registry.Register(collector{}); err != nil {
+	if err := registry.Register(collector{told(t), shown.All()}); err != nil {
 		t.Fatal(err)
 	}
 	families, err := registry.Gather()
@@ -66,7 +77,7 @@ func label(m *dto.Metric, name string) string {
 func TestMetricsAreComplete(t *testing.T) {
 	newMeasuredHub(t, "only")
 	families := gather(t)
-	for _, m := range catalog {
+	for _, m := range told(t).metrics {
 		if families[metricsPrefix+m.name] == nil {
 			t.Errorf("%s is described, and not told", m.name)
 		}
@@ -116,7 +127,7 @@ func TestMetricsOfDistributions(t *testing.T) {
 	latency := &metrics.Engine.HeartbeatLatency
 	latency.Add(latency.Scale.Range(2_000_000), 2_000_000)           // 2 ms
 	latency.Add(latency.Scale.Range(60_000_000_000), 60_000_000_000) // 60 s
-	for _, s := range samplesOf(metrics) {
+	for _, s := range told(t).samples(metrics) {
 		if s.metric != metricHeartbeatLatency {
 			continue
 		}
@@ -139,7 +150,7 @@ func TestMetricsOfDistributions(t *testing.T) {
 		}
 	}
 
-	status, err := json.Marshal(metricsStatusOf(samplesOf(metrics)))
+	status, err := json.Marshal(metricsStatusOf(metrics))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,15 +167,21 @@ func TestMetricsOfDistributions(t *testing.T) {
 }
 
 func TestFigureOfATakenNameIsRefused(t *testing.T) {
-	for _, name := range []string{"streams", "connections"} {
-		func() {
-			defer func() {
-				if recover() == nil {
-					t.Errorf("%s can be had twice", name)
-				}
-			}()
-			RegisterFigures(streaming.Figure{Name: name})
-		}()
+	streams, connections := streaming.Figure{Name: "streams", Help: "Streams."}, streaming.Figure{Name: "connections", Help: "Lines."}
+	for _, test := range []struct {
+		figures []streaming.Figure
+		want    string
+	}{
+		{[]streaming.Figure{streams, {Name: "streams", Help: "Rivers."}}, `two metrics are named "streams": "Streams." and, of an event set, "Rivers."`},
+		{[]streaming.Figure{connections, streams}, `two metrics are named "connections": "Clients that are connected." and, of an event set, "Lines."`},
+	} {
+		c, err := newCatalog(test.figures)
+		if err == nil || err.Error() != test.want {
+			t.Errorf("got %v, want %s", err, test.want)
+		}
+		if len(c.figures) != 1 || len(c.metrics) != len(ownMetrics)+1 || c.figures["streams"].help != streams.Help {
+			t.Errorf("%v: the figures are %v", test.figures, c.figures)
+		}
 	}
 }
 
@@ -172,9 +189,9 @@ func TestFigureOfATakenNameIsRefused(t *testing.T) {
 var metricNames = regexp.MustCompile(metricsPrefix + `[a-z_]+`)
 
 // named returns the metric that a name in a query means, or nil: a histogram has names for its parts.
-func named(name string) *metric {
+func (c *catalog) named(name string) *metric {
 	name = strings.TrimPrefix(name, metricsPrefix)
-	for _, m := range catalog {
+	for _, m := range c.metrics {
 		if m.name == name && !m.isHistogram() {
 			return m
 		}
@@ -218,7 +235,7 @@ func TestDashboardShowsTheMetrics(t *testing.T) {
 			t.Errorf("%s asks for none of the metrics: %s", where, expression)
 		}
 		for _, name := range names {
-			m := named(name)
+			m := told(t).named(name)
 			if m == nil {
 				t.Errorf("%s asks for %s, which there is not", where, name)
 				continue
@@ -257,7 +274,7 @@ func TestDashboardShowsTheMetrics(t *testing.T) {
 	if !slices.Equal(variables, []string{"datasource", "hub"}) {
 		t.Errorf("the variables are %v", variables)
 	}
-	for _, m := range catalog {
+	for _, m := range told(t).metrics {
 		if !shown[m] {
 			t.Errorf("no panel shows %s", m.name)
 		}
@@ -280,19 +297,19 @@ func TestManualNamesTheMetrics(t *testing.T) {
 				labels = append(labels, label)
 			}
 		}
-		for _, m := range catalog {
+		for _, m := range told(t).metrics {
 			if m.name == name && !slices.Equal(labels, m.labels) {
 				t.Errorf("%s has the labels %v, and the table says %v", name, m.labels, labels)
 			}
 		}
 	}
 	slices.Sort(inTable)
-	var told []string
-	for _, m := range catalog {
-		told = append(told, m.name)
+	var names []string
+	for _, m := range told(t).metrics {
+		names = append(names, m.name)
 	}
-	slices.Sort(told)
-	if !slices.Equal(inTable, told) {
-		t.Errorf("the table has %v, and told are %v", inTable, told)
+	slices.Sort(names)
+	if !slices.Equal(inTable, names) {
+		t.Errorf("the table has %v, and told are %v", inTable, names)
 	}
 }

@@ -1,6 +1,11 @@
 package socketiostream
 
 import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/caddy-socketio/socketio-stream/streaming"
@@ -15,6 +20,7 @@ const metricsPrefix = "caddy_socketio_"
 type metric struct {
 	// name is the metric's name without the prefix.
 	name string
+	help string
 	kind prometheus.ValueType
 	// labels are those besides the hub's.
 	labels      []string
@@ -26,28 +32,68 @@ type metric struct {
 // nanoseconds is the unit of the distributions of times, which are told in seconds.
 const nanoseconds = 1e9
 
-// catalog lists all metrics, in the order of their making.
-var catalog []*metric
+// catalog has all that is told.
+type catalog struct {
+	metrics []*metric
+	// figures are those of them that event sets tell, by name.
+	figures map[string]*metric
+}
+
+// ownMetrics are those of the server itself, in the order of their making.
+var ownMetrics []*metric
+
+// newCatalog adds figures of event sets to the metrics of the server: as caddy_socketio_<name>, for each hub and
+// namespace. The error says which have the name of another; the catalog is without them.
+func newCatalog(figures []streaming.Figure) (*catalog, error) {
+	c := &catalog{metrics: slices.Clone(ownMetrics), figures: make(map[string]*metric)}
+	taken := make(map[string]*metric)
+	for _, m := range c.metrics {
+		taken[m.name] = m
+	}
+	var clashes []error
+	for _, figure := range figures {
+		if other := taken[figure.Name]; other != nil {
+			clashes = append(clashes, fmt.Errorf("two metrics are named %q: %q and, of an event set, %q", figure.Name, other.help, figure.Help))
+			continue
+		}
+		kind := prometheus.GaugeValue
+		if figure.Counter {
+			kind = prometheus.CounterValue
+		}
+		m := newMetric(kind, 1, figure.Name, figure.Help, "namespace")
+		c.metrics = append(c.metrics, m)
+		c.figures[m.name], taken[m.name] = m, m
+	}
+	return c, errors.Join(clashes...)
+}
+
+// wholeCatalog is that of the figures that were registered when the program started.
+var wholeCatalog = sync.OnceValues(func() (*catalog, error) { return newCatalog(streaming.Figures()) })
 
 func newMetric(kind prometheus.ValueType, unit float64, name, help string, labels ...string) *metric {
-	m := &metric{
-		name: name, kind: kind, labels: labels, unit: unit,
+	return &metric{
+		name: name, help: help, kind: kind, labels: labels, unit: unit,
 		description: prometheus.NewDesc(metricsPrefix+name, help, append([]string{"hub"}, labels...), nil),
 	}
-	catalog = append(catalog, m)
+}
+
+// newOwn makes a metric of the server itself.
+func newOwn(kind prometheus.ValueType, unit float64, name, help string, labels ...string) *metric {
+	m := newMetric(kind, unit, name, help, labels...)
+	ownMetrics = append(ownMetrics, m)
 	return m
 }
 
 func newGauge(name, help string, labels ...string) *metric {
-	return newMetric(prometheus.GaugeValue, 1, name, help, labels...)
+	return newOwn(prometheus.GaugeValue, 1, name, help, labels...)
 }
 
 func newCounter(name, help string, labels ...string) *metric {
-	return newMetric(prometheus.CounterValue, 1, name, help, labels...)
+	return newOwn(prometheus.CounterValue, 1, name, help, labels...)
 }
 
 func newHistogram(unit float64, name, help string, labels ...string) *metric {
-	return newMetric(prometheus.UntypedValue, unit, name, help, labels...)
+	return newOwn(prometheus.UntypedValue, unit, name, help, labels...)
 }
 
 // The metrics. Their labels hold nothing that clients could choose.
@@ -85,27 +131,6 @@ var (
 	metricHeartbeatLatency = newHistogram(nanoseconds, "heartbeat_latency_seconds", "Time from a ping to its pong.")
 )
 
-// metricFigures are the figures of event sets, by name.
-var metricFigures = make(map[string]*metric)
-
-// RegisterFigures makes figures that event sets tell, see [streaming.Handlers.Gauge] and [streaming.Namespace.Counter],
-// part of the metrics and of the status: as caddy_socketio_<name>, for each hub and namespace. It is to be called when the
-// program starts, from an init function, and panics if there is a metric of that name already.
-func RegisterFigures(figures ...streaming.Figure) {
-	for _, figure := range figures {
-		for _, m := range catalog {
-			if m.name == figure.Name {
-				panic("a metric of this name is registered already: " + figure.Name)
-			}
-		}
-		kind := prometheus.GaugeValue
-		if figure.Counter {
-			kind = prometheus.CounterValue
-		}
-		metricFigures[figure.Name] = newMetric(kind, 1, figure.Name, figure.Help, "namespace")
-	}
-}
-
 // sample is the value of a metric for some labels.
 type sample struct {
 	metric *metric
@@ -132,8 +157,8 @@ func (s *samples) addReasons(m *metric, counts []engineio.ReasonCount) {
 	}
 }
 
-// samplesOf returns what a hub tells. The metrics endpoint and the status both come from here.
-func samplesOf(m streaming.Metrics) samples {
+// samples returns what a hub tells. The metrics endpoint and the status both come from here.
+func (c *catalog) samples(m streaming.Metrics) samples {
 	var s samples
 	engine := &m.Engine
 	for i := range engine.Transports {
@@ -163,14 +188,14 @@ func samplesOf(m streaming.Metrics) samples {
 	s.addDistribution(metricHeartbeatLatency, &engine.HeartbeatLatency)
 
 	for i := range m.Namespaces {
-		s.addNamespace(&m.Namespaces[i])
+		s.addNamespace(&m.Namespaces[i], c.figures)
 	}
 	s.add(metricConnectErrors, m.InvalidNamespaces, "invalid_namespace")
 	s.add(metricConnectErrors, m.NotAuthorized, "not_authorized")
 	return s
 }
 
-func (s *samples) addNamespace(n *streaming.NamespaceMetrics) {
+func (s *samples) addNamespace(n *streaming.NamespaceMetrics, figures map[string]*metric) {
 	s.add(metricSockets, n.Sockets, n.Name)
 	s.add(metricRooms, n.Rooms, n.Name)
 	s.add(metricConnects, n.Connects, n.Name)
@@ -179,7 +204,7 @@ func (s *samples) addNamespace(n *streaming.NamespaceMetrics) {
 	s.add(metricEventsRefused, n.RefusedEvents, n.Name)
 	s.addDistribution(metricAckLatency, &n.AckLatency, n.Name)
 	for _, figure := range n.Figures {
-		if m := metricFigures[figure.Name]; m != nil {
+		if m := figures[figure.Name]; m != nil {
 			*s = append(*s, sample{metric: m, labels: []string{n.Name}, value: figure.Value})
 		}
 	}

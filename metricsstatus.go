@@ -1,5 +1,7 @@
 package socketiostream
 
+import "github.com/caddy-socketio/socketio-stream/streaming"
+
 // metricsStatus is the metrics of a hub as the status tells them: for each name, without its prefix, one entry for each
 // combination of labels. An entry has the labels as fields, and "value", or, of a histogram, "count", "sum" and "buckets".
 type metricsStatus map[string][]map[string]any
@@ -10,9 +12,11 @@ type bucketStatus struct {
 	Count  int64   `json:"count"`
 }
 
-func metricsStatusOf(all samples) metricsStatus {
+// metricsStatusOf returns the metrics as the status tells them.
+func metricsStatusOf(m streaming.Metrics) metricsStatus {
+	catalog, _ := wholeCatalog() // an error has kept the config from starting
 	status := make(metricsStatus)
-	for _, s := range all {
+	for _, s := range catalog.samples(m) {
 		entry := make(map[string]any, len(s.labels)+3)
 		for i, label := range s.metric.labels {
 			entry[label] = s.labels[i]

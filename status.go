@@ -76,7 +76,7 @@ func (h *Handler) serveStatus(w http.ResponseWriter, r *http.Request) error {
 			AuthRefreshed:   auth.Refreshed,
 			AuthRevoked:     auth.Revoked,
 			Limited:         h.stats.Limited(),
-			Metrics:         metricsStatusOf(samplesOf(h.stats.Metrics())),
+			Metrics:         metricsStatusOf(h.stats.Metrics()),
 		},
 	})
 }

@@ -2,7 +2,6 @@ package streaming
 
 import (
 	"cmp"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -49,40 +48,6 @@ type NamespaceMetrics struct {
 	// Figures are what the event sets of the namespace tell, by name.
 	Figures []FigureValue
 }
-
-// FigureValue is a figure and what it is now.
-type FigureValue struct {
-	Figure
-	Value float64
-}
-
-// Figure is something that an event set tells those who run the server.
-type Figure struct {
-	// Name is in snake_case with the unit, if there is one, at its end; that of
-	// a counter ends in "_total". No other set may use the same one.
-	Name string
-	// Help says in a few words what it is.
-	Help string
-	// Counter is true for what only grows, see [Namespace.Counter], and false
-	// for what rises and falls, see [Handlers.Gauge].
-	Counter bool
-}
-
-// gauge is a figure that is read when it is asked for.
-type gauge struct {
-	figure Figure
-	read   func() float64
-}
-
-// Gauge adds a figure of the namespace that rises and falls. read is called
-// whenever somebody wants to know, from any goroutine, and must not wait.
-func (h *Handlers) Gauge(figure Figure, read func() float64) {
-	h.gauges = append(h.gauges, gauge{figure, read})
-}
-
-// Counter returns the counter of a figure of this namespace, the same one each
-// time: it outlives event sets, and also the namespace.
-func (n *Namespace) Counter(figure Figure) *measure.Counter { return n.counts.counter(figure) }
 
 // namespaceCounts are the counts behind [NamespaceMetrics]. They belong to the
 // server, so that a namespace that is removed and comes back counts on.
@@ -211,17 +176,6 @@ func (n *Namespace) metrics() NamespaceMetrics {
 	slices.SortStableFunc(m.Figures, func(a, b FigureValue) int { return cmp.Compare(a.Name, b.Name) })
 	m.Figures = slices.CompactFunc(m.Figures, func(a, b FigureValue) bool { return a.Name == b.Name })
 	return m
-}
-
-// readGauge reads a gauge. One that panics is not told.
-func (n *Namespace) readGauge(g gauge) (value float64, ok bool) {
-	defer func() {
-		if r := recover(); r != nil {
-			n.server.logger.Error("panic while reading a figure",
-				"namespace", n.name, "figure", g.figure.Name, "panic", r, "stack", string(debug.Stack()))
-		}
-	}()
-	return g.read(), true
 }
 
 // countRooms is the number of rooms in this process.
