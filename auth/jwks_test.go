@@ -20,7 +20,7 @@ import (
 // wants of it.
 type issuer struct {
 	*httptest.Server
-	address string
+	door    *door
 	fetches atomic.Int32
 
 	mu     sync.Mutex
@@ -29,10 +29,32 @@ type issuer struct {
 
 func newIssuer(t testing.TB, answer func(http.ResponseWriter, *http.Request)) *issuer {
 	i := &issuer{answer: answer}
-	i.Server = httptest.NewServer(i)
-	i.address = i.Listener.Addr().String()
-	t.Cleanup(i.stop)
+	i.Server = httptest.NewUnstartedServer(i)
+	i.door = &door{Listener: i.Listener}
+	i.Listener = i.door
+	i.Start()
+	t.Cleanup(func() {
+		i.CloseClientConnections()
+		i.Close()
+	})
 	return i
+}
+
+// door is an issuer's listener. While it is shut it turns away whoever comes,
+// and its address stays the issuer's.
+type door struct {
+	net.Listener
+	shut atomic.Bool
+}
+
+func (d *door) Accept() (net.Conn, error) {
+	for {
+		conn, err := d.Listener.Accept()
+		if err != nil || !d.shut.Load() {
+			return conn, err
+		}
+		_ = conn.Close()
+	}
 }
 
 func (i *issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -49,20 +71,13 @@ func (i *issuer) now(answer func(http.ResponseWriter, *http.Request)) {
 	i.answer = answer
 }
 
-// stop ends the server, and start brings it back at the same address.
+// stop has the issuer answer nobody, and start has it back.
 func (i *issuer) stop() {
+	i.door.shut.Store(true)
 	i.CloseClientConnections()
-	i.Close()
 }
 
-func (i *issuer) start(t testing.TB) {
-	listener, err := net.Listen("tcp", i.address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	i.Server = &httptest.Server{Listener: listener, Config: &http.Server{Handler: i}}
-	i.Start()
-}
+func (i *issuer) start() { i.door.shut.Store(false) }
 
 func says(text string) func(http.ResponseWriter, *http.Request) {
 	return func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, text) }
@@ -184,7 +199,7 @@ func TestIssuerIsDown(t *testing.T) {
 			t.Errorf("keys that are too old: %v", err)
 		}
 	}
-	i.start(t)
+	i.start()
 	i.now(says(keySet(secondKey)))
 	eventually(t, "the issuer to be back", func() bool {
 		_, err := verify(j, sign(secondBy, payload(nil), otherRSA))
@@ -200,7 +215,7 @@ func TestIssuerWasNeverThere(t *testing.T) {
 	if _, err := verify(j, sign(firstBy, payload(nil), testRSA)); codeOf(t, err) != streaming.CodeAuthUnavailable {
 		t.Error(err)
 	}
-	i.start(t)
+	i.start()
 	if _, err := verify(j, sign(firstBy, payload(nil), testRSA)); err != nil {
 		t.Error(err)
 	}
@@ -418,7 +433,7 @@ func TestIssuerChangesWhileClientsConnect(t *testing.T) {
 		}
 		i.stop()
 		i.now(says(keySet(firstKey)))
-		i.start(t)
+		i.start()
 	}
 	close(stop)
 	running.Wait()

@@ -21,12 +21,13 @@ import (
 
 	"github.com/caddy-socketio/socketio-stream/admin/adminapi"
 	"github.com/caddy-socketio/socketio-stream/internal/documents"
+	"github.com/caddy-socketio/socketio-stream/internal/testport"
 )
 
 // startAdmin runs Caddy with an admin endpoint, and returns its address.
 func startAdmin(t *testing.T, directives string) (s *server, address string) {
 	t.Helper()
-	address = "localhost:" + freePort(t)
+	address = "localhost:" + testport.Reserve(t)
 	return startServer(t, directives, "admin "+address), address
 }
 
@@ -34,18 +35,19 @@ func startAdmin(t *testing.T, directives string) (s *server, address string) {
 func command(t *testing.T, args ...string) (out string, err error) {
 	t.Helper()
 	var buffer bytes.Buffer
-	err = commandTo(t.Context(), &buffer, args...)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	err = commandTo(ctx, &buffer, args...)
 	return buffer.String(), err
 }
 
+// commandTo is command for one that has no end of its own.
 func commandTo(ctx context.Context, out io.Writer, args ...string) error {
 	root := &cobra.Command{Use: "socketio", SilenceUsage: true, SilenceErrors: true}
 	caddycmd.Commands()["socketio"].CobraFunc(root)
 	root.SetOut(out)
 	root.SetErr(out)
 	root.SetArgs(args)
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
 	return root.ExecuteContext(ctx)
 }
 
@@ -163,7 +165,7 @@ func TestCommandsOnAUnixSocket(t *testing.T) {
 // TestCommandsWithoutAnEndpoint holds that there is an exit status of its own for a Caddy that cannot be asked.
 func TestCommandsWithoutAnEndpoint(t *testing.T) {
 	startServer(t, "socketio_stream") // with admin off
-	address := "localhost:" + freePort(t)
+	address := testport.Silent(t)
 	out, err := command(t, "ls", "--address", address)
 	if err == nil || err.Error() != "exiting with status 4" || !strings.Contains(out, "no answer from Caddy's admin endpoint at "+address) {
 		t.Errorf("%v: %s", err, out)

@@ -19,6 +19,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-socketio/socketio-stream/internal/rawclient"
+	"github.com/caddy-socketio/socketio-stream/internal/testport"
 )
 
 // TestAuthByClientCertificate holds that a certificate counts if Caddy has verified it, and not otherwise.
@@ -37,7 +38,7 @@ func TestAuthByClientCertificate(t *testing.T) {
 	ada, adaKey := newCertificate(t, "ada", authority, authorityKey)
 	mallory, malloryKey := newCertificate(t, "ada", stranger, strangerKey)
 
-	port := freePort(t)
+	port := testport.Reserve(t)
 	start := func(clientAuth string) {
 		t.Helper()
 		config, _, err := caddyAdapter().Adapt(fmt.Appendf(nil, `{

@@ -16,12 +16,14 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/quic-go/quic-go/http3"
+
+	"github.com/caddy-socketio/socketio-stream/internal/testport"
 )
 
 // TestPollingOverHTTP3 carries a conversation over HTTP/3: a pending poll and a POST share one QUIC connection. A
 // WebSocket over HTTP/3, which quic-go lets clients ask for, is refused cleanly.
 func TestPollingOverHTTP3(t *testing.T) {
-	port := freePort(t)
+	port := testport.Reserve(t)
 	storage := t.TempDir()
 	config, _, err := caddyAdapter().Adapt(fmt.Appendf(nil, `{
 	admin off

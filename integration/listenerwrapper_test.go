@@ -20,6 +20,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-socketio/socketio-stream/internal/migrate"
+	"github.com/caddy-socketio/socketio-stream/internal/testport"
 )
 
 func init() {
@@ -61,7 +62,7 @@ type wrappedSite struct {
 // startWrapped runs Caddy. options are for its HTTP servers.
 func startWrapped(t *testing.T, secure bool, options string) *wrappedSite {
 	t.Helper()
-	s := &wrappedSite{t: t, port: freePort(t), storage: t.TempDir(), secure: secure, options: options}
+	s := &wrappedSite{t: t, port: testport.Reserve(t), storage: t.TempDir(), secure: secure, options: options}
 	if err := s.load(1); err != nil {
 		t.Fatal(err)
 	}
@@ -325,7 +326,7 @@ func TestListenerWrapperInTheWrongPlace(t *testing.T) {
 		"socketio_stream\n tls": "put tls before it", "tls\n socketio_stream\n http_redirect": "put http_redirect before it",
 		"socketio_stream\n socketio_stream": "put socketio_stream before it",
 	} {
-		s := &wrappedSite{t: t, port: freePort(t), storage: t.TempDir(), options: "listener_wrappers {\n " + list + "\n }"}
+		s := &wrappedSite{t: t, port: testport.Reserve(t), storage: t.TempDir(), options: "listener_wrappers {\n " + list + "\n }"}
 		err := s.load(1)
 		if err == nil {
 			_ = caddy.Stop()

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -18,10 +17,12 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
+
+	"github.com/caddy-socketio/socketio-stream/internal/testport"
 )
 
 // patience is how long a test waits for what must happen.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // server is a Caddy in this process, on a loopback port of its own. There is one at a time.
 type server struct {
@@ -33,7 +34,7 @@ type server struct {
 // startServer runs Caddy with a site whose directives are given. More global options may be.
 func startServer(t *testing.T, directives string, global ...string) *server {
 	t.Helper()
-	port := freePort(t)
+	port := testport.Reserve(t)
 	s := &server{t: t, port: port, dir: t.TempDir()}
 	if err := s.load(directives, global...); err != nil {
 		t.Fatalf("loading the config: %v", err)
@@ -44,29 +45,6 @@ func startServer(t *testing.T, directives string, global ...string) *server {
 		}
 	})
 	return s
-}
-
-// freePort returns a loopback port that is free for TCP and for UDP. It is not one that the system gives to connections,
-// or another connection could have it before Caddy does.
-func freePort(t *testing.T) string {
-	t.Helper()
-	const first, ports = 20_000, 10_000
-	for range 100 {
-		port := strconv.Itoa(first + rand.IntN(ports))
-		listener, err := net.Listen("tcp", "127.0.0.1:"+port)
-		if err != nil {
-			continue
-		}
-		socket, err := net.ListenPacket("udp", "127.0.0.1:"+port)
-		_ = listener.Close()
-		if err != nil {
-			continue
-		}
-		_ = socket.Close()
-		return port
-	}
-	t.Fatal("no port is free")
-	return ""
 }
 
 // load makes Caddy run a config, in place of the one it runs.

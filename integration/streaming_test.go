@@ -150,7 +150,7 @@ func TestRefusalsAreTheReferenceServers(t *testing.T) {
 // TestPollsEndBeforeTheServersWriteTimeout holds that a client on polling stays connected though Caddy's write timeout,
 // which no handler can lift, is shorter than the time to the next heartbeat.
 func TestPollsEndBeforeTheServersWriteTimeout(t *testing.T) {
-	s := startServer(t, "socketio_stream {\n ping_interval 3s\n}", "servers {\n timeouts {\n write 2s\n }\n}")
+	s := startServer(t, "socketio_stream {\n ping_interval 6s\n}", "servers {\n timeouts {\n write 2s\n }\n}")
 	p := s.poll("/socket.io/")
 	if got := p.wait(""); got != "6" {
 		t.Errorf("the first poll was ended with %q, want a noop", got)

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-socketio/socketio-stream/admin/adminapi"
+	"github.com/caddy-socketio/socketio-stream/internal/testport"
 )
 
 // execute runs a command line.
@@ -128,13 +129,13 @@ func TestCommandLinesThatAreRefused(t *testing.T) {
 
 func TestUnreachable(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(server.Close)
 	address := strings.TrimPrefix(server.URL, "http://")
 	if _, _, err := execute(t, "ls", "--address", address); err == nil || !strings.Contains(err.Error(), "it was built without this module") {
 		t.Errorf("a Caddy without the module: %v", err)
 	}
-	server.Close()
 	socket := filepath.Join(t.TempDir(), "admin.sock")
-	for _, where := range []string{address, "unix/" + socket, "unix/" + socket + "|0220"} {
+	for _, where := range []string{testport.Silent(t), "unix/" + socket, "unix/" + socket + "|0220"} {
 		_, _, err := execute(t, "ls", "--address", where)
 		var unreachable *Unreachable
 		if !errors.As(err, &unreachable) || !strings.Contains(err.Error(), "Is Caddy running?") || strings.Contains(err.Error(), "|") {

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/caddy-socketio/socketio-stream/internal/testport"
 )
 
 func TestBadInputIsRefused(t *testing.T) {
@@ -135,13 +137,7 @@ func TestNoSuchHost(t *testing.T) {
 }
 
 func TestRefusedPort(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	_ = listener.Close()
-	expected{code: "connection-refused", status: Problem, words: "Nothing listens"}.check(t, examine(t, "http://"+address, quick()))
+	expected{code: "connection-refused", status: Problem, words: "Nothing listens"}.check(t, examine(t, "http://"+testport.Silent(t), quick()))
 }
 
 // newTCP serves each connection by a function, which ends with the test.
@@ -196,12 +192,14 @@ func TestServersThatAreNone(t *testing.T) {
 		name  string
 		serve func(context.Context, net.Conn)
 		want  expected
+		// timeout is for those that are waited for in vain.
+		timeout time.Duration
 	}{
-		{"garbage", reply("SSH-2.0-something\r\n\r\n"), expected{code: "not-http", words: "not HTTP"}},
-		{"silence", drained, expected{code: "no-answer", words: "no answer within"}},
-		{"an end at once", func(context.Context, net.Conn) {}, expected{code: "connection-cut", words: "closed before"}},
-		{"half an answer", reply("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n0{"), expected{code: "answer-unfinished", words: "not ended"}},
-		{"an endless body", endless, expected{code: "body-endless", words: "does not end"}},
+		{"garbage", reply("SSH-2.0-something\r\n\r\n"), expected{code: "not-http", words: "not HTTP"}, 0},
+		{"silence", drained, expected{code: "no-answer", words: "no answer within"}, 300 * time.Millisecond},
+		{"an end at once", func(context.Context, net.Conn) {}, expected{code: "connection-cut", words: "closed before"}, 0},
+		{"half an answer", reply("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n0{"), expected{code: "answer-unfinished", words: "not ended"}, time.Second},
+		{"an endless body", endless, expected{code: "body-endless", words: "does not end"}, 0},
 		{"endless headers", func(_ context.Context, conn net.Conn) {
 			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n")
 			for i := 0; ; i++ {
@@ -209,12 +207,12 @@ func TestServersThatAreNone(t *testing.T) {
 					return
 				}
 			}
-		}, expected{code: "request-failed"}},
+		}, expected{code: "request-failed"}, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			options := quick()
-			options.Timeout = 300 * time.Millisecond
-			if test.name == "endless headers" || test.name == "an endless body" {
+			options.Timeout = test.timeout
+			if options.Timeout == 0 {
 				options.Timeout = patience
 			}
 			test.want.status = Problem
