@@ -3,10 +3,9 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import https from "node:https";
 import { after, before, describe, test } from "node:test";
-import { setTimeout as pause } from "node:timers/promises";
 import { caddyBin, startCaddy } from "./lib/caddy.mjs";
+import { nobodyLeft } from "./lib/http.mjs";
 import { passWebSockets, startNginx } from "./lib/nginx.mjs";
 
 const origin = "https://app.example.com";
@@ -64,23 +63,6 @@ const lines = (finding) => (finding.mend ?? []).flatMap((mend) => mend.lines);
 const withStatus = (report, ...statuses) =>
   report.findings.filter((finding) => statuses.includes(finding.status)).map((finding) => finding.code);
 
-// empty waits until a server has no connections.
-async function empty(server) {
-  const deadline = Date.now() + 10_000;
-  for (;;) {
-    const { connections } = await new Promise((resolve, reject) => {
-      https.get(`${server.url}/health`, { ca: server.ca, agent: false }, (response) => {
-        let text = "";
-        response.setEncoding("utf8").on("data", (part) => (text += part));
-        response.on("end", () => resolve(JSON.parse(text)));
-      }).on("error", reject);
-    });
-    if (connections === 0) return;
-    assert.ok(Date.now() < deadline, `${connections} connections were left behind`);
-    await pause(20);
-  }
-}
-
 describe("Caddy alone", () => {
   test("all is well with a good site", async () => {
     const { code, report, find } = await examine(caddy, caddy.url, "--http-port", String(caddy.httpPort));
@@ -95,7 +77,7 @@ describe("Caddy alone", () => {
         "own-origin-allowed", "websocket-held", "poll-held",
       ]);
     }
-    await empty(caddy);
+    await nobodyLeft(caddy);
   });
 
   test("a person reads that in lines", async () => {
@@ -106,7 +88,7 @@ describe("Caddy alone", () => {
     assert.match(text, /^ok +origin +Pages of https:\/\/app\.example\.com may connect, with cookies\.$/m);
     assert.match(text, /^All is well\./m);
     assert.doesNotMatch(text, /\x1b/);
-    await empty(caddy);
+    await nobodyLeft(caddy);
   });
 
   test("the wrong path, and where the right one is", async () => {
@@ -124,7 +106,7 @@ describe("Caddy alone", () => {
     assert.deepEqual(withStatus(report, "warning", "problem"), ["origin-refused"]);
     assert.ok(lines(find("origin-refused")).includes("\torigins https://other.example.com"));
     assert.equal(code, 1);
-    await empty(caddy);
+    await nobodyLeft(caddy);
   });
 
   test("a certificate that is not trusted ends the visit", async () => {
@@ -174,7 +156,7 @@ describe("behind nginx", () => {
     const { code, report } = await behind(server, passWebSockets, ["--origin", origin]);
     assert.deepEqual(withStatus(report, "warning", "problem"), []);
     assert.equal(code, 0);
-    await empty(server);
+    await nobodyLeft(server);
   });
 
   test("without the upgrade headers", async () => {
@@ -184,7 +166,7 @@ describe("behind nginx", () => {
     assert.match(finding.seen, /answered 400, Server: nginx/);
     assert.deepEqual(lines(finding), passWebSockets.trim().split("\n"));
     assert.equal(code, 1);
-    await empty(server);
+    await nobodyLeft(server);
   });
 
   test("with a read timeout of 3 s", async () => {
@@ -195,21 +177,21 @@ describe("behind nginx", () => {
       assert.ok(lines(find(cut)).includes("proxy_read_timeout 44s;"));
     }
     assert.equal(code, 1);
-    await empty(server);
+    await nobodyLeft(server);
   });
 
   test("with a limit on bodies", async () => {
     const { report, find } = await behind(server, `${passWebSockets}client_max_body_size 100k;`, []);
     assert.deepEqual(withStatus(report, "warning", "problem"), ["body-limit"]);
     assert.deepEqual(lines(find("body-limit")), ["client_max_body_size 1m;"]);
-    await empty(server);
+    await nobodyLeft(server);
   });
 
   test("without the Host of the page", async () => {
     const { report, find } = await behind(server, passWebSockets, [], "localhost:1");
     assert.deepEqual(withStatus(report, "warning", "problem"), ["own-origin-refused"]);
     assert.ok(lines(find("own-origin-refused")).includes("proxy_set_header Host $http_host;"));
-    await empty(server);
+    await nobodyLeft(server);
   });
 
   test("in front of two servers in turns", async () => {
@@ -219,8 +201,8 @@ describe("behind nginx", () => {
       assert.ok(withStatus(report, "problem").includes("sessions-not-sticky"), JSON.stringify(report, null, 1));
       assert.ok(lines(find("sessions-not-sticky")).includes("ip_hash;"));
       assert.equal(code, 1);
-      await empty(server);
-      await empty(other);
+      await nobodyLeft(server);
+      await nobodyLeft(other);
     } finally {
       await other.stop();
     }

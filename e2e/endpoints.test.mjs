@@ -7,7 +7,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { root, startCaddy } from "./lib/caddy.mjs";
 import { modes, withClients } from "./lib/client.mjs";
-import { request } from "./lib/http.mjs";
+import { nobodyLeft, request } from "./lib/http.mjs";
 
 const dist = path.join(root, "e2e/node_modules/socket.io-client/dist");
 
@@ -59,6 +59,7 @@ describe("paths", () => {
 describe("health and status", () => {
   test("/health tells the service, its port and its connections", () =>
     withClients(caddy, async (join) => {
+      await nobodyLeft(caddy);
       await join("polling");
       await join("websocket", { path: "/streaming/socket.io/" });
       const answer = await request(caddy, "/health");

@@ -42,7 +42,7 @@ async function unhealthy(caddy) {
 }
 
 test("during shutdown_delay health says 503 and everything else goes on", () =>
-  withCaddy(site(), "shutdown_delay 3s", async (caddy, join) => {
+  withCaddy(site(), "shutdown_delay 5s", async (caddy, join) => {
     const old = await Promise.all(["polling", "websocket", "upgrade"].map((mode) => join(mode)));
     const ends = old.map((client) => happens(client.socket, "disconnect"));
     caddy.signal("SIGTERM");

@@ -6,7 +6,7 @@ import { after, before, describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { startCaddy } from "./lib/caddy.mjs";
 import { limit, withClients } from "./lib/client.mjs";
-import { request } from "./lib/http.mjs";
+import { nobodyLeft, request } from "./lib/http.mjs";
 
 const generations = 6;
 
@@ -72,6 +72,7 @@ describe("a reload", () => {
   // moment of the reload, with nothing but their poll waiting.
   test("leaves pending polls to be answered", () =>
     withClients(caddy, async (join) => {
+      await nobodyLeft(caddy);
       const clients = await Promise.all([join("polling"), join("polling", elsewhere)]);
       const fast = await join("websocket");
       const all = [...clients, fast];

@@ -83,7 +83,7 @@ func echo(e *streaming.Event) {
 }
 
 // callTimeout is how long the client may take to answer a call.
-const callTimeout = 5 * time.Second
+const callTimeout = 30 * time.Second
 
 func call(e *streaming.Event) {
 	name, ok := text(e, 0)

@@ -27,7 +27,7 @@
 //   httpURL    http://localhost:<httpPort>
 //   adminURL   http://localhost:<adminPort>
 //   ca, caFile the root certificate as text, and its path
-//   log()      everything Caddy has written so far (at most the last 1 MB)
+//   log()      everything Caddy has written so far
 //   logged(pattern)  resolves once what Caddy has written matches
 //   signal(s)  sends a signal to Caddy
 //   stop()     SIGTERM, waits for the exit, removes the directory; can be
@@ -39,19 +39,19 @@
 //   metric(name, labels)  the sum of a Prometheus metric over all its series
 //              with these labels
 //   reload(caddyfile, global)  POSTs a new Caddyfile (same form as above) to
-//              the admin endpoint and resolves once it is in effect.
+//              the admin endpoint and resolves once it is in effect, and the
+//              servers of the one before do not listen any more.
 
 import { spawn } from "node:child_process";
-import dgram from "node:dgram";
 import fs from "node:fs/promises";
 import { readFileSync, rmSync } from "node:fs";
 import http from "node:http";
 import https from "node:https";
-import net from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { reservePorts } from "./ports.mjs";
 
 /** The root of the repository. */
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..");
@@ -62,17 +62,17 @@ export const caddyBin = path.resolve(root, process.env.CADDY_BIN || "build/caddy
 /** The race-checked Caddy with the `echo` events, built by ./test.sh. */
 export const e2eBin = path.resolve(root, process.env.CADDY_E2E_BIN || "build/caddy-e2e");
 
-const logLimit = 1 << 20;
-const exitLimit = 20_000;
+// How long anything that has to happen may take, in milliseconds.
+const limit = 30_000;
 
 /** Starts Caddy; see the head of this file. */
 export async function startCaddy(options = {}) {
-  const { bin = caddyBin, caddyfile, global = "", file, env = {}, timeout = 30_000 } = options;
+  const { bin = caddyBin, caddyfile, global = "", file, env = {}, timeout = limit } = options;
   if ((caddyfile === undefined) === (file === undefined)) {
     throw new TypeError("startCaddy needs either caddyfile or file");
   }
   const dir = await fs.mkdtemp(path.join(os.tmpdir(), "socketio-stream-"));
-  const [httpPort, httpsPort, adminPort] = await freePorts(3);
+  const [httpPort, httpsPort, adminPort] = await reservePorts(3);
   const server = new Server({ bin, dir, httpPort, httpsPort, adminPort, env, timeout });
   try {
     server.args = file === undefined
@@ -119,7 +119,7 @@ class Server {
   }
 
   async logged(pattern) {
-    const deadline = Date.now() + 10_000;
+    const deadline = Date.now() + limit;
     while (!pattern.test(this.output)) {
       if (Date.now() > deadline) {
         throw new Error(`nothing like ${pattern} in the log\n${this.output}`);
@@ -161,6 +161,21 @@ class Server {
     if (status !== 200) {
       throw new Error(`reload answered ${status}: ${text}`);
     }
+    await this.#settled();
+  }
+
+  // settled waits until each port has one socket that listens. Caddy answers
+  // before the old servers have closed theirs, and whoever connects to one of
+  // those is answered by the old configuration, or by nobody.
+  async #settled() {
+    const ports = [this.httpPort, this.httpsPort, this.adminPort];
+    const deadline = Date.now() + limit;
+    while (ports.some((port) => listeners(port) > 1)) {
+      if (Date.now() > deadline) {
+        throw new Error(`the servers of the configuration before still listen\n${this.output}`);
+      }
+      await pause(2);
+    }
   }
 
   async metrics() {
@@ -193,7 +208,7 @@ class Server {
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding("utf8");
       stream.on("data", (text) => {
-        this.output = (this.output + text).slice(-logLimit);
+        this.output += text;
       });
     }
     let failure;
@@ -202,7 +217,8 @@ class Server {
         failure = err;
         resolve({ code: null, signal: null });
       });
-      child.once("exit", (code, signal) => {
+      // Its last words have been read by then.
+      child.once("close", (code, signal) => {
         failure ??= new Error(`Caddy ended with ${signal ?? `status ${code}`}`);
         resolve({ code, signal });
       });
@@ -307,16 +323,32 @@ ${body}
     const timer = new AbortController();
     const exit = await Promise.race([
       this.exited,
-      pause(exitLimit, undefined, { signal: timer.signal }).catch(() => undefined),
+      pause(limit, undefined, { signal: timer.signal }).catch(() => undefined),
     ]);
     timer.abort();
     if (exit === undefined) {
       this.child.kill("SIGKILL");
       await this.exited;
-      throw new Error(`Caddy did not end within ${exitLimit} ms of SIGTERM\n${this.output}`);
+      throw new Error(`Caddy did not end within ${limit} ms of SIGTERM\n${this.output}`);
     }
     return exit;
   }
+}
+
+// listeners counts the sockets that listen on a port of 127.0.0.1. Where the
+// system does not tell, it is one.
+function listeners(port) {
+  let table;
+  try {
+    table = readFileSync("/proc/net/tcp", "utf8");
+  } catch {
+    return 1;
+  }
+  const address = `0100007F:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  return table.split("\n").filter((line) => {
+    const [, local, , state] = line.trim().split(/\s+/);
+    return local === address && state === "0A";
+  }).length;
 }
 
 function indent(text) {
@@ -371,54 +403,5 @@ function run(bin, args, options) {
         reject(new Error(`${bin} ${args.join(" ")} ended with status ${code}\n${stderr}`));
       }
     });
-  });
-}
-
-// freePorts picks ports below the range the system gives to outgoing
-// connections, so that nothing takes them between here and Caddy's listening.
-// Caddy needs each on TCP, and the HTTPS one on UDP too.
-export async function freePorts(count) {
-  const ports = new Set();
-  for (let tries = 0; ports.size < count; tries++) {
-    if (tries === 200) {
-      throw new Error("found no free ports on the loopback interface");
-    }
-    const port = 20_000 + Math.floor(Math.random() * 12_000);
-    if (!ports.has(port) && (await isFree(port))) {
-      ports.add(port);
-    }
-  }
-  return [...ports];
-}
-
-async function isFree(port) {
-  const tcp = net.createServer();
-  const udp = dgram.createSocket("udp4");
-  try {
-    await listening(tcp, () => tcp.listen(port, "127.0.0.1"));
-    await listening(udp, () => udp.bind(port, "127.0.0.1"));
-    return true;
-  } catch {
-    return false;
-  } finally {
-    await Promise.all([closed(tcp), closed(udp)]);
-  }
-}
-
-function listening(socket, bind) {
-  return new Promise((resolve, reject) => {
-    socket.once("listening", resolve);
-    socket.once("error", reject);
-    bind();
-  });
-}
-
-function closed(socket) {
-  return new Promise((resolve) => {
-    try {
-      socket.close(resolve);
-    } catch {
-      resolve();
-    }
   });
 }

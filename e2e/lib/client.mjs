@@ -20,7 +20,7 @@ export const modes = {
 };
 
 /** How long anything a test waits for may take, in milliseconds. */
-export const limit = 15_000;
+export const limit = 30_000;
 
 export async function connect(caddy, mode, options = {}) {
   const client = open(caddy, mode, options);

@@ -1,7 +1,10 @@
 // Plain HTTPS requests to a server of startCaddy, certificates verified.
 
+import assert from "node:assert/strict";
 import https from "node:https";
+import { setTimeout as pause } from "node:timers/promises";
 import { WebSocket } from "ws";
+import { limit } from "./client.mjs";
 
 /**
  * Sends one request on a connection of its own; the path goes out as it is.
@@ -17,7 +20,7 @@ export function request(caddy, path, { method = "GET", headers = {}, body } = {}
       headers,
       ca: caddy.ca,
       agent: false,
-      timeout: 15_000,
+      timeout: limit,
     };
     const req = https.request(options, (res) => {
       const parts = [];
@@ -46,7 +49,7 @@ export function request(caddy, path, { method = "GET", headers = {}, body } = {}
 export function webSocket(caddy, path, headers = {}) {
   return new Promise((resolve, reject) => {
     const url = caddy.url.replace("https:", "wss:") + path;
-    const socket = new WebSocket(url, { ca: caddy.ca, headers, handshakeTimeout: 15_000 });
+    const socket = new WebSocket(url, { ca: caddy.ca, headers, handshakeTimeout: limit });
     socket.once("message", (data) => resolve({ socket, first: data.toString("utf8") }));
     socket.once("error", reject);
     socket.once("close", (code) => reject(new Error(`closed with ${code} before a message`)));
@@ -56,4 +59,18 @@ export function webSocket(caddy, path, headers = {}) {
       resolve({ status: res.statusCode });
     });
   });
+}
+
+/**
+ * Waits until nobody is connected any more, as /health tells: clients that have
+ * been closed are gone here before they are at the server.
+ */
+export async function nobodyLeft(caddy) {
+  for (const deadline = Date.now() + limit; ; await pause(20)) {
+    const { connections } = (await request(caddy, "/health")).json();
+    if (connections === 0) {
+      return;
+    }
+    assert.ok(Date.now() < deadline, `${connections} connections were left behind`);
+  }
 }

@@ -17,10 +17,10 @@ import { spawn } from "node:child_process";
 import { rmSync } from "node:fs";
 import fs from "node:fs/promises";
 import https from "node:https";
-import net from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { reservePorts } from "./ports.mjs";
 
 const timeout = 20_000;
 
@@ -35,7 +35,7 @@ proxy_set_header Connection "upgrade";
 export async function startNginx(caddies, { location = "", host = "$http_host" } = {}) {
   const [first, ...others] = [caddies].flat();
   const dir = await fs.mkdtemp(path.join(os.tmpdir(), "socketio-nginx-"));
-  const port = await freePort();
+  const [port] = await reservePorts(1);
   const certificate = path.join(first.dir, "data/caddy/certificates/local/localhost/localhost");
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
   const config = path.join(dir, "nginx.conf");
@@ -108,15 +108,5 @@ function answers(url, ca) {
     });
     request.on("timeout", () => request.destroy());
     request.on("error", () => resolve(false));
-  });
-}
-
-function freePort() {
-  return new Promise((resolve, reject) => {
-    const server = net.createServer().once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
   });
 }

@@ -7,8 +7,12 @@
 //   await prometheus.value("sum(up)")  the one value, or undefined
 //   await prometheus.until("up", 1)    resolves once the one value is that
 //   await prometheus.scraped()         resolves when a scrape has begun and
-//                                      ended since it was called
+//                                      ended since it was called, to its time
 //   await prometheus.stop()
+//
+// query and value take a time as well, which is that of a scrape: what it has
+// seen stays, while a later one that fails, as on a busy machine, leaves nothing
+// to be seen at the present.
 //
 //   await promtool(["check", "metrics"], text)   {code, output}
 
@@ -18,20 +22,20 @@ import { rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { freePorts } from "./caddy.mjs";
+import { reservePorts } from "./ports.mjs";
 
 const limit = 30_000;
 
-/** Starts a Prometheus that scrapes these addresses five times a second. */
+/** Starts a Prometheus that scrapes these addresses twice a second. */
 export async function startPrometheus(targets) {
   const dir = await fs.mkdtemp(path.join(os.tmpdir(), "socketio-stream-prometheus-"));
-  const [port] = await freePorts(1);
+  const [port] = await reservePorts(1);
   const config = path.join(dir, "prometheus.yml");
   await fs.writeFile(
     config,
     `global:
-  scrape_interval: 200ms
-  scrape_timeout: 200ms
+  scrape_interval: 500ms
+  scrape_timeout: 500ms
 scrape_configs:
   - job_name: caddy
     static_configs:
@@ -70,7 +74,7 @@ class Prometheus {
         this.failure = err;
         resolve();
       });
-      child.once("exit", (code, signal) => {
+      child.once("close", (code, signal) => {
         this.failure ??= new Error(`Prometheus ended with ${signal ?? `status ${code}`}\n${this.output}`);
         resolve();
       });
@@ -100,13 +104,14 @@ class Prometheus {
     return this.#ask("label/__name__/values");
   }
 
-  async query(expression) {
-    const data = await this.#ask(`query?query=${encodeURIComponent(expression)}`);
+  async query(expression, time = undefined) {
+    const at = time === undefined ? "" : `&time=${time}`;
+    const data = await this.#ask(`query?query=${encodeURIComponent(expression)}${at}`);
     return data.result.map(({ metric, value: [, value] }) => ({ labels: metric, value: Number(value) }));
   }
 
-  async value(expression) {
-    const series = await this.query(expression);
+  async value(expression, time = undefined) {
+    const series = await this.query(expression, time);
     if (series.length > 1) {
       throw new Error(`${expression} has ${series.length} values`);
     }
@@ -124,7 +129,9 @@ class Prometheus {
 
   async scraped() {
     const now = Date.now() / 1000;
-    await this.#eventually("a scrape", async () => (await this.value("min(timestamp(up == 1))")) > now);
+    let time;
+    await this.#eventually("a scrape", async () => (time = await this.value("min(timestamp(up == 1))")) > now);
+    return time;
   }
 
   async stop() {

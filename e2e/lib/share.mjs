@@ -107,7 +107,29 @@ class Visitor {
     return this.page.locator(".item", { has: this.page.locator(".name b", { hasText: name }) });
   }
 
-  /** Resolves once a file is on its way, so many percent of it or more, and not complete. */
+  /**
+   * Reads no file further than to a place from here on, until goOn is called: what this page shares is on its way, and
+   * not complete, for as long as a test needs it to be.
+   */
+  async holdAt(place) {
+    await this.page.evaluate((limit) => {
+      const { slice } = Blob.prototype;
+      const going = new Promise((resolve) => (window.goOn = resolve));
+      Blob.prototype.slice = function (start, ...rest) {
+        const part = slice.call(this, start, ...rest);
+        return start < limit ? part : { arrayBuffer: () => going.then(() => part.arrayBuffer()) };
+      };
+    }, place);
+  }
+
+  async goOn() {
+    await this.page.evaluate(() => window.goOn());
+  }
+
+  /**
+   * Resolves once a file is on its way, so many percent of it or more, and not complete. That passes, unless its sender
+   * holds it.
+   */
   async moving(name, percent = 0) {
     await this.page.waitForFunction(
       ([file, least]) => {
