@@ -82,9 +82,7 @@ func startAdminServer(t testing.TB, readTimeout time.Duration, hubs ...string) *
 	s.http = httptest.NewUnstartedServer(mux)
 	s.http.Config.ReadTimeout = readTimeout
 	s.http.Start()
-	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_ = s.hubs["default"].server.ServeHTTP(w, r)
-	}))
+	site := httptest.NewServer(s.hubs["default"].server.Handler())
 	s.url, s.site = s.http.URL, site.URL+"/socket.io/"
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)

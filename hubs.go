@@ -325,7 +325,7 @@ func (hub *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 		// The server's write timeout counts from the request. A poll has to end before it.
 		in.MaxHold = time.Duration(server.WriteTimeout) * 3 / 4
 	}
-	return hub.server.ServeHTTP(w, r.WithContext(engineio.WithInbound(r.Context(), in)))
+	return hub.server.ServeHTTP(w, r, in)
 }
 
 // Destruct ends the hub: nobody names it any more. A reload does not wait for that; the end of the process does, for a

@@ -60,13 +60,20 @@ func TestLimitsThatAreSet(t *testing.T) {
 	}
 }
 
+// behindNothing is an Engine.IO server that is told nothing of its requests.
+type behindNothing struct{ *engineio.Server }
+
+func (b behindNothing) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
+	return b.Server.ServeHTTP(w, r, engineio.Inbound{})
+}
+
 // TestRefusalsOverALimitAreLoggedByItsName holds that the log says which limit it was, and what to do when it was not the
 // client's fault.
 func TestRefusalsOverALimitAreLoggedByItsName(t *testing.T) {
 	h, _, logs := newTestHandler(t, new(Handler))
 	server := engineio.New(engineio.Options{Limits: engineio.Limits{Connections: 1}}, func(*engineio.Session) engineio.Listener { return silent{} }, nil)
 	defer server.Close(engineio.ReasonShutdown)
-	h.engine = server
+	h.engine = behindNothing{server}
 	for _, want := range []int{200, 429} {
 		r := httptest.NewRequest(http.MethodGet, "/socket.io/?EIO=4&transport=polling", nil)
 		if w, _ := serve(t, h, r, "192.0.2.1"); w.Code != want {

@@ -80,7 +80,7 @@ func (s *service) newFuzzClient(t testing.TB, probe string) *fuzzClient {
 func (c *fuzzClient) request(method, body string) (status int, answer string) {
 	r := httptest.NewRequest(method, "/socket.io/?"+c.query, strings.NewReader(body))
 	w := httptest.NewRecorder()
-	_ = c.service.ServeHTTP(w, r)
+	c.service.Handler().ServeHTTP(w, r)
 	return w.Code, w.Body.String()
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -52,9 +51,7 @@ func newService(t testing.TB, sets ...streaming.EventSet) *service {
 	if err := s.Of("/").Use(sets...); err != nil {
 		t.Fatal(err)
 	}
-	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_ = s.ServeHTTP(w, r)
-	}))
+	front := httptest.NewServer(s.Handler())
 	s.url = front.URL + "/socket.io/"
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)

@@ -168,9 +168,13 @@ func (s *Server) Connections() int { return s.engine.Sessions() }
 func (s *Server) Stats() engineio.Stats { return s.engine.Stats() }
 
 // ServeHTTP handles a request of the protocol, see [engineio.Server.ServeHTTP].
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
-	return s.engine.ServeHTTP(w, r)
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request, in engineio.Inbound) error {
+	return s.engine.ServeHTTP(w, r, in)
 }
+
+// Handler returns the server as a handler of all requests that it gets, see
+// [engineio.Server.Handler].
+func (s *Server) Handler() http.Handler { return s.engine.Handler() }
 
 // Close refuses new clients and closes the connections of those there are,
 // each after what is queued for it. It does not wait for them.

@@ -3,7 +3,6 @@ package streaming
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -38,9 +37,7 @@ func newTestServer(t testing.TB, options Options, sets ...EventSet) *testServer 
 	if err := s.Of("/").Use(sets...); err != nil {
 		t.Fatal(err)
 	}
-	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_ = s.ServeHTTP(w, r)
-	}))
+	front := httptest.NewServer(s.Handler())
 	s.url = front.URL + "/socket.io/"
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)

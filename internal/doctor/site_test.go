@@ -50,7 +50,7 @@ func newServer(t *testing.T, options streaming.Options) *streaming.Server {
 // handlerOf makes an http.Handler of a server, at /socket.io/.
 func handlerOf(server *streaming.Server) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("/socket.io/", func(w http.ResponseWriter, r *http.Request) { _ = server.ServeHTTP(w, r) })
+	mux.Handle("/socket.io/", server.Handler())
 	return mux
 }
 

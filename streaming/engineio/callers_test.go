@@ -51,9 +51,8 @@ func TestAddressesAreTakenForWhoTheyAre(t *testing.T) {
 func (s *testServer) comeFrom(t testing.TB, remote string) (status int, retry string, refusal error) {
 	t.Helper()
 	r := newRequest(t, http.MethodGet, rawclient.Query(rawclient.Polling, ""), nil)
-	r = r.WithContext(WithInbound(r.Context(), Inbound{RemoteAddr: remote}))
 	w := &statusRecorder{header: make(http.Header)}
-	refusal = s.Server.ServeHTTP(w, r)
+	refusal = s.Server.ServeHTTP(w, r, Inbound{RemoteAddr: remote})
 	return w.status, w.header.Get("Retry-After"), refusal
 }
 
@@ -190,12 +189,11 @@ func TestRefusedHandshakesTakeNoPlace(t *testing.T) {
 	s.SetOptions(Options{Limits: Limits{Connections: 2}})
 	for range 10 {
 		r := newRequest(t, http.MethodGet, rawclient.Query(rawclient.WebSocket, ""), nil)
-		r.RemoteAddr = "127.0.0.1:1"
 		r.Header.Set("Connection", "Upgrade")
 		r.Header.Set("Upgrade", "websocket")
 		r.Header.Set("Sec-WebSocket-Version", "13")
 		r.Header.Set("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA==")
-		if refusal := s.serve(&statusRecorder{header: make(http.Header)}, r); refusal == nil || refusal.Status != 101 {
+		if refusal := s.serve(&statusRecorder{header: make(http.Header)}, r, Inbound{RemoteAddr: "127.0.0.1"}); refusal == nil || refusal.Status != 101 {
 			t.Fatal(refusal)
 		}
 	}

@@ -17,11 +17,11 @@ import (
 func (s *testServer) gated(t testing.TB, g *Gate) func(ctx context.Context, method, sid, body string) <-chan *httptest.ResponseRecorder {
 	return func(ctx context.Context, method, sid, body string) <-chan *httptest.ResponseRecorder {
 		r := newRequest(t, method, rawclient.Query(rawclient.Polling, sid), strings.NewReader(body))
-		r = r.WithContext(WithInbound(ctx, Inbound{Gate: g}))
+		r = r.WithContext(ctx)
 		answer := make(chan *httptest.ResponseRecorder, 1)
 		go func() {
 			w := httptest.NewRecorder()
-			s.ServeHTTP(w, r)
+			_ = s.Server.ServeHTTP(w, r, Inbound{Gate: g})
 			answer <- w
 		}()
 		return answer

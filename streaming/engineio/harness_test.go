@@ -235,7 +235,7 @@ func (s *testServer) finish(t testing.TB) {
 func (s *testServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.serving.Add(1)
 	defer s.serving.Add(-1)
-	_ = s.Server.ServeHTTP(w, r)
+	_ = s.Server.ServeHTTP(w, r, Inbound{})
 }
 
 // newServer returns a server behind HTTP/1.1, and a client for it.

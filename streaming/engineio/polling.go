@@ -279,7 +279,7 @@ func writePoll(w http.ResponseWriter, rc *http.ResponseController, payload []byt
 }
 
 // servePost handles the messages of a POST.
-func (s *Session) servePost(w http.ResponseWriter, r *http.Request) *RequestError {
+func (s *Session) servePost(w http.ResponseWriter, r *http.Request, in Inbound) *RequestError {
 	rc := http.NewResponseController(w)
 	s.mu.Lock()
 	switch {
@@ -309,7 +309,7 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request) *RequestErro
 		s.abort(reason)
 	}
 
-	inboundOf(r).Gate.pass(r.Context())
+	in.Gate.pass(r.Context())
 	s.mu.Lock()
 	s.poll.posting = false
 	s.mu.Unlock()

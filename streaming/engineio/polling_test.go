@@ -310,16 +310,18 @@ func TestServerCloseAnswersEveryPendingPollAndRefusesHandshakes(t *testing.T) {
 // time.
 func TestPollIsHeldForMaxHold(t *testing.T) {
 	s := newEngine(t, Options{})
-	request := func(sid string) *http.Request {
+	get := func(sid string) (answer string) {
+		w := httptest.NewRecorder()
 		r := newRequest(t, http.MethodGet, rawclient.Query(rawclient.Polling, sid), nil)
-		return r.WithContext(WithInbound(r.Context(), Inbound{RemoteAddr: "192.0.2.7", MaxHold: time.Millisecond}))
+		_ = s.Server.ServeHTTP(w, r, Inbound{RemoteAddr: "192.0.2.7", MaxHold: time.Millisecond})
+		return w.Body.String()
 	}
-	s.serveRecorded(t, request(""))
+	get("")
 	recorder := s.recorders[0]
 	expect(t, "address", recorder.session.Handshake().RemoteAddr, "192.0.2.7")
-	expect(t, "poll", s.serveRecorded(t, request(recorder.session.id)).Body.String(), "6")
+	expect(t, "poll", get(recorder.session.id), "6")
 	recorder.session.Send(text("x"))
-	expect(t, "poll", s.serveRecorded(t, request(recorder.session.id)).Body.String(), "4x")
+	expect(t, "poll", get(recorder.session.id), "4x")
 }
 
 // TestCompressFlagAsksForNoTransform polls for messages that are not worth

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"runtime/debug"
@@ -19,28 +18,6 @@ import (
 // Accept is called for each new session before anything is read from it. It
 // returns who listens, and does nothing with the session yet.
 type Accept func(*Session) Listener
-
-// Inbound is what the HTTP server in front knows of a request.
-type Inbound struct {
-	// RemoteAddr is the client's IP address without a port, by that server's
-	// rules for trusted proxies. Default: the address of the connection.
-	RemoteAddr string
-	// Attributes, when not nil, is called for the first request of a session,
-	// and returns what is to be kept with its handshake.
-	Attributes func() map[string]string
-	// MaxHold, when positive, is how long a poll may be held: less than the
-	// write timeout of that server.
-	MaxHold time.Duration
-	// SameOrigin is true when the request comes from a page of the origin that
-	// it was sent to.
-	SameOrigin bool
-	// Gate, when not nil, can hold back the answer.
-	Gate *Gate
-	// Release, when not nil, returns what is to be used of a connection that was
-	// taken over from that server, and the bytes that come before all that is
-	// read from it.
-	Release func(net.Conn) (conn net.Conn, before []byte)
-}
 
 // Server is an Engine.IO server. Use [New]; end it with Close.
 type Server struct {
@@ -152,11 +129,13 @@ func (s *Server) recoverPanic(message string, session *Session) {
 	}
 }
 
-// ServeHTTP handles a request of the protocol and writes the response. The
-// error, if there is one, is for the log: a *[RequestError] when the request
-// was refused.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
-	if refusal := s.serve(w, r); refusal != nil {
+// ServeHTTP handles a request of the protocol and writes the response. in is
+// what the HTTP server in front knows of the request; its zero value is for when
+// there is none. The error, if there is one, is for the log: a *[RequestError]
+// when the request was refused.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request, in Inbound) error {
+	in.fill(r)
+	if refusal := s.serve(w, r, in); refusal != nil {
 		s.metrics.refused(refusal)
 		if r.ContentLength != 0 {
 			// The HTTP server takes what is left of a body before it goes on.
@@ -170,9 +149,20 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// Handler returns the server as a handler of all requests that it gets, for
+// programs that have nothing in front of it. What is refused is logged at debug
+// level.
+func (s *Server) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := s.ServeHTTP(w, r, Inbound{}); err != nil {
+			s.logger.Debug("request failed", "error", err, "remote", r.RemoteAddr)
+		}
+	})
+}
+
 // serve checks the request in the order of the Node.js implementation, so
 // that a request with several faults gets the same answer.
-func (s *Server) serve(w http.ResponseWriter, r *http.Request) *RequestError {
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, in Inbound) *RequestError {
 	options := s.options.Load()
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -190,7 +180,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) *RequestError {
 	}
 	upgrading := transport == WebSocket && isWebSocketRequest(r)
 	if sid := query.Get("sid"); sid != "" {
-		return s.serveSession(w, r, sid, transport, upgrading)
+		return s.serveSession(w, r, in, sid, transport, upgrading)
 	}
 	switch {
 	case r.Method != http.MethodGet:
@@ -207,7 +197,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) *RequestError {
 			return refusal
 		}
 	}
-	visit, refusal := s.callers.enter(inboundOf(r).RemoteAddr, &options.Limits, s.clock())
+	visit, refusal := s.callers.enter(in.RemoteAddr, &options.Limits, s.clock())
 	if refusal != nil {
 		return refusal
 	}
@@ -226,7 +216,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) *RequestError {
 		s.counts.refusedForRate.Add(1)
 		return refuseForLater(causeHandshakeRate, "more clients come at a time than handshake_rate lets in")
 	}
-	return s.handshake(w, r, options, transport, &visit)
+	return s.handshake(w, r, in, options, transport, &visit)
 }
 
 // boundedQuote makes a client's text fit for a log line.
@@ -240,7 +230,7 @@ func boundedQuote(text string) string {
 }
 
 // serveSession handles a request that names a session.
-func (s *Server) serveSession(w http.ResponseWriter, r *http.Request, sid string, transport Transport, upgrading bool) *RequestError {
+func (s *Server) serveSession(w http.ResponseWriter, r *http.Request, in Inbound, sid string, transport Transport, upgrading bool) *RequestError {
 	session := s.table.get(sid)
 	if session == nil {
 		return refuse(CodeUnknownSID, "no session of that ID")
@@ -254,7 +244,7 @@ func (s *Server) serveSession(w http.ResponseWriter, r *http.Request, sid string
 		if refusal := checkWebSocketRequest(r); refusal != nil {
 			return refusal
 		}
-		return session.serveUpgrade(w, r)
+		return session.serveUpgrade(w, r, in)
 	case transport != Polling:
 		return refuse(CodeBadRequest, "websocket transport without a websocket request")
 	}
@@ -263,25 +253,24 @@ func (s *Server) serveSession(w http.ResponseWriter, r *http.Request, sid string
 		if refusal := session.beginPoll(r.Context()); refusal != nil {
 			return refusal
 		}
-		s.servePoll(session, w, r)
+		s.servePoll(session, w, r, in)
 		return nil
 	case http.MethodPost:
-		return session.servePost(w, r)
+		return session.servePost(w, r, in)
 	default:
 		return refuse(CodeBadRequest, "method "+r.Method+" on a session")
 	}
 }
 
-func (s *Server) servePoll(session *Session, w http.ResponseWriter, r *http.Request) {
-	if err := session.servePoll(w, r, inboundOf(r)); err != nil {
+func (s *Server) servePoll(session *Session, w http.ResponseWriter, r *http.Request, in Inbound) {
+	if err := session.servePoll(w, r, in); err != nil {
 		s.logger.Debug("poll failed", "error", err, "remote", session.handshake.RemoteAddr)
 	}
 }
 
 // handshake makes a session. Its place in the number of open sessions is
 // taken already.
-func (s *Server) handshake(w http.ResponseWriter, r *http.Request, options *Options, transport Transport, visit *visit) *RequestError {
-	in := inboundOf(r)
+func (s *Server) handshake(w http.ResponseWriter, r *http.Request, in Inbound, options *Options, transport Transport, visit *visit) *RequestError {
 	session := &Session{
 		id:        newSessionID(),
 		server:    s,
@@ -304,7 +293,7 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, options *Opti
 	}
 	if transport == WebSocket {
 		deflate := options.Deflate != nil && wire.OffersDeflate(r.Header["Sec-Websocket-Extensions"])
-		conn, before, refusal := acceptWebSocket(w, r, deflate)
+		conn, before, refusal := acceptWebSocket(w, r, in, deflate)
 		if refusal != nil {
 			s.open.Add(-1)
 			return refusal
@@ -325,7 +314,7 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, options *Opti
 	if refusal := session.beginPoll(r.Context()); refusal != nil {
 		return refusal
 	}
-	s.servePoll(session, w, r)
+	s.servePoll(session, w, r, in)
 	return nil
 }
 
@@ -374,16 +363,4 @@ func newSessionID() string {
 	var b [sessionIDBytes]byte
 	_, _ = rand.Read(b[:])
 	return base64.RawURLEncoding.EncodeToString(b[:])
-}
-
-func inboundOf(r *http.Request) Inbound {
-	in, _ := r.Context().Value(contextKey{}).(Inbound)
-	if in.RemoteAddr == "" {
-		if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
-			in.RemoteAddr = host
-		} else {
-			in.RemoteAddr = r.RemoteAddr
-		}
-	}
-	return in
 }

@@ -1,7 +1,6 @@
 package engineio
 
 import (
-	"context"
 	"crypto/tls"
 	"net"
 	"net/http"
@@ -370,13 +369,4 @@ func closeAbruptly(conn net.Conn) {
 		conn = secured.NetConn()
 	}
 	_ = conn.Close()
-}
-
-// contextKey is the type of this package's context keys.
-type contextKey struct{}
-
-// WithInbound returns a context that tells [Server.ServeHTTP] what the HTTP
-// server in front knows of the request.
-func WithInbound(ctx context.Context, in Inbound) context.Context {
-	return context.WithValue(ctx, contextKey{}, in)
 }

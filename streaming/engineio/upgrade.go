@@ -65,15 +65,15 @@ func (s *Session) endUpgrade() {
 }
 
 // serveUpgrade answers a WebSocket request for an existing session.
-func (s *Session) serveUpgrade(w http.ResponseWriter, r *http.Request) *RequestError {
+func (s *Session) serveUpgrade(w http.ResponseWriter, r *http.Request, in Inbound) *RequestError {
 	u := new(upgrade)
 	if refusal := s.beginUpgrade(u); refusal != nil {
 		s.server.metrics.upgradeFailed(upgradeRefused)
-		refuseUpgrade(w, r, refusal)
+		refuseUpgrade(w, r, in, refusal)
 		return refusal
 	}
 	deflate := s.options.Deflate != nil && wire.OffersDeflate(r.Header["Sec-Websocket-Extensions"])
-	conn, before, refusal := acceptWebSocket(w, r, deflate)
+	conn, before, refusal := acceptWebSocket(w, r, in, deflate)
 	if refusal != nil {
 		s.server.metrics.upgradeFailed(upgradeRefused)
 		s.endUpgrade()
@@ -95,8 +95,8 @@ func (s *Session) serveUpgrade(w http.ResponseWriter, r *http.Request) *RequestE
 
 // refuseUpgrade closes the WebSocket it has accepted: that is how the Node.js
 // implementation refuses an upgrade that comes too late.
-func refuseUpgrade(w http.ResponseWriter, r *http.Request, refusal *RequestError) {
-	conn, _, failure := acceptWebSocket(w, r, false)
+func refuseUpgrade(w http.ResponseWriter, r *http.Request, in Inbound, refusal *RequestError) {
+	conn, _, failure := acceptWebSocket(w, r, in, false)
 	refusal.Status = http.StatusSwitchingProtocols
 	if failure != nil {
 		return

@@ -57,7 +57,7 @@ func checkWebSocketRequest(r *http.Request) *RequestError {
 // The status is written through w, so that the handlers in front see it; the
 // connection is taken from the innermost writer, because wrappers go on
 // using theirs after the handler has returned.
-func acceptWebSocket(w http.ResponseWriter, r *http.Request, deflate bool) (conn net.Conn, before []byte, refusal *RequestError) {
+func acceptWebSocket(w http.ResponseWriter, r *http.Request, in Inbound, deflate bool) (conn net.Conn, before []byte, refusal *RequestError) {
 	header := w.Header()
 	header.Set("Upgrade", "websocket")
 	header.Set("Connection", "Upgrade")
@@ -90,9 +90,9 @@ func acceptWebSocket(w http.ResponseWriter, r *http.Request, deflate bool) (conn
 		before = make([]byte, n)
 		_, _ = io.ReadFull(buffered.Reader, before)
 	}
-	if release := inboundOf(r).Release; release != nil {
+	if in.Release != nil {
 		var more []byte
-		conn, more = release(conn)
+		conn, more = in.Release(conn)
 		before = append(before, more...)
 	}
 	// The HTTP server's deadlines are not ours.

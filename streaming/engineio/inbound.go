@@ -1,0 +1,41 @@
+package engineio
+
+import (
+	"net"
+	"net/http"
+	"time"
+)
+
+// Inbound is what the HTTP server in front knows of a request.
+type Inbound struct {
+	// RemoteAddr is the client's IP address without a port, by that server's
+	// rules for trusted proxies. Default: the address of the connection.
+	RemoteAddr string
+	// Attributes, when not nil, is called for the first request of a session,
+	// and returns what is to be kept with its handshake.
+	Attributes func() map[string]string
+	// MaxHold, when positive, is how long a poll may be held: less than the
+	// write timeout of that server.
+	MaxHold time.Duration
+	// SameOrigin is true when the request comes from a page of the origin that
+	// it was sent to.
+	SameOrigin bool
+	// Gate, when not nil, can hold back the answer.
+	Gate *Gate
+	// Release, when not nil, returns what is to be used of a connection that was
+	// taken over from that server, and the bytes that come before all that is
+	// read from it.
+	Release func(net.Conn) (conn net.Conn, before []byte)
+}
+
+// fill fills in the defaults for a request.
+func (in *Inbound) fill(r *http.Request) {
+	if in.RemoteAddr != "" {
+		return
+	}
+	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+		in.RemoteAddr = host
+	} else {
+		in.RemoteAddr = r.RemoteAddr
+	}
+}
