@@ -10,11 +10,9 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/caddy-socketio/socketio-stream"
-	"github.com/caddy-socketio/socketio-stream/internal/documents"
 )
 
 // update writes what adapting yields into the golden files, to be read before it is kept.
@@ -98,16 +96,6 @@ func TestGoldenErrorsNameFileAndLine(t *testing.T) {
 		_, expected, _ := strings.Cut(string(content), separator)
 		if !strings.Contains(expected, "Caddyfile:") {
 			t.Errorf("%s: the error names no file and line: %s", file, strings.TrimSpace(expected))
-		}
-	}
-}
-
-// TestManualCaddyfilesAdapt holds that a reader can paste every Caddyfile of the manual.
-func TestManualCaddyfilesAdapt(t *testing.T) {
-	t.Setenv("CORS_ORIGIN", "https://app.example.com")
-	for _, block := range documents.Blocks(t, "caddyfile") {
-		if _, err := adapt(t, string(caddyfile.Format([]byte(block.Text)))); err != nil {
-			t.Errorf("%s: %v\nin:\n%s", block.Place, err, block.Text)
 		}
 	}
 }

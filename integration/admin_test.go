@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -20,7 +19,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-socketio/socketio-stream/admin/adminapi"
-	"github.com/caddy-socketio/socketio-stream/internal/documents"
 	"github.com/caddy-socketio/socketio-stream/internal/testport"
 )
 
@@ -43,12 +41,18 @@ func command(t *testing.T, args ...string) (out string, err error) {
 
 // commandTo is command for one that has no end of its own.
 func commandTo(ctx context.Context, out io.Writer, args ...string) error {
-	root := &cobra.Command{Use: "socketio", SilenceUsage: true, SilenceErrors: true}
-	caddycmd.Commands()["socketio"].CobraFunc(root)
+	root := commandTree()
 	root.SetOut(out)
 	root.SetErr(out)
 	root.SetArgs(args)
 	return root.ExecuteContext(ctx)
+}
+
+// commandTree returns `caddy socketio`, as Caddy has it registered.
+func commandTree() *cobra.Command {
+	root := &cobra.Command{Use: "socketio", SilenceUsage: true, SilenceErrors: true}
+	caddycmd.Commands()["socketio"].CobraFunc(root)
+	return root
 }
 
 // mustCommand is command for what must be done.
@@ -316,128 +320,4 @@ func TestTailDoesNotHoldUpAReload(t *testing.T) {
 	if err != nil || !strings.Contains(string(content), adminapi.EndReload) {
 		t.Errorf("%s, %v", content, err)
 	}
-}
-
-// TestManualCurlLines holds that each curl line of the manual does what it is there for.
-func TestManualCurlLines(t *testing.T) {
-	s, address := startAdmin(t, twoNamespaces)
-	seen := 0
-	for _, block := range documents.Blocks(t, "sh") {
-		for line := range strings.Lines(strings.ReplaceAll(block.Text, "\\\n", " ")) {
-			if !strings.HasPrefix(line, "curl ") {
-				continue
-			}
-			seen++
-			client, err := s.dial("/socket.io/", nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			id := client.id("/")
-			client.id("/chat")
-			replaced := strings.NewReplacer("localhost:2019", address, "$ID", id).Replace(line)
-			r, err := curl(t, replaced)
-			if err != nil {
-				t.Errorf("%s: %v", line, err)
-				continue
-			}
-			response, err := http.DefaultClient.Do(r)
-			if err != nil {
-				t.Errorf("%s: %v", line, err)
-				continue
-			}
-			// A tail has no end, but its first line tells that it works.
-			if strings.Contains(r.URL.Path, "/tail") {
-				client.send(`42["message",1]`)
-			}
-			answer, err := bufio.NewReader(response.Body).ReadString('\n')
-			_ = response.Body.Close()
-			if response.StatusCode != http.StatusOK || err != nil || !json.Valid([]byte(answer)) {
-				t.Errorf("%s: %s %s, %v", line, response.Status, answer, err)
-			}
-			if r.Method == http.MethodPost && strings.Contains(answer, `"receivers":0`) {
-				t.Errorf("%s: nobody was reached", line)
-			}
-		}
-	}
-	if seen < 10 {
-		t.Errorf("the manual has %d curl lines", seen)
-	}
-}
-
-// curl makes the request that a command line of curl sends.
-func curl(t *testing.T, line string) (*http.Request, error) {
-	t.Helper()
-	words, err := shellWords(line)
-	if err != nil {
-		return nil, err
-	}
-	method, body, target := "", "", ""
-	header := http.Header{}
-	for i := 1; i < len(words); i++ {
-		next := func() string {
-			if i++; i < len(words) {
-				return words[i]
-			}
-			return ""
-		}
-		switch words[i] {
-		case "-N", "-s":
-		case "-X":
-			method = next()
-		case "--json":
-			body = next()
-			header.Set("Content-Type", "application/json")
-		default:
-			if strings.HasPrefix(words[i], "-") || target != "" {
-				return nil, errors.New("the test does not know " + words[i])
-			}
-			target = words[i]
-		}
-	}
-	if method == "" && header.Get("Content-Type") != "" {
-		method = http.MethodPost
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	t.Cleanup(cancel)
-	r, err := http.NewRequestWithContext(ctx, method, "http://"+strings.TrimPrefix(target, "http://"), strings.NewReader(body))
-	if err == nil {
-		_, _, err = net.SplitHostPort(r.URL.Host)
-		r.Header = header
-	}
-	return r, err
-}
-
-// shellWords splits a line like a shell: at blanks, but not within quotes. What a shell would make more of is refused.
-func shellWords(line string) (words []string, err error) {
-	var word strings.Builder
-	var quote rune
-	inWord := false
-	for _, r := range strings.TrimSpace(line) {
-		switch {
-		case quote != 0 && r == quote:
-			quote = 0
-		case quote != 0:
-			word.WriteRune(r)
-		case r == '\'' || r == '"':
-			quote, inWord = r, true
-		case r == ' ':
-			if inWord {
-				words = append(words, word.String())
-			}
-			word.Reset()
-			inWord = false
-		case strings.ContainsRune("&;|<>()$`*?#~\\", r):
-			return nil, errors.New("a shell would take " + string(r) + " for something else: quote it")
-		default:
-			word.WriteRune(r)
-			inWord = true
-		}
-	}
-	if inWord {
-		words = append(words, word.String())
-	}
-	if quote != 0 {
-		err = errors.New("a quote does not end")
-	}
-	return words, err
 }

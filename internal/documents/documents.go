@@ -16,6 +16,9 @@ import (
 // module is the first line of the go.mod in the root of the repository.
 const module = "module github.com/caddy-socketio/socketio-stream\n"
 
+// skipped are folders that hold nothing of this project's own.
+var skipped = map[string]bool{".git": true, "build": true, "dist": true, "node_modules": true}
+
 // Root returns the folder that holds the repository.
 func Root(t testing.TB) string {
 	t.Helper()
@@ -45,7 +48,7 @@ func All(t testing.TB) []*Page {
 		switch {
 		case err != nil:
 			return err
-		case entry.IsDir() && slices.Contains([]string{".git", "build", "dist", "node_modules"}, entry.Name()):
+		case entry.IsDir() && skipped[entry.Name()]:
 			return filepath.SkipDir
 		case entry.IsDir() || path.Ext(file) != ".md":
 			return nil

@@ -19,6 +19,7 @@ type Page struct {
 	Text     string
 	Headings []Heading
 	Blocks   []Block
+	Spans    []Block // code within a line
 	Links    []Link
 }
 
@@ -32,10 +33,10 @@ type Heading struct {
 	start, end int // of its line, in the text
 }
 
-// Block is a block of code.
+// Block is a block of code, or a span of it within a line.
 type Block struct {
 	Place    string // file and line
-	Language string // empty for one that is indented
+	Language string // empty for one that is not marked with a language
 	Text     string
 }
 
@@ -69,6 +70,8 @@ func parse(path string, content []byte) *Page {
 			p.Blocks = append(p.Blocks, Block{place, string(n.Language(content)), string(n.Lines().Value(content))})
 		case *ast.CodeBlock:
 			p.Blocks = append(p.Blocks, Block{place, "", string(n.Lines().Value(content))})
+		case *ast.CodeSpan:
+			p.Spans = append(p.Spans, Block{place, "", spanText(n, content)})
 		case *ast.Link:
 			p.Links = append(p.Links, Link{place, string(n.Destination)})
 		case *ast.Image:
@@ -94,12 +97,23 @@ func (p *Page) addHeading(n *ast.Heading, content []byte, line int, anchors map[
 		start: 1 + bytes.LastIndexByte(content[:first.Start], '\n'),
 		end:   last.Stop,
 	}
-	h.Anchor = anchorOf(n, content)
-	if again := anchors[h.Anchor]; again > 0 {
-		h.Anchor = fmt.Sprintf("%s-%d", h.Anchor, again)
+	anchor := anchorOf(n, content)
+	h.Anchor = anchor
+	if again := anchors[anchor]; again > 0 {
+		h.Anchor = fmt.Sprintf("%s-%d", anchor, again)
 	}
-	anchors[anchorOf(n, content)]++
+	anchors[anchor]++
 	p.Headings = append(p.Headings, h)
+}
+
+func spanText(span *ast.CodeSpan, content []byte) string {
+	var written strings.Builder
+	for child := span.FirstChild(); child != nil; child = child.NextSibling() {
+		if leaf, ok := child.(*ast.Text); ok {
+			written.Write(leaf.Value(content))
+		}
+	}
+	return strings.ReplaceAll(written.String(), "\n", " ")
 }
 
 func (p *Page) addHTML(place string, html []byte) {

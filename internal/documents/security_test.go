@@ -22,7 +22,7 @@ func TestThreatsAreShownByTests(t *testing.T) {
 		switch {
 		case err != nil:
 			return err
-		case entry.IsDir() && (entry.Name() == "node_modules" || entry.Name() == "build" || entry.Name() == ".git"):
+		case entry.IsDir() && skipped[entry.Name()]:
 			return filepath.SkipDir
 		case !strings.HasSuffix(path, "_test.go"):
 			return nil
