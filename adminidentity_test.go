@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/caddy-socketio/socketio-stream/admin/adminapi"
-	"github.com/caddy-socketio/socketio-stream/events"
+	"github.com/caddy-socketio/socketio-stream/events/relay"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 )
 
@@ -28,7 +28,7 @@ func TestAdminFindsAndDisconnectsIdentities(t *testing.T) {
 	as := func(id string) {
 		t.Helper()
 		for _, namespace := range []string{"/", "/chat"} {
-			if err := server.Of(namespace).Use(everyone(id), &events.Relay{Events: []string{"chat"}}); err != nil {
+			if err := server.Of(namespace).Use(everyone(id), &relay.Set{Events: []string{"chat"}}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -16,7 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-socketio/socketio-stream/admin/adminapi"
-	"github.com/caddy-socketio/socketio-stream/events"
+	"github.com/caddy-socketio/socketio-stream/events/relay"
 	"github.com/caddy-socketio/socketio-stream/internal/logline"
 	"github.com/caddy-socketio/socketio-stream/internal/rawclient"
 	"github.com/caddy-socketio/socketio-stream/streaming"
@@ -48,7 +48,7 @@ func startAdminServer(t testing.TB, readTimeout time.Duration, hubs ...string) *
 		server := streaming.New(streaming.Options{}, nil)
 		s.hubs[name] = &hub{name: name, server: server, logger: logline.NewSwitch(slog.New(slog.DiscardHandler))}
 		for _, namespace := range []string{"/", "/chat"} {
-			if err := server.Of(namespace).Use(&events.Relay{Events: []string{"chat"}}); err != nil {
+			if err := server.Of(namespace).Use(&relay.Set{Events: []string{"chat"}}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -11,7 +11,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/caddy-socketio/socketio-stream/events"
+	"github.com/caddy-socketio/socketio-stream/events/relay"
+	"github.com/caddy-socketio/socketio-stream/events/streams"
 	"github.com/caddy-socketio/socketio-stream/internal/option"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/packet"
@@ -26,7 +27,6 @@ const (
 func init() {
 	caddy.RegisterModule(new(StreamingEvents))
 	caddy.RegisterModule(new(RelayEvents))
-	streaming.RegisterFigures(events.Figures...)
 }
 
 // EventSet is a guest module of the namespace http.handlers.socketio_stream.events: it gives a Socket.IO namespace the
@@ -62,9 +62,9 @@ func (*StreamingEvents) CaddyModule() caddy.ModuleInfo {
 // Provision replaces placeholders and fills in defaults.
 func (e *StreamingEvents) Provision(caddy.Context) error {
 	t := option.NewResolver()
-	e.Audience = cmp.Or(t.One("audience", e.Audience), string(events.AudienceAll))
-	e.Replay = cmp.Or(t.One("replay", e.Replay), string(events.ReplayNone))
-	e.MaxStreams = cmp.Or(e.MaxStreams, events.DefaultMaxStreams)
+	e.Audience = cmp.Or(t.One("audience", e.Audience), string(streams.AudienceAll))
+	e.Replay = cmp.Or(t.One("replay", e.Replay), string(streams.ReplayNone))
+	e.MaxStreams = cmp.Or(e.MaxStreams, streams.DefaultMaxStreams)
 	return t.Err()
 }
 
@@ -84,9 +84,9 @@ func (e *StreamingEvents) Validate() error {
 
 // Register adds the handlers of the set to those of a namespace.
 func (e *StreamingEvents) Register(n *streaming.Namespace, h *streaming.Handlers) error {
-	set := events.Streaming{
-		Audience:   events.Audience(e.Audience),
-		Replay:     events.Replay(e.Replay),
+	set := streams.Set{
+		Audience:   streams.Audience(e.Audience),
+		Replay:     streams.Replay(e.Replay),
 		MaxStreams: e.MaxStreams,
 	}
 	return set.Register(n, h)
@@ -140,7 +140,7 @@ func (e *RelayEvents) Validate() error {
 
 // Register adds the handlers of the set to those of a namespace.
 func (e *RelayEvents) Register(n *streaming.Namespace, h *streaming.Handlers) error {
-	set := events.Relay{Events: e.Events}
+	set := relay.Set{Events: e.Events}
 	return set.Register(n, h)
 }
 

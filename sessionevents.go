@@ -11,7 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/caddy-socketio/socketio-stream/events"
+	"github.com/caddy-socketio/socketio-stream/events/sessions"
 	"github.com/caddy-socketio/socketio-stream/internal/option"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 )
@@ -80,18 +80,18 @@ func (*SessionsEvents) CaddyModule() caddy.ModuleInfo {
 // Provision replaces placeholders and fills in defaults.
 func (e *SessionsEvents) Provision(caddy.Context) error {
 	t := option.NewResolver()
-	e.MaxClients = cmp.Or(e.MaxClients, events.DefaultMaxClients)
-	e.MaxSessions = cmp.Or(e.MaxSessions, events.DefaultMaxSessions)
+	e.MaxClients = cmp.Or(e.MaxClients, sessions.DefaultMaxClients)
+	e.MaxSessions = cmp.Or(e.MaxSessions, sessions.DefaultMaxSessions)
 	if e.SessionTimeout == nil {
-		timeout := caddy.Duration(events.DefaultSessionTimeout)
+		timeout := caddy.Duration(sessions.DefaultTimeout)
 		e.SessionTimeout = &timeout
 	}
 	if e.History == nil {
 		e.History = new(SessionHistory)
 	}
-	e.History.Size = cmp.Or(e.History.Size, events.DefaultHistorySize)
-	e.Fingerprint = cmp.Or(t.One("fingerprint", e.Fingerprint), string(events.FingerprintOff))
-	e.Batch = cmp.Or(e.Batch, events.DefaultBatch)
+	e.History.Size = cmp.Or(e.History.Size, sessions.DefaultHistorySize)
+	e.Fingerprint = cmp.Or(t.One("fingerprint", e.Fingerprint), string(sessions.FingerprintOff))
+	e.Batch = cmp.Or(e.Batch, sessions.DefaultBatch)
 	return t.Err()
 }
 
@@ -125,7 +125,7 @@ func (e *SessionsEvents) Validate() error {
 
 // check checks a throttle and that none of those before it is for the same event.
 func (t SessionThrottle) check(before []SessionThrottle) error {
-	if err := option.CheckChoice("event to throttle", t.Event, events.SessionEvents()...); err != nil {
+	if err := option.CheckChoice("event to throttle", t.Event, sessions.Events()...); err != nil {
 		return err
 	}
 	if slices.ContainsFunc(before, func(other SessionThrottle) bool { return other.Event == t.Event }) {
@@ -143,18 +143,18 @@ func (e *SessionsEvents) Register(n *streaming.Namespace, h *streaming.Handlers)
 }
 
 // set translates the options.
-func (e *SessionsEvents) set() *events.Sessions {
-	set := &events.Sessions{
+func (e *SessionsEvents) set() *sessions.Set {
+	set := &sessions.Set{
 		MaxClients:  e.MaxClients,
 		MaxSessions: e.MaxSessions,
 		Timeout:     time.Duration(*e.SessionTimeout),
 		History:     e.History.Contents,
 		HistorySize: int(e.History.Size),
-		Fingerprint: events.Fingerprint(e.Fingerprint),
+		Fingerprint: sessions.Fingerprint(e.Fingerprint),
 		Batch:       e.Batch,
 	}
 	for _, throttle := range e.Throttle {
-		set.Throttle = append(set.Throttle, events.Throttle{Event: throttle.Event, Count: throttle.Count, Per: time.Duration(throttle.Per)})
+		set.Throttle = append(set.Throttle, sessions.Throttle{Event: throttle.Event, Count: throttle.Count, Per: time.Duration(throttle.Per)})
 	}
 	return set
 }

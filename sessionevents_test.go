@@ -8,7 +8,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddy-socketio/socketio-stream/events"
+	"github.com/caddy-socketio/socketio-stream/events/sessions"
 	"github.com/caddy-socketio/socketio-stream/internal/documents"
 )
 
@@ -49,7 +49,7 @@ func TestSessionsDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := e.set()
-	want := events.Sessions{MaxClients: 100, MaxSessions: 10_000, Timeout: 10 * time.Minute, HistorySize: 1_000_000, Fingerprint: "off", Batch: 100}
+	want := sessions.Set{MaxClients: 100, MaxSessions: 10_000, Timeout: 10 * time.Minute, HistorySize: 1_000_000, Fingerprint: "off", Batch: 100}
 	if a, b := encoded(t, got), encoded(t, want); a != b {
 		t.Errorf("got %s, want %s", a, b)
 	}
@@ -65,8 +65,8 @@ func TestSessionsOptionsReachTheEventSet(t *testing.T) {
 	if err := e.Provision(caddy.Context{}); err != nil {
 		t.Fatal(err)
 	}
-	want := events.Sessions{MaxClients: 2, MaxSessions: 3, History: 4, HistorySize: 5, Fingerprint: "first", Batch: 8,
-		Throttle: []events.Throttle{{Event: "content", Count: 6, Per: 7 * time.Second}}}
+	want := sessions.Set{MaxClients: 2, MaxSessions: 3, History: 4, HistorySize: 5, Fingerprint: "first", Batch: 8,
+		Throttle: []sessions.Throttle{{Event: "content", Count: 6, Per: 7 * time.Second}}}
 	if a, b := encoded(t, e.set()), encoded(t, want); a != b {
 		t.Errorf("got %s, want %s", a, b)
 	}
@@ -84,7 +84,7 @@ func encoded(t *testing.T, value any) string {
 // A reader of the manual finds every code with which an event can be refused.
 func TestManualListsTheCodesOfSessions(t *testing.T) {
 	section := documents.Section(t, "`events sessions`")
-	for code := range events.SessionCodes() {
+	for code := range sessions.Codes() {
 		if !strings.Contains(section, "| `"+code+"` |") {
 			t.Errorf("the section on sessions has no row for %s", code)
 		}

@@ -1,0 +1,264 @@
+package eventstest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/caddy-socketio/socketio-stream/internal/rawclient"
+)
+
+// Packet is a packet with what is attached to it.
+type Packet struct {
+	Text   string
+	Binary []string
+}
+
+// String returns the packet as a failure shows it.
+func (r Packet) String() string {
+	if len(r.Binary) == 0 {
+		return r.Text
+	}
+	return fmt.Sprintf("%s with %q", r.Text, r.Binary)
+}
+
+// Client is a client on WebSocket.
+type Client struct {
+	// T is the test that the client is of.
+	T testing.TB
+	// ID is the ID of its socket.
+	ID string
+	// Conn is its connection.
+	Conn *rawclient.Conn
+
+	raw  *rawclient.Client
+	done chan struct{}
+	// aside is how the packets begin that are kept apart.
+	aside string
+
+	mu      sync.Mutex
+	packets []Packet
+	asides  []string
+	ended   bool
+	changed chan struct{}
+}
+
+// Connect connects a client that lives as long as the test.
+func (s *Server) Connect() *Client {
+	s.T.Helper()
+	c, err := s.TryConnect()
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	s.T.Cleanup(c.Close)
+	return c
+}
+
+// TryConnect connects a client that the caller closes.
+func (s *Server) TryConnect() (*Client, error) {
+	c := &Client{
+		T:       s.T,
+		raw:     rawclient.New(s.URL),
+		done:    make(chan struct{}),
+		aside:   s.Aside,
+		changed: make(chan struct{}, 1),
+	}
+	c.raw.Timeout = 2 * Patience
+	var err error
+	if c.Conn, err = c.raw.Connect(context.Background()); err != nil {
+		return nil, err
+	}
+	go c.run()
+	if err := c.TrySend("0"); err != nil {
+		return nil, err
+	}
+	m, err := c.Read()
+	var answer struct{ SID string }
+	if payload, ok := strings.CutPrefix(m.Text, "0"); err != nil || !ok || json.Unmarshal([]byte(payload), &answer) != nil {
+		c.Close()
+		return nil, fmt.Errorf("want the answer to CONNECT, got %v, %w", m, err)
+	}
+	c.ID = answer.SID
+	return c, nil
+}
+
+// Close ends the client without a word.
+func (c *Client) Close() {
+	_ = c.Conn.Close()
+	<-c.done
+	c.raw.Close()
+}
+
+// run reads until the connection ends.
+func (c *Client) run() {
+	defer func() {
+		c.mu.Lock()
+		c.ended = true
+		c.mu.Unlock()
+		c.signal()
+		close(c.done)
+	}()
+	var partial Packet
+	missing := 0
+	for {
+		frame, err := c.Conn.ReadFrame()
+		if err != nil {
+			return
+		}
+		switch {
+		case frame.Header.OpCode == ws.OpClose:
+			_ = c.Conn.WriteClose(ws.StatusNormalClosure)
+			return
+		case frame.Header.OpCode == ws.OpBinary:
+			partial.Binary = append(partial.Binary, string(frame.Payload))
+			missing--
+		case string(frame.Payload) == "2":
+			_ = c.Conn.WriteText("3")
+			continue
+		case frame.Payload[0] == '4':
+			partial = Packet{Text: string(frame.Payload[1:])}
+			if partial.Text[0] == '5' || partial.Text[0] == '6' {
+				_, _ = fmt.Sscanf(partial.Text[1:], "%d-", &missing)
+			}
+		default:
+			continue
+		}
+		if missing == 0 {
+			c.mu.Lock()
+			if c.aside != "" && strings.HasPrefix(partial.Text, c.aside) {
+				c.asides = append(c.asides, partial.Text)
+			} else {
+				c.packets = append(c.packets, partial)
+			}
+			c.mu.Unlock()
+			c.signal()
+		}
+	}
+}
+
+func (c *Client) signal() {
+	select {
+	case c.changed <- struct{}{}:
+	default:
+	}
+}
+
+// Asides lists the packets that have come and were kept apart, see
+// [Server.Aside].
+func (c *Client) Asides() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.asides)
+}
+
+var (
+	errEnded  = errors.New("the server closed the connection")
+	errNoNews = errors.New("the server sends nothing")
+)
+
+// Read returns the next packet. It fails when the connection has ended, or when
+// nothing comes within [Patience].
+func (c *Client) Read() (Packet, error) {
+	deadline := time.NewTimer(Patience)
+	defer deadline.Stop()
+	for {
+		c.mu.Lock()
+		if len(c.packets) > 0 {
+			r := c.packets[0]
+			c.packets = c.packets[1:]
+			c.mu.Unlock()
+			return r, nil
+		}
+		ended := c.ended
+		c.mu.Unlock()
+		if ended {
+			return Packet{}, errEnded
+		}
+		select {
+		case <-c.changed:
+		case <-deadline.C:
+			return Packet{}, errNoNews
+		}
+	}
+}
+
+// Next returns the next packet.
+func (c *Client) Next() Packet {
+	c.T.Helper()
+	r, err := c.Read()
+	if err != nil {
+		c.T.Fatal(err)
+	}
+	return r
+}
+
+// Expect checks the next packet.
+func (c *Client) Expect(text string, binary ...string) {
+	c.T.Helper()
+	if got, want := c.Next(), (Packet{text, binary}); got.String() != want.String() {
+		c.T.Fatalf("want %v, got %v", want, got)
+	}
+}
+
+// ExpectNothing makes sure that nothing has come that the test has not looked
+// at, and that the connection lives.
+func (c *Client) ExpectNothing() {
+	c.T.Helper()
+	c.Send("0/nowhere,")
+	c.Expect(`4/nowhere,{"message":"Invalid namespace"}`)
+}
+
+// Answers makes sure that the connection lives, past all that has come.
+func (c *Client) Answers() error {
+	if err := c.TrySend("0/nowhere,"); err != nil {
+		return errEnded
+	}
+	for {
+		r, err := c.Read()
+		if err != nil || r.Text == `4/nowhere,{"message":"Invalid namespace"}` {
+			return err
+		}
+	}
+}
+
+// Send sends a packet.
+func (c *Client) Send(text string, binary ...string) {
+	c.T.Helper()
+	if err := c.TrySend(text, binary...); err != nil {
+		c.T.Fatal(err)
+	}
+}
+
+// TrySend is Send for goroutines.
+func (c *Client) TrySend(text string, binary ...string) error {
+	if err := c.Conn.WriteText("4" + text); err != nil {
+		return err
+	}
+	for _, data := range binary {
+		if err := c.Conn.WriteBinary([]byte(data)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Placeholder0 stands for the first binary of a packet.
+const Placeholder0 = `{"_placeholder":true,"num":0}`
+
+// Refusal is the packet of the "error" event that tells of a refusal.
+func Refusal(code, message string) string {
+	return fmt.Sprintf(`2["error",{"message":%q,"code":%q}]`, message, code)
+}
+
+// RefusedAck is the packet that acknowledges an event that was refused.
+func RefusedAck(id int, code, message string) string {
+	return fmt.Sprintf(`3%d[{"success":false,"error":%q,"code":%q}]`, id, message, code)
+}

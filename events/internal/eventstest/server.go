@@ -1,0 +1,91 @@
+// Package eventstest is what the tests of the event sets have in common: a
+// server with the sets of a test, and clients that say and expect packets word
+// for word.
+package eventstest
+
+import (
+	"context"
+	"log/slog"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddy-socketio/socketio-stream/streaming"
+)
+
+// Patience is how long a test waits for what must happen.
+const Patience = 20 * time.Second
+
+// Server is a server whose main namespace has the event sets of a test.
+type Server struct {
+	*streaming.Server
+	// T is the test that the server is of.
+	T testing.TB
+	// URL is where clients find it.
+	URL string
+	// Aside is how the packets begin that come when they like. A client keeps
+	// them apart, see [Client.Asides]. Nothing is kept apart unless it is set.
+	Aside string
+
+	errors atomic.Int32
+}
+
+// NewServer starts a server. It ends with the test, after its clients, and
+// fails the test if something has panicked.
+func NewServer(t testing.TB, sets ...streaming.EventSet) *Server {
+	t.Helper()
+	s := &Server{T: t}
+	s.Server = streaming.New(streaming.Options{}, slog.New((*errorCounter)(s)))
+	if err := s.Of("/").Use(sets...); err != nil {
+		t.Fatal(err)
+	}
+	front := httptest.NewServer(s.Handler())
+	s.URL = front.URL + "/socket.io/"
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), Patience)
+		defer cancel()
+		if err := s.Shutdown(ctx); err != nil {
+			t.Errorf("shutdown: %v", err)
+		}
+		front.Close()
+		if s.Panicked() {
+			t.Errorf("%d panics", s.errors.Load())
+		}
+	})
+	return s
+}
+
+// Panicked reports whether a handler has panicked: nothing else is logged as an
+// error.
+func (s *Server) Panicked() bool { return s.errors.Load() > 0 }
+
+// errorCounter is a server as the slog.Handler that counts its errors.
+type errorCounter Server
+
+func (s *errorCounter) Handle(_ context.Context, r slog.Record) error {
+	if r.Level >= slog.LevelError {
+		s.errors.Add(1)
+	}
+	return nil
+}
+
+func (s *errorCounter) Enabled(context.Context, slog.Level) bool { return true }
+func (s *errorCounter) WithAttrs([]slog.Attr) slog.Handler       { return s }
+func (s *errorCounter) WithGroup(string) slog.Handler            { return s }
+
+// Eventually waits until a condition holds.
+func Eventually(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(Patience)
+	defer deadline.Stop()
+	again := time.NewTicker(time.Millisecond)
+	defer again.Stop()
+	for !condition() {
+		select {
+		case <-again.C:
+		case <-deadline.C:
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}

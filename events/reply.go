@@ -1,0 +1,43 @@
+package events
+
+import (
+	"github.com/caddy-socketio/socketio-stream/streaming"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
+)
+
+// CodeTooManyRooms is the code of the refusal that a client gets which is in as
+// many rooms as it may be.
+const CodeTooManyRooms = "too_many_rooms"
+
+// Success is the acknowledgement of an event that was accepted.
+type Success struct {
+	Success bool `json:"success"`
+}
+
+// Relay passes an event on to everyone else in the namespace, just as it came,
+// and acknowledges it with {success: true}.
+func Relay(e *streaming.Event) {
+	_ = e.Socket.Broadcast().Emit(e.Name, e.Args)
+	Succeed(e)
+}
+
+// Succeed acknowledges an event with {success: true}, if its sender asked for
+// that.
+func Succeed(e *streaming.Event) { Answer(e, Success{Success: true}) }
+
+// Answer acknowledges an event, if its sender asked for that.
+func Answer(e *streaming.Event, answer any) {
+	if e.Ack.Wanted() {
+		e.Ack.Reply(Encode(answer))
+	}
+}
+
+// Encode makes arguments of values that encoding/json cannot fail on. It panics
+// if one does.
+func Encode(values ...any) packet.Args {
+	args, err := packet.NewArgs(values...)
+	if err != nil {
+		panic(err)
+	}
+	return args
+}

@@ -1,0 +1,254 @@
+package sessions
+
+import (
+	"container/list"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/caddy-socketio/socketio-stream/events"
+	"github.com/caddy-socketio/socketio-stream/streaming"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
+)
+
+// session is some clients who share content.
+type session struct {
+	id string
+	// quoted is the ID as JSON.
+	quoted json.RawMessage
+	room   string
+	table  *table
+	// turn is held by the sender that waits for receivers to have room.
+	turn chan struct{}
+
+	// mu keeps in order what members hear of each other, and what a late
+	// joiner gets: the history first, then what is shared from then on. What
+	// is sent while it is held is only queued.
+	mu      sync.Mutex
+	members []*member
+	// key is the fingerprint that joiners must have; nil until one is known.
+	key     *fingerprint
+	history history
+	// gone is true once the table does not know the session any more.
+	gone bool
+
+	// place is where the session is among those that are kept empty, and
+	// expires how long it is. Guarded by the table.
+	place   *list.Element
+	expires time.Time
+}
+
+// room is the room of the clients of a session.
+func room(id string) string { return "session:" + id }
+
+// member is a client's place in a session.
+type member struct {
+	session *session
+	socket  *streaming.Socket
+	name    string
+	token   string
+	// lagging is true while nobody waits for the client to have room.
+	lagging atomic.Bool
+}
+
+// participant is what is known of a client besides its places in sessions.
+// Only the handlers of its socket use it.
+type participant struct {
+	joined   map[string]*member
+	contents []openContent
+	limiters map[string]*rate.Limiter
+	// grace is until when an event of a client that is gone may wait.
+	grace time.Time
+}
+
+// forget is called when the client leaves a session.
+func (p *participant) forget(m *member) {
+	delete(p.joined, m.session.id)
+	p.contents = slices.DeleteFunc(p.contents, func(c openContent) bool { return c.session == m.session })
+}
+
+// admit makes the sender of a join a member, tells it who is there and what
+// was shared, and tells the others. The member is nil when the session is gone
+// by now. first is true when nobody else is there.
+func (s *session) admit(r *request, name string, key *fingerprint, options *Set) (m *member, first bool, d *denial) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.gone:
+		return nil, false, nil
+	case !s.admits(key):
+		return nil, false, deniedWrong
+	case len(s.members) >= options.MaxClients:
+		return nil, false, deniedFull
+	}
+	if s.key == nil {
+		s.key = key
+	}
+	m = &member{session: s, socket: r.socket, name: name, token: newToken()}
+	s.members = append(s.members, m)
+	s.table.clients.Add(1)
+	s.welcome(r, m)
+	s.history.replay(r.socket, options.History)
+	// Whether there is room for it was asked before.
+	_ = r.socket.Join(s.room)
+	_ = r.socket.To(s.room).Emit("client-joined", events.Encode(clientJoined{s.id, r.socket.ID(), name}))
+	return m, len(s.members) == 1, nil
+}
+
+// admits reports whether a fingerprint lets a client in. It is nil where none
+// is asked for.
+func (s *session) admits(key *fingerprint) bool {
+	return key == nil || s.key == nil || subtle.ConstantTimeCompare(key[:], s.key[:]) == 1
+}
+
+// welcomeBack answers a client that joins a session it is in already: as the
+// first time, and without anybody else hearing of it.
+func (s *session) welcomeBack(r *request, m *member, key *fingerprint) *denial {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.admits(key) {
+		return deniedWrong
+	}
+	if s.key == nil {
+		s.key = key
+	}
+	s.welcome(r, m)
+	return nil
+}
+
+// welcome answers a join.
+func (s *session) welcome(r *request, m *member) {
+	clients := make([]clientInfo, 0, len(s.members))
+	for _, other := range s.members {
+		clients = append(clients, clientInfo{ID: other.socket.ID(), Name: other.name})
+	}
+	r.answer(joined{Success: true, Clients: clients, Token: m.token})
+}
+
+// dismiss takes a member out, and tells the others. It reports whether nobody
+// is left.
+func (s *session) dismiss(m *member) (empty bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.Index(s.members, m)
+	if i < 0 {
+		return false
+	}
+	s.members = slices.Delete(s.members, i, i+1)
+	s.table.clients.Add(-1)
+	m.socket.Leave(s.room)
+	_ = m.socket.To(s.room).Emit("client-left", events.Encode(clientJoined{SessionID: s.id, ClientID: m.socket.ID()}))
+	return len(s.members) == 0
+}
+
+// share passes an event on to the other members. Content that is to be kept
+// for those who come later is given as kept as well. Who has been told that it
+// has left gets nothing any more.
+func (s *session) share(audience streaming.Broadcast, event string, args packet.Args, kept *packet.Args, options *Set) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if kept != nil {
+		s.history.add(s.table, *kept, options.History, options.HistorySize)
+	}
+	_ = audience.Emit(event, args)
+}
+
+// payload builds what the others get of an event: the session's ID and the one
+// or two fields that are passed on. A field that is nil is left out.
+func (s *session) payload(b *packet.ArgsBuilder, name string, value json.RawMessage, other string, otherValue json.RawMessage) packet.Args {
+	object := make(json.RawMessage, 0, len(s.quoted)+len(value)+len(otherValue)+64)
+	object = append(append(object, `{"sessionId":`...), s.quoted...)
+	object = appendField(object, name, value)
+	if otherValue != nil {
+		object = appendField(object, other, otherValue)
+	}
+	b.AddJSON(append(object, '}'))
+	args, err := b.Args()
+	if err != nil {
+		panic(err)
+	}
+	return args
+}
+
+func appendField(object json.RawMessage, name string, value json.RawMessage) json.RawMessage {
+	object = append(append(append(object, `,"`...), name...), `":`...)
+	return append(object, value...)
+}
+
+// newToken returns a token of 128 bits.
+func newToken() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:])
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// knows reports whether an event has the member's token.
+func (m *member) knows(o packet.Object) bool {
+	token, ok := o.Text("token")
+	return ok && subtle.ConstantTimeCompare([]byte(token), []byte(m.token)) == 1
+}
+
+// fingerprint is the digest of what a client gives as its fingerprint.
+type fingerprint [sha256.Size]byte
+
+// maxFingerprint bounds a fingerprint, in bytes.
+const maxFingerprint = 1024
+
+// fingerprintOf reads the fingerprint of a join. Different kinds of values are
+// never equal.
+func fingerprintOf(o packet.Object) (*fingerprint, *denial) {
+	var b packet.ArgsBuilder
+	field, ok := b.Forward(o, "fingerprint")
+	if !ok || len(field) == 0 {
+		return nil, deniedFingerprint
+	}
+	if text, ok := o.Text("fingerprint"); ok {
+		return digest([]byte("text"), []byte(text))
+	}
+	if binary, ok := o.Binary("fingerprint"); ok {
+		return digest([]byte("binary"), binary)
+	}
+	if field[0] != '{' && field[0] != '[' {
+		return nil, deniedFingerprint
+	}
+	var value any
+	if json.Unmarshal(field, &value) != nil {
+		return nil, deniedFingerprint
+	}
+	// Names in order, no white space: the same value always has the same form.
+	canonical, err := json.Marshal(value)
+	if err != nil {
+		return nil, deniedFingerprint
+	}
+	b.AddJSON(canonical)
+	args, err := b.Args()
+	if err != nil || args.Size() > maxFingerprint {
+		return nil, deniedFingerprint
+	}
+	return digest(append([][]byte{[]byte("value"), canonical}, args.Attachments()...)...)
+}
+
+// digest returns the digest of a kind and the parts of a value.
+func digest(parts ...[]byte) (*fingerprint, *denial) {
+	hash := sha256.New()
+	size := 0
+	for i, part := range parts {
+		if i > 0 {
+			size += len(part)
+		}
+		sum := sha256.Sum256(part)
+		hash.Write(sum[:])
+	}
+	if size == 0 || size > maxFingerprint {
+		return nil, deniedFingerprint
+	}
+	return (*fingerprint)(hash.Sum(nil)), nil
+}

@@ -1,0 +1,203 @@
+package sessions
+
+import (
+	"container/list"
+	"encoding/json"
+	"sync"
+	"sync/atomic"
+	"time"
+	"weak"
+
+	"github.com/caddy-socketio/socketio-stream/streaming"
+)
+
+// table has the sessions of one namespace.
+type table struct {
+	counts counts
+	// clients is how many members all sessions have, historyBytes the size of
+	// all that is kept for late joiners.
+	clients, historyBytes atomic.Int64
+
+	// mu comes before the lock of a session.
+	mu           sync.Mutex
+	byID         map[string]*session
+	participants map[*streaming.Socket]*participant
+	// kept holds the empty sessions, that which was left first in front.
+	kept list.List
+	// sweeping is true while a sweep is due.
+	sweeping bool
+}
+
+// maxHistoryBytes bounds what is kept for the late joiners of a namespace.
+const maxHistoryBytes = 64 << 20
+
+// sweepInterval is how far sweeps of the empty sessions are apart, at least.
+const sweepInterval = 100 * time.Millisecond
+
+func newTable(n *streaming.Namespace) *table {
+	return &table{
+		counts:       newCounts(n),
+		byID:         make(map[string]*session),
+		participants: make(map[*streaming.Socket]*participant),
+	}
+}
+
+// participant returns what is known of a client, for the handlers of its
+// socket: they run one at a time, and nobody else looks into it.
+func (t *table) participant(socket *streaming.Socket) *participant {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.participants[socket]
+	if p == nil {
+		p = &participant{joined: make(map[string]*member)}
+		t.participants[socket] = p
+	}
+	return p
+}
+
+// enter returns the session of an ID, which it makes if there is none. When
+// there are as many as there may be, the empty one that was left first gives
+// way.
+func (t *table) enter(id string, most int) (*session, *denial) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := t.byID[id]; s != nil && !(s.place != nil && !time.Now().Before(s.expires) && t.dropEmpty(s)) {
+		return s, nil
+	}
+	for at := t.kept.Front(); at != nil && len(t.byID) >= most; {
+		s := at.Value.(*session)
+		at = at.Next()
+		t.dropEmpty(s)
+	}
+	if len(t.byID) >= most {
+		return nil, deniedTooManySessions
+	}
+	quoted, err := json.Marshal(id)
+	if err != nil {
+		return nil, deniedSessionID
+	}
+	s := &session{id: id, quoted: quoted, room: room(id), table: t, turn: make(chan struct{}, 1)}
+	t.byID[id] = s
+	return s, nil
+}
+
+// settle is called after a session has got its first client or lost its last
+// one: an empty session is kept for a while or removed.
+func (t *table) settle(s *session, timeout time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.gone:
+	case len(s.members) > 0:
+		t.takeBack(s)
+	case s.place != nil:
+	case timeout <= 0:
+		t.dropLocked(s)
+	default:
+		s.expires = time.Now().Add(timeout)
+		s.place = t.kept.PushBack(s)
+		t.sweepIn(timeout)
+	}
+}
+
+// takeBack takes a session from those that are kept although they are empty.
+func (t *table) takeBack(s *session) {
+	if s.place != nil {
+		t.kept.Remove(s.place)
+		s.place = nil
+	}
+}
+
+// dropEmpty removes a session that is kept, unless somebody has just joined.
+func (t *table) dropEmpty(s *session) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.members) > 0 {
+		return false
+	}
+	t.dropLocked(s)
+	return true
+}
+
+// dropLocked removes a session. Who has found it before sees that it is gone.
+func (t *table) dropLocked(s *session) {
+	t.takeBack(s)
+	s.gone = true
+	s.history.clear(t)
+	delete(t.byID, s.id)
+}
+
+// sweepIn has the empty sessions looked at after some time: one timer serves
+// them all. It does not keep the table alive.
+func (t *table) sweepIn(wait time.Duration) {
+	if t.sweeping {
+		return
+	}
+	t.sweeping = true
+	table := weak.Make(t)
+	time.AfterFunc(max(wait, sweepInterval), func() {
+		if t := table.Value(); t != nil {
+			t.sweep()
+		}
+	})
+}
+
+// maxSweepWait bounds the time to the next sweep, for sessions that come later
+// and are kept for a shorter time.
+const maxSweepWait = 5 * time.Second
+
+// sweep removes the empty sessions whose time is up.
+func (t *table) sweep() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sweeping = false
+	now, next := time.Now(), maxSweepWait
+	for at := t.kept.Front(); at != nil; {
+		s := at.Value.(*session)
+		at = at.Next()
+		if left := s.expires.Sub(now); left > 0 {
+			next = min(next, left)
+		} else {
+			t.dropEmpty(s)
+		}
+	}
+	if t.kept.Len() > 0 {
+		t.sweepIn(next)
+	}
+}
+
+// remove takes a client out of a session, and tells the others.
+func (t *table) remove(m *member, timeout time.Duration) {
+	if m.session.dismiss(m) {
+		t.settle(m.session, timeout)
+	}
+}
+
+// disconnect takes a client that is gone out of all its sessions. It runs
+// after all other handlers of the socket.
+func (t *table) disconnect(socket *streaming.Socket, timeout time.Duration) {
+	t.mu.Lock()
+	p := t.participants[socket]
+	delete(t.participants, socket)
+	t.mu.Unlock()
+	if p == nil {
+		return
+	}
+	for _, m := range p.joined {
+		t.remove(m, timeout)
+	}
+}
+
+// missed makes up for the clients that have disconnected while the namespace
+// had other event sets.
+func (t *table) missed(timeout time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for socket := range t.participants {
+		if !socket.Connected() {
+			socket.Do(func() { t.disconnect(socket, timeout) })
+		}
+	}
+}
