@@ -2,12 +2,19 @@ package packet
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
+	"reflect"
+	"strconv"
 )
 
-// NewArgs encodes values as arguments, each as encoding/json has it. An error
-// is that of encoding/json. For binary values use an [ArgsBuilder].
+// NewArgs encodes values as arguments. Each is encoded as encoding/json does it,
+// except that a []byte, wherever it stands within a value, is sent as binary
+// data, and not as text in base64. A type with a MarshalJSON method writes
+// what it has written. Binary data is not copied, and must not be changed while
+// the arguments are in use.
+//
+// An [Object] is sent along with the attachments that it refers to. An [Args]
+// among the values is [ErrArgs]. Any other error is that of encoding/json.
 func NewArgs(values ...any) (Args, error) {
 	var b ArgsBuilder
 	for _, value := range values {
@@ -30,7 +37,11 @@ type Placeholder struct{ number int }
 
 // MarshalJSON implements json.Marshaler.
 func (p Placeholder) MarshalJSON() ([]byte, error) {
-	return fmt.Appendf(nil, `{"_placeholder":true,"num":%d}`, p.number), nil
+	return p.append(nil), nil
+}
+
+func (p Placeholder) append(dst []byte) []byte {
+	return append(strconv.AppendInt(append(dst, `{"_placeholder":true,"num":`...), int64(p.number), 10), '}')
 }
 
 // Binary adds an attachment. Its placeholder is to be used once, as an
@@ -40,19 +51,21 @@ func (b *ArgsBuilder) Binary(data []byte) Placeholder {
 	return Placeholder{number: len(b.attachments) - 1}
 }
 
-// Add appends an argument, encoded as encoding/json has it.
+// Add appends an argument, encoded as [NewArgs] does it.
 func (b *ArgsBuilder) Add(value any) {
-	encoded, err := json.Marshal(value)
-	if err != nil {
-		if b.err == nil {
-			b.err = err
-		}
+	if b.err != nil {
 		return
 	}
+	b.separate()
+	e := encoder{list: &b.list, attachments: &b.attachments}
+	b.err = e.value(reflect.ValueOf(value), 0)
+}
+
+// separate ends the argument before the next one.
+func (b *ArgsBuilder) separate() {
 	if b.list.Len() > 0 {
 		b.list.WriteByte(',')
 	}
-	b.list.Write(encoded)
 }
 
 // Args returns what was added, or the first error of encoding.

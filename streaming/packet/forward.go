@@ -11,12 +11,15 @@ import (
 // refers to an attachment that is not there, or to one twice: then nothing of
 // what is built must be used.
 func (b *ArgsBuilder) Forward(o Object, name string) (value json.RawMessage, ok bool) {
-	field := o.Field(name)
-	if !mayHoldPlaceholder(field) {
-		return field, true
+	return b.forward(o.Field(name), o.attachments)
+}
+
+func (b *ArgsBuilder) forward(from json.RawMessage, attachments [][]byte) (value json.RawMessage, ok bool) {
+	if !mayHoldPlaceholder(from) {
+		return from, true
 	}
-	f := forwarder{data: field, from: o.attachments, to: b.attachments}
-	value, _ = f.value(make([]byte, 0, len(field)+16), 0)
+	f := forwarder{data: from, from: attachments, to: b.attachments}
+	value, _ = f.value(make([]byte, 0, len(from)+16), 0)
 	b.attachments = f.to
 	return value, !f.failed
 }
@@ -24,9 +27,7 @@ func (b *ArgsBuilder) Forward(o Object, name string) (value json.RawMessage, ok 
 // AddJSON appends an argument that is valid JSON already, such as one that
 // holds what [ArgsBuilder.Forward] has returned.
 func (b *ArgsBuilder) AddJSON(value json.RawMessage) {
-	if b.list.Len() > 0 {
-		b.list.WriteByte(',')
-	}
+	b.separate()
 	b.list.Write(value)
 }
 
@@ -94,6 +95,5 @@ func (f *forwarder) take(number int) []byte {
 	}
 	f.used |= 1 << number
 	f.to = append(f.to, f.from[number])
-	placeholder, _ := Placeholder{number: len(f.to) - 1}.MarshalJSON()
-	return placeholder
+	return Placeholder{number: len(f.to) - 1}.append(nil)
 }

@@ -13,11 +13,13 @@ type Object struct {
 	attachments [][]byte
 }
 
+var errNoObject = errors.New("no JSON object")
+
 // NewObject returns a JSON object, ready to be looked into. An error means that
 // data is none.
 func NewObject(data []byte) (Object, error) {
 	if i := skipSpace(data, 0); i == len(data) || data[i] != '{' || !validJSON(data) {
-		return Object{}, errors.New("no JSON object")
+		return Object{}, errNoObject
 	}
 	return Object{raw: data}, nil
 }
