@@ -151,8 +151,12 @@ func TestManualCommandLines(t *testing.T) {
 			}
 			continue
 		}
-		if out, err := command(t, append(words, "--address", address)...); err != nil {
+		out, err := command(t, append(words, "--address", address)...)
+		if err != nil {
 			t.Errorf("%s: %s: %v, %s", place, line, err, out)
+		}
+		if headings := hubHeadings.FindString(out); words[0] == "top" && hubHeadings.FindString(documents.Section(t, "Command line")) != headings {
+			t.Errorf("%s: top has other columns than the manual shows: %s", place, headings)
 		}
 	}
 	if seen < 10 {
@@ -187,8 +191,10 @@ func shellLines(t *testing.T, command string) iter.Seq2[string, string] {
 }
 
 var (
-	mention    = regexp.MustCompile(`(?m)^(?:\$ )?caddy socketio ([a-z]+)(.*)`)
-	namedFlags = regexp.MustCompile(`--[a-z][a-z-]*`)
+	mention = regexp.MustCompile(`(?m)^(?:\$ )?caddy socketio ([a-z]+)(.*)`)
+	// hubHeadings is the first line of the table of hubs.
+	hubHeadings = regexp.MustCompile(`(?m)^HUB +CONNECTIONS.*$`)
+	namedFlags  = regexp.MustCompile(`--[a-z][a-z-]*`)
 )
 
 // TestCommandsInThePagesExist holds that all commands of `caddy socketio` that a page names exist, with the flags that
