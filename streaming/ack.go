@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"math"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
@@ -162,82 +160,4 @@ func (s *Socket) EmitWithAck(event string, args packet.Args, timeout time.Durati
 		s.resolve(id, packet.Args{}, ErrDisconnected)
 	}
 	return nil
-}
-
-// Reply is one socket's answer to a call to many.
-type Reply struct {
-	// SocketID says who answered.
-	SocketID string
-	// Args is the answer; Err says why there is none.
-	Args packet.Args
-	Err  error
-}
-
-// Call sends an event to all receivers and waits until each has answered or
-// has gone, or until ctx ends. Its error is that of ctx, or one of
-// [Socket.Emit]; the replies that came are returned in any case.
-func (b Broadcast) Call(ctx context.Context, event string, args packet.Args) ([]Reply, error) {
-	if err := packet.CheckEvent(event); err != nil {
-		return nil, err
-	}
-	id := b.namespace.nextAckID()
-	p := packet.Packet{Type: packet.TypeEvent, Namespace: b.namespace.name, ID: id, HasID: true, Event: event, Args: args, Flags: b.flags}
-
-	var (
-		mu      sync.Mutex
-		replies []Reply
-		waiting = 1
-		done    = make(chan struct{})
-	)
-	settle := func(reply *Reply) {
-		mu.Lock()
-		defer mu.Unlock()
-		if reply != nil {
-			replies = append(replies, *reply)
-		}
-		if waiting--; waiting == 0 {
-			close(done)
-		}
-	}
-	b.namespace.counts.broadcast(b.sender)
-	targets := b.namespace.adapter.Sockets(b.target())
-	b.namespace.server.taps.toMany(&b, event, args)
-	message := p.Encode()
-	var burst engineio.Burst
-	for _, s := range targets {
-		mu.Lock()
-		waiting++
-		mu.Unlock()
-		err := s.expect(id, func(args packet.Args, err error) {
-			settle(&Reply{SocketID: s.id, Args: args, Err: err})
-		})
-		switch {
-		case errors.Is(err, ErrTooManyAcks):
-			settle(&Reply{SocketID: s.id, Err: err})
-			continue
-		case err != nil:
-			settle(nil)
-			continue
-		}
-		s.greet(&burst)
-		if !burst.Send(s.client.session, message) {
-			s.resolve(id, packet.Args{}, ErrDisconnected)
-		}
-	}
-	burst.Flush()
-	for _, s := range targets {
-		s.client.session.HandOver()
-	}
-	settle(nil)
-
-	select {
-	case <-done:
-		return replies, nil
-	case <-ctx.Done():
-		for _, s := range targets {
-			s.resolve(id, packet.Args{}, ctx.Err())
-		}
-		<-done
-		return replies, ctx.Err()
-	}
 }

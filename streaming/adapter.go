@@ -1,30 +1,160 @@
 package streaming
 
-import "github.com/caddy-socketio/socketio-stream/streaming/packet"
+import (
+	"context"
+	"sync/atomic"
 
-// Adapter knows which sockets of one namespace are in which rooms, and brings
-// broadcasts to them. All methods may be called from any goroutine and do not
-// wait for a client.
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
+)
+
+// Target is who is meant: by a broadcast, by a call to many, or by what is to
+// be done with many.
+type Target struct {
+	// Rooms are the rooms to reach; none means everyone in the namespace. A
+	// socket in several of them is meant once. The ID of a socket is a room
+	// that holds just that socket.
+	Rooms []string
+	// Except are rooms whose members are not meant.
+	Except []string
+	// Sender, when not nil, is not meant. It is a socket of this process, so
+	// that an [Adapter] need not tell others of it.
+	Sender *Socket
+}
+
+// Adapter is the remote half of a namespace: it carries what concerns the
+// sockets of other processes. What concerns those of this process has been done
+// before it is called. A server that has no others beside it has no adapter.
+//
+// All methods may be called from any goroutine, also at the same time. Those
+// without a context must not wait for other processes. What is handed over must
+// not be changed, and what fails is the adapter's own to log. A panic is logged
+// and harms nobody.
 type Adapter interface {
-	// Add makes a socket receive what is for everyone. It does nothing for a
-	// socket that was removed before.
-	Add(s *Socket)
-	// Remove takes a socket out of everything, for good. It returns the rooms
-	// it was in.
-	Remove(s *Socket) (rooms []string)
-	// Join puts a socket into rooms.
-	Join(s *Socket, rooms ...string)
-	// Leave takes a socket out of rooms.
-	Leave(s *Socket, rooms ...string)
-	// Rooms lists the rooms a socket is in, without that of its own ID.
-	Rooms(s *Socket) []string
-	// Sockets lists the sockets that a target means.
-	Sockets(t Target) []*Socket
-	// Count is the number of sockets in a room.
-	Count(room string) int
-	// Broadcast sends a packet to the sockets that a target means when it is
-	// called: one that was there before receives it, one that comes later
-	// does not.
+	// Broadcast sends an event to the sockets that are meant elsewhere. What
+	// others need of the packet are its event, arguments and flags.
 	Broadcast(p *packet.Packet, t Target)
-	Inspector
+	// Call sends an event to the sockets that are meant elsewhere, and has
+	// reply called with the answer of each, from any goroutine: before or after
+	// it returns how many were asked, until ctx ends. It waits for that number,
+	// but not for the answers. ctx ends once nobody wants any more of them. The
+	// number in the packet means nothing elsewhere.
+	Call(ctx context.Context, p *packet.Packet, t Target, reply func(Reply)) (expected int, err error)
+	// Join makes the sockets that are meant elsewhere join rooms.
+	Join(t Target, rooms []string)
+	// Leave makes the sockets that are meant elsewhere leave rooms.
+	Leave(t Target, rooms []string)
+	// Disconnect disconnects the sockets that are meant elsewhere, see
+	// [Socket.Disconnect].
+	Disconnect(t Target, closeConnection bool)
+	// Sockets tells of the sockets that are meant elsewhere. With an error it
+	// may return some of them.
+	Sockets(ctx context.Context, t Target) ([]SocketState, error)
+	// Tell brings an event to the same namespace of the other processes, for
+	// their event sets and not for their clients, see [Handlers.OnTell].
+	Tell(event string, args packet.Args)
+	// Close ends the adapter. It is called once, when the namespace is removed
+	// or the server ends, and nothing is called after it; what is under way
+	// may still be. Nobody is asked or told by [Local] from then on.
+	Close() error
+}
+
+// Local is what an [Adapter] may do in this process for others that ask it to:
+// the same verbs, for the sockets of this process alone. Its methods may be
+// called from any goroutine, and do not wait for a client.
+type Local struct{ namespace *Namespace }
+
+// Namespace is the name of the namespace. It begins with a slash.
+func (l Local) Namespace() string { return l.namespace.name }
+
+// Broadcast sends an event to the sockets that are meant. The packet, which
+// must be an event of this namespace, is not to be changed afterwards.
+func (l Local) Broadcast(p *packet.Packet, t Target) {
+	if !l.takes(p) {
+		return
+	}
+	l.namespace.counts.broadcast(t.Sender)
+	l.namespace.server.taps.toMany(l.namespace.name, t, p)
+	l.namespace.deliver(p, t)
+}
+
+// Call sends an event to the sockets that are meant, and has reply called once
+// for each: with its answer, or with an error, at the latest when ctx ends.
+// That may be on the goroutine that reads from a client, so that reply must not
+// wait. It returns how many were asked.
+func (l Local) Call(ctx context.Context, p *packet.Packet, t Target, reply func(Reply)) (expected int) {
+	if !l.takes(p) {
+		return 0
+	}
+	n := l.namespace
+	own := &packet.Packet{
+		Type: packet.TypeEvent, Namespace: n.name, ID: n.nextAckID(), HasID: true, Event: p.Event, Args: p.Args, Flags: p.Flags,
+	}
+	n.counts.broadcast(t.Sender)
+	n.server.taps.toMany(n.name, t, own)
+	var (
+		// left is how many answers are owed, less those that are asked.
+		left atomic.Int64
+		stop func() bool
+	)
+	asked := n.ask(own, t, func(r Reply) {
+		reply(r)
+		if left.Add(-1) == 0 {
+			stop()
+		}
+	})
+	stop = context.AfterFunc(ctx, func() { forgo(asked, own.ID, ctx.Err()) })
+	if left.Add(int64(len(asked))) == 0 {
+		stop()
+	}
+	return len(asked)
+}
+
+// Join makes the sockets that are meant join rooms, whatever their clients may
+// join.
+func (l Local) Join(t Target, rooms []string) {
+	for _, s := range l.namespace.rooms.sockets(t) {
+		s.Admit(rooms...)
+	}
+}
+
+// Leave makes the sockets that are meant leave rooms.
+func (l Local) Leave(t Target, rooms []string) {
+	for _, s := range l.namespace.rooms.sockets(t) {
+		s.Leave(rooms...)
+	}
+}
+
+// Disconnect disconnects the sockets that are meant, see [Socket.Disconnect].
+func (l Local) Disconnect(t Target, closeConnection bool) {
+	for _, s := range l.namespace.rooms.sockets(t) {
+		s.Disconnect(closeConnection)
+	}
+}
+
+// Sockets tells of the sockets that are meant.
+func (l Local) Sockets(t Target) []SocketState {
+	sockets := l.namespace.rooms.sockets(t)
+	states := make([]SocketState, 0, len(sockets))
+	for _, s := range sockets {
+		states = append(states, s.State())
+	}
+	return states
+}
+
+// Tell hands an event to the event sets of the namespace, see
+// [Handlers.OnTell]. It returns once they have handled it.
+func (l Local) Tell(event string, args packet.Args) {
+	if handler := l.namespace.handlers.Load().told[event]; handler != nil {
+		l.namespace.guard("telling "+event, func() { handler(args) })
+	}
+}
+
+// takes reports whether a packet is one that clients of the namespace may get.
+func (l Local) takes(p *packet.Packet) bool {
+	if p.Type == packet.TypeEvent && p.Namespace == l.namespace.name {
+		return true
+	}
+	l.namespace.server.logger.Error("packet from an adapter that is no event of its namespace",
+		"namespace", l.namespace.name, "type", string(rune(p.Type)))
+	return false
 }

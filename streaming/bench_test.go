@@ -8,13 +8,13 @@ import (
 )
 
 // benchmarkSockets makes sockets without clients, some of them in a room.
-func benchmarkSockets(a *memoryAdapter, all, inRoom int) []*Socket {
+func benchmarkSockets(r *rooms, all, inRoom int) []*Socket {
 	sockets := make([]*Socket, all)
 	for i := range sockets {
 		sockets[i] = &Socket{id: fmt.Sprintf("socket%d", i)}
-		a.Add(sockets[i])
+		r.add(sockets[i])
 		if i < inRoom {
-			a.Join(sockets[i], "room")
+			r.join(sockets[i], "room")
 		}
 	}
 	return sockets
@@ -35,7 +35,7 @@ func BenchmarkBroadcastRoom(b *testing.B) {
 				go c.discard()
 			}
 			n := s.Of("/")
-			strangers := benchmarkSockets(n.adapter.(*memoryAdapter), others, 0)
+			strangers := benchmarkSockets(n.rooms, others, 0)
 			args := mustArgs(map[string]string{"from": "ann", "text": "hello"})
 			b.ReportAllocs()
 			i := 0
@@ -52,7 +52,7 @@ func BenchmarkBroadcastRoom(b *testing.B) {
 			}
 			b.StopTimer()
 			for _, socket := range strangers {
-				n.adapter.Remove(socket)
+				n.rooms.remove(socket)
 			}
 		})
 	}
@@ -76,11 +76,11 @@ func BenchmarkReceivers(b *testing.B) {
 			"everyone":            {},
 		} {
 			b.Run(fmt.Sprintf("%s/%d others", name, others), func(b *testing.B) {
-				a := newMemoryAdapter()
-				benchmarkSockets(a, 20+others, 20)
+				r := newRooms()
+				benchmarkSockets(r, 20+others, 20)
 				b.ReportAllocs()
 				for b.Loop() {
-					_ = a.receivers(target)
+					_ = r.receivers(target)
 				}
 			})
 		}
@@ -93,17 +93,17 @@ func BenchmarkJoinLeave(b *testing.B) {
 	for _, others := range []int{0, 8000} {
 		for _, broadcast := range []bool{false, true} {
 			b.Run(fmt.Sprintf("%d others/broadcast=%v", others, broadcast), func(b *testing.B) {
-				a := newMemoryAdapter()
-				benchmarkSockets(a, others, others)
+				r := newRooms()
+				benchmarkSockets(r, others, others)
 				s := &Socket{id: "me"}
-				a.Add(s)
+				r.add(s)
 				b.ReportAllocs()
 				for b.Loop() {
-					a.Join(s, "room")
+					r.join(s, "room")
 					if broadcast {
-						_ = a.receivers(Target{Rooms: []string{"room"}})
+						_ = r.receivers(Target{Rooms: []string{"room"}})
 					}
-					a.Leave(s, "room")
+					r.leave(s, "room")
 				}
 			})
 		}

@@ -1,8 +1,11 @@
 package streaming
 
 import (
+	"context"
+	"fmt"
 	"slices"
 
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
@@ -15,18 +18,6 @@ type Broadcast struct {
 	// sender, when not nil, does not receive.
 	sender *Socket
 	flags  packet.Flags
-}
-
-// Target is who receives a broadcast, for an [Adapter].
-type Target struct {
-	// Rooms are the rooms to reach; none means everyone in the namespace. A
-	// socket in several of them receives once. The ID of a socket is a room
-	// that holds just that socket.
-	Rooms []string
-	// Except are rooms whose members do not receive.
-	Except []string
-	// Sender, when not nil, does not receive.
-	Sender *Socket
 }
 
 func (b Broadcast) target() Target {
@@ -60,40 +51,82 @@ func (b Broadcast) Compress(worthIt bool) Broadcast {
 	return b
 }
 
-// Emit sends an event to all receivers that are there when it is called. It
-// does not wait for any of them. An error means that the name is reserved.
+// Emit sends an event to all receivers that are there when it is called: to
+// those of this process first. It does not wait for any of them. An error is
+// [packet.ErrReservedEvent].
 func (b Broadcast) Emit(event string, args packet.Args) error {
 	if err := packet.CheckEvent(event); err != nil {
 		return err
 	}
-	b.namespace.counts.broadcast(b.sender)
-	b.namespace.server.taps.toMany(&b, event, args)
-	b.namespace.adapter.Broadcast(&packet.Packet{
-		Type: packet.TypeEvent, Namespace: b.namespace.name, Event: event, Args: args, Flags: b.flags,
-	}, b.target())
+	n, t := b.namespace, b.target()
+	p := &packet.Packet{Type: packet.TypeEvent, Namespace: n.name, Event: event, Args: args, Flags: b.flags}
+	n.counts.broadcast(b.sender)
+	n.server.taps.toMany(n.name, t, p)
+	n.deliver(p, t)
+	if n.remote != nil {
+		n.elsewhere("a broadcast", func(a Adapter) { a.Broadcast(p, t) })
+	}
 	return nil
 }
 
-// Sockets returns the receivers.
-func (b Broadcast) Sockets() []*Socket { return b.namespace.adapter.Sockets(b.target()) }
+// deliver sends a packet to the sockets of this process that are meant.
+func (n *Namespace) deliver(p *packet.Packet, t Target) {
+	receivers := n.rooms.receivers(t)
+	if len(receivers) == 0 {
+		return
+	}
+	message := p.Message()
+	var burst engineio.Burst
+	for _, s := range receivers {
+		if s != t.Sender {
+			s.greet(&burst)
+			burst.Send(s.client.session, message)
+		}
+	}
+	burst.Flush()
+}
+
+// Sockets returns the receivers that are connected to this process.
+func (b Broadcast) Sockets() []*Socket { return b.namespace.rooms.sockets(b.target()) }
+
+// FetchSockets tells of the receivers, of all processes. An error is that of
+// ctx or of the [Adapter]; those that were found are returned in any case.
+func (b Broadcast) FetchSockets(ctx context.Context) ([]SocketState, error) {
+	n, t := b.namespace, b.target()
+	states := Local{n}.Sockets(t)
+	if n.remote == nil {
+		return states, nil
+	}
+	others, err := askElsewhere(ctx, n, "finding sockets", func(a Adapter) ([]SocketState, error) { return a.Sockets(ctx, t) })
+	if err != nil {
+		err = fmt.Errorf("finding the sockets of other processes: %w", err)
+	}
+	return append(states, others...), err
+}
 
 // Join makes all receivers join rooms, whatever their clients may join.
 func (b Broadcast) Join(rooms ...string) {
-	for _, s := range b.Sockets() {
-		s.Admit(rooms...)
+	n, t := b.namespace, b.target()
+	Local{n}.Join(t, rooms)
+	if n.remote != nil {
+		n.elsewhere("joining rooms", func(a Adapter) { a.Join(t, rooms) })
 	}
 }
 
 // Leave makes all receivers leave rooms.
 func (b Broadcast) Leave(rooms ...string) {
-	for _, s := range b.Sockets() {
-		s.Leave(rooms...)
+	n, t := b.namespace, b.target()
+	Local{n}.Leave(t, rooms)
+	if n.remote != nil {
+		n.elsewhere("leaving rooms", func(a Adapter) { a.Leave(t, rooms) })
 	}
 }
 
 // Disconnect disconnects all receivers, see [Socket.Disconnect].
 func (b Broadcast) Disconnect(closeConnection bool) {
-	for _, s := range b.Sockets() {
-		s.Disconnect(closeConnection)
+	n, t := b.namespace, b.target()
+	Local{n}.Disconnect(t, closeConnection)
+	if n.remote != nil {
+		n.elsewhere("disconnecting", func(a Adapter) { a.Disconnect(t, closeConnection) })
 	}
 }

@@ -280,8 +280,8 @@ func (f *flagRecorder) Broadcast(p *packet.Packet, t Target) {
 func TestFlagsAreValues(t *testing.T) {
 	s := newTestServer(t, Options{})
 	n := s.Of("/")
-	recorder := &flagRecorder{Adapter: n.adapter}
-	n.adapter = recorder
+	recorder := new(flagRecorder)
+	n.remote = &remote{adapter: recorder}
 	base := n.To("one", "two").Except("three")
 	variants := map[string]func() Broadcast{
 		"plain":          func() Broadcast { return base },

@@ -101,6 +101,24 @@ func (c *client) receiveAttachment(data []byte) (*Socket, error) {
 	return c.handle(p)
 }
 
+// incomplete notes that a packet waits for attachments, or has got one.
+func (c *client) incomplete() {
+	if c.progress++; c.progress == 0 {
+		c.progress++
+	}
+	c.waiting.Store(c.progress)
+}
+
+// Beat implements engineio.Beater. A packet of which nothing has come from one
+// heartbeat to the next ends the client.
+func (c *client) Beat() {
+	waiting := c.waiting.Load()
+	if waiting != 0 && waiting == c.waitedFor {
+		c.session.Close(ReasonIncomplete)
+	}
+	c.waitedFor = waiting
+}
+
 var (
 	errState            = errors.New("packet that makes no sense at this point")
 	errUnexpectedBinary = errors.New("binary data without a packet it belongs to")
@@ -220,6 +238,14 @@ func (c *client) add(s *Socket) (start bool, err error) {
 	return s.addLocked(task{connect: true}), nil
 }
 
+// refuseConnect answers CONNECT to a namespace with a code of this server's.
+func (c *client) refuseConnect(namespace, code, message string) {
+	data, _ := json.Marshal(struct {
+		Code string `json:"code"`
+	}{code})
+	c.sendConnectError(namespace, &ConnectError{Message: message, Data: data})
+}
+
 func (c *client) sendConnectError(namespace string, refusal *ConnectError) {
 	c.server.countRefused(namespace)
 	data, _ := json.Marshal(struct {
@@ -295,6 +321,15 @@ func (c *client) take(closed bool) []*Socket {
 		c.loseTimer()
 	}
 	return sockets
+}
+
+// end tells the client that it is disconnected from all namespaces, which keeps
+// it from coming back by itself, and closes its connection.
+func (c *client) end(reason Reason) {
+	for _, s := range c.take(false) {
+		s.disconnectByServer(ReasonServerDisconnect)
+	}
+	c.session.Close(reason)
 }
 
 // disconnect tells the client that it is disconnected from all namespaces,

@@ -11,6 +11,10 @@
 // handler may wait. A panic in a handler is logged, the client gets an "error"
 // event, and everything else goes on.
 //
+// A server is by itself unless [Options] give it an [Adapter], which brings each
+// of its namespaces together with the same one of other processes: what is done
+// with many by a [Broadcast] then reaches all of them.
+//
 // The specification is the document "Socket.IO protocol", revision 5, of the
 // Socket.IO project.
 package streaming

@@ -2,34 +2,10 @@ package streaming
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
-
-// Event is one event from a client.
-type Event struct {
-	// Socket is who sent it.
-	Socket *Socket
-	// Name is the event's name.
-	Name string
-	// Args are its arguments.
-	Args packet.Args
-	// Ack answers the client; nil when it did not ask for an answer.
-	Ack *Ack
-}
-
-// ConnectError refuses a client that wants to connect to a namespace. It is
-// sent as the CONNECT_ERROR packet, and shows as "connect_error" there.
-type ConnectError struct {
-	// Message is the error's message.
-	Message string
-	// Data, when not nil, is the error's data: any JSON value.
-	Data json.RawMessage
-}
-
-func (e *ConnectError) Error() string { return e.Message }
 
 // Handlers are what happens in a namespace. The zero value lets everyone in
 // and ignores all events. All handlers of one socket run one at a time, in
@@ -42,6 +18,7 @@ type Handlers struct {
 	events        map[string]func(*Event)
 	unknown       func(*Event)
 	disconnect    []func(*Socket, Reason)
+	told          map[string]func(packet.Args)
 	gauges        []gauge
 }
 
@@ -88,5 +65,20 @@ func (h *Handlers) On(event string, handler func(*Event)) error {
 		return fmt.Errorf("the event %q is handled by two event sets of one namespace", event)
 	}
 	h.events[event] = handler
+	return nil
+}
+
+// OnTell sets the handler of an event by which event sets of other processes
+// tell those of this one, see [Namespace.Tell]. It runs on a goroutine of the
+// [Adapter] and must not wait. An error means that the event has a handler
+// already.
+func (h *Handlers) OnTell(event string, handler func(args packet.Args)) error {
+	if h.told == nil {
+		h.told = make(map[string]func(packet.Args))
+	}
+	if _, taken := h.told[event]; taken {
+		return fmt.Errorf("what is told by %q is handled by two event sets of one namespace", event)
+	}
+	h.told[event] = handler
 	return nil
 }

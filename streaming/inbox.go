@@ -217,19 +217,3 @@ func (s *Socket) logPanic(during string, r any) {
 	s.namespace.server.logger.Error("panic in an event handler",
 		"namespace", s.namespace.name, "event", during, "panic", r, "stack", string(debug.Stack()))
 }
-
-// Refuse tells the sender that its event was not accepted: the acknowledgement
-// {success: false, error, code} if it asked for one and, unless the event is
-// merely unknown, an "error" event {message, code}.
-func (e *Event) Refuse(code, message string) {
-	e.RefuseQuietly(code, message)
-	if code != "unknown_event" {
-		e.Socket.EmitError(code, message)
-	}
-}
-
-// RefuseQuietly is Refuse without an "error" event.
-func (e *Event) RefuseQuietly(code, message string) {
-	e.Socket.namespace.counts.refusedEvents.Add(1)
-	e.Ack.refuse(code, message)
-}

@@ -2,39 +2,26 @@ package streaming
 
 import (
 	"cmp"
-	"iter"
+	"encoding/json"
 	"slices"
-	"time"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
 
-// Inspector is what an adapter tells an operator of the sockets of this
-// process. Nobody is kept waiting for long, however many there are.
-type Inspector interface {
-	// Find returns the socket of that ID, or nil.
-	Find(id string) *Socket
-	// Size is the number of sockets, and that of the rooms they have joined.
-	Size() (sockets, rooms int)
-	// RoomSizes yields the rooms that have members, in no order. A room that
-	// comes or goes meanwhile may be left out, or come twice.
-	RoomSizes() iter.Seq2[string, int]
-}
-
-// RoomSize is a room and how many sockets have joined it.
-type RoomSize struct {
-	Name    string
-	Sockets int
-}
-
-// SocketState is what an operator may know of a socket at one moment.
+// SocketState is what is known of a socket at one moment. Of a socket of another
+// process it is what the [Adapter] was told; what others do not tell is zero.
 type SocketState struct {
 	ID        string
 	Namespace string
-	// RemoteAddr is the client's IP address, see [engineio.Handshake].
-	RemoteAddr string
-	// ConnectedSince is when the client's connection began.
-	ConnectedSince time.Time
+	// Handshake is the first request of the client's connection. It is not nil,
+	// and must not be changed.
+	Handshake *engineio.Handshake
+	// Auth is the payload with which the client connected: a JSON object, or
+	// nil. It may hold credentials, and must not be changed.
+	Auth json.RawMessage
+	// Data is what other processes tell of their socket besides: any JSON
+	// value. It is nil for a socket of this process.
+	Data json.RawMessage
 	// Identity is the ID of the client's identity, or empty.
 	Identity string
 	// Rooms are the rooms it has joined, in order.
@@ -43,16 +30,16 @@ type SocketState struct {
 }
 
 // Find returns the socket of that ID, or nil.
-func (n *Namespace) Find(id string) *Socket { return n.adapter.Find(id) }
+func (n *Namespace) Find(id string) *Socket { return n.rooms.find(id) }
 
 // Size is the number of sockets, and that of the rooms they have joined.
-func (n *Namespace) Size() (sockets, rooms int) { return n.adapter.Size() }
+func (n *Namespace) Size() (sockets, rooms int) { return n.rooms.size() }
 
 // RoomPage lists rooms in the order of their names: the first limit, at least one, of those
 // after the name given. more is true when there are others behind them.
 func (n *Namespace) RoomPage(after string, limit int) (rooms []RoomSize, more bool) {
 	p := page[RoomSize]{after: after, limit: max(limit, 1), key: func(r RoomSize) string { return r.Name }}
-	for name, sockets := range n.adapter.RoomSizes() {
+	for name, sockets := range n.rooms.sizes() {
 		p.add(RoomSize{Name: name, Sockets: sockets})
 	}
 	return p.items, p.more
@@ -96,7 +83,7 @@ func SocketPage(q SocketQuery) (sockets []*Socket, more bool) {
 	}
 	p := page[*Socket]{after: q.After, limit: max(q.Limit, 1), key: func(s *Socket) string { return s.id }}
 	for _, n := range q.Namespaces {
-		for _, s := range n.adapter.Sockets(target) {
+		for _, s := range n.rooms.sockets(target) {
 			if (q.Identity == "" || s.identityID() == q.Identity) && (!q.Slow || s.client.session.State().Slow) {
 				p.add(s)
 			}
@@ -122,17 +109,16 @@ func DisconnectIdentity(namespaces []*Namespace, id string, closeConnection bool
 
 // State returns the state of the socket.
 func (s *Socket) State() SocketState {
-	handshake := s.Handshake()
 	rooms := slices.Clone(s.Rooms())
 	slices.Sort(rooms)
 	return SocketState{
-		ID:             s.id,
-		Namespace:      s.namespace.name,
-		RemoteAddr:     handshake.RemoteAddr,
-		ConnectedSince: handshake.Time,
-		Identity:       s.identityID(),
-		Rooms:          rooms,
-		SessionState:   s.client.session.State(),
+		ID:           s.id,
+		Namespace:    s.namespace.name,
+		Handshake:    s.Handshake(),
+		Auth:         s.auth,
+		Identity:     s.identityID(),
+		Rooms:        rooms,
+		SessionState: s.client.session.State(),
 	}
 }
 
@@ -164,49 +150,4 @@ func (p *page[T]) add(item T) {
 		p.more = true
 	}
 	p.items = slices.Insert(p.items, at, item)
-}
-
-func (a *memoryAdapter) Find(id string) *Socket {
-	a.mu.RLock()
-	defer a.mu.RUnlock()
-	return a.sockets[id]
-}
-
-func (a *memoryAdapter) Size() (sockets, rooms int) {
-	a.mu.RLock()
-	defer a.mu.RUnlock()
-	return len(a.everyone.members), len(a.rooms)
-}
-
-// roomBatch is how many rooms are looked at before others get the lock.
-const roomBatch = 256
-
-// RoomSizes gives the lock away after each batch, so that a long walk holds
-// nobody up. A map may change between the steps of a walk over it.
-func (a *memoryAdapter) RoomSizes() iter.Seq2[string, int] {
-	return func(yield func(string, int) bool) {
-		batch := make([]RoomSize, 0, roomBatch)
-		yieldBatch := func() bool {
-			for _, r := range batch {
-				if !yield(r.Name, r.Sockets) {
-					return false
-				}
-			}
-			batch = batch[:0]
-			return true
-		}
-		a.mu.RLock()
-		for name, r := range a.rooms {
-			if batch = append(batch, RoomSize{Name: name, Sockets: len(r.members)}); len(batch) < roomBatch {
-				continue
-			}
-			a.mu.RUnlock()
-			if !yieldBatch() {
-				return
-			}
-			a.mu.RLock()
-		}
-		a.mu.RUnlock()
-		yieldBatch()
-	}
 }

@@ -97,8 +97,8 @@ func TestSocketState(t *testing.T) {
 	_, id := s.connected(engineio.Polling)
 	s.Find(id).Admit("b", "a")
 	state := s.Find(id).State()
-	if state.ID != id || state.Namespace != "/" || state.Transport != engineio.Polling || state.RemoteAddr != "127.0.0.1" ||
-		state.ConnectedSince.Before(began) || strings.Join(state.Rooms, " ") != "a b" || state.Slow {
+	if state.ID != id || state.Namespace != "/" || state.Transport != engineio.Polling || state.Handshake.RemoteAddr != "127.0.0.1" ||
+		state.Handshake.Time.Before(began) || strings.Join(state.Rooms, " ") != "a b" || state.Slow {
 		t.Errorf("got %+v", state)
 	}
 	if s.Find("nobody") != nil || s.Lookup("/nowhere") != nil || s.Lookup("/") != s.Of("/") {
@@ -179,11 +179,11 @@ func TestInspectionWhileAllChanges(t *testing.T) {
 
 // BenchmarkRoomPage shows what a page of many rooms costs.
 func BenchmarkRoomPage(b *testing.B) {
-	a := newMemoryAdapter()
+	r := newRooms()
 	for i := range 100_000 {
-		a.rooms[fmt.Sprintf("room %d", i)] = &room{members: make([]*Socket, 1)}
+		r.byName[fmt.Sprintf("room %d", i)] = &room{members: make([]*Socket, 1)}
 	}
-	n := &Namespace{name: "/", adapter: a}
+	n := &Namespace{name: "/", rooms: r}
 	b.ReportAllocs()
 	for b.Loop() {
 		if rooms, more := n.RoomPage("", 100); len(rooms) != 100 || !more {

@@ -1,7 +1,6 @@
 package streaming
 
 import (
-	"encoding/json"
 	"errors"
 	"slices"
 	"sync/atomic"
@@ -145,23 +144,6 @@ func (c *client) refuseForRate(s *Socket, p *packet.Incoming) {
 	}
 }
 
-// end tells the client that it is disconnected from all namespaces, which keeps
-// it from coming back by itself, and closes its connection.
-func (c *client) end(reason Reason) {
-	for _, s := range c.take(false) {
-		s.disconnectByServer(ReasonServerDisconnect)
-	}
-	c.session.Close(reason)
-}
-
-// refuseConnect answers CONNECT to a namespace with a code of this server's.
-func (c *client) refuseConnect(namespace, code, message string) {
-	data, _ := json.Marshal(struct {
-		Code string `json:"code"`
-	}{code})
-	c.sendConnectError(namespace, &ConnectError{Message: message, Data: data})
-}
-
 // ErrTooManyRooms is a socket that is in as many rooms as it may be.
 var ErrTooManyRooms = errors.New("the socket is in as many rooms as it may be in")
 
@@ -173,7 +155,7 @@ func (s *Socket) RoomFor(rooms ...string) error {
 	if limit == 0 {
 		return nil
 	}
-	joined := s.namespace.adapter.Rooms(s)
+	joined := s.namespace.rooms.of(s)
 	count := len(joined)
 	for i, room := range rooms {
 		if room != s.id && !slices.Contains(joined, room) && !slices.Contains(rooms[:i], room) {
@@ -189,24 +171,6 @@ func (s *Socket) RoomFor(rooms ...string) error {
 
 // ErrTooManyAcks is a socket that owes as many answers as it may.
 var ErrTooManyAcks = errors.New("the socket owes as many answers as it may")
-
-// incomplete notes that a packet waits for attachments, or has got one.
-func (c *client) incomplete() {
-	if c.progress++; c.progress == 0 {
-		c.progress++
-	}
-	c.waiting.Store(c.progress)
-}
-
-// Beat implements engineio.Beater. A packet of which nothing has come from one
-// heartbeat to the next ends the client.
-func (c *client) Beat() {
-	waiting := c.waiting.Load()
-	if waiting != 0 && waiting == c.waitedFor {
-		c.session.Close(ReasonIncomplete)
-	}
-	c.waitedFor = waiting
-}
 
 const (
 	// ReasonRateLimit is a client that went on sending more than it may.

@@ -159,9 +159,8 @@ func (n *Namespace) metrics() NamespaceMetrics {
 		RefusedEvents: counts.refusedEvents.Load(),
 		AckLatency:    counts.ackLatency.Distribution(measure.Latencies),
 	}
-	if adapter, ok := n.adapter.(interface{ countRooms() int }); ok {
-		m.Rooms = int64(adapter.countRooms())
-	}
+	_, rooms := n.rooms.size()
+	m.Rooms = int64(rooms)
 	for _, g := range n.handlers.Load().gauges {
 		if value, ok := n.readGauge(g); ok {
 			m.Figures = append(m.Figures, FigureValue{g.figure, value})
@@ -176,11 +175,4 @@ func (n *Namespace) metrics() NamespaceMetrics {
 	slices.SortStableFunc(m.Figures, func(a, b FigureValue) int { return cmp.Compare(a.Name, b.Name) })
 	m.Figures = slices.CompactFunc(m.Figures, func(a, b FigureValue) bool { return a.Name == b.Name })
 	return m
-}
-
-// countRooms is the number of rooms in this process.
-func (a *memoryAdapter) countRooms() int {
-	a.mu.RLock()
-	defer a.mu.RUnlock()
-	return len(a.rooms)
 }

@@ -11,9 +11,11 @@ import (
 // Namespace is a channel of its own that clients connect to over the same
 // connection. See "Introduction" in the Socket.IO protocol.
 type Namespace struct {
-	name     string
-	server   *Server
-	adapter  Adapter
+	name   string
+	server *Server
+	rooms  *rooms
+	// remote is nil, unless other processes have the namespace too.
+	remote   *remote
 	handlers atomic.Pointer[Handlers]
 	counts   *namespaceCounts
 	ackID    atomic.Uint64
@@ -70,7 +72,7 @@ func (n *Namespace) To(rooms ...string) Broadcast { return n.Everyone().To(rooms
 func (n *Namespace) Emit(event string, args packet.Args) error { return n.Everyone().Emit(event, args) }
 
 // Count is the number of sockets in a room.
-func (n *Namespace) Count(room string) int { return n.adapter.Count(room) }
+func (n *Namespace) Count(room string) int { return n.rooms.count(room) }
 
 // nextAckID counts per namespace, so that one ID serves for a call to many.
 func (n *Namespace) nextAckID() uint64 { return n.ackID.Add(1) - 1 }

@@ -24,6 +24,10 @@ type Options struct {
 	ConnectTimeout time.Duration
 	// Limits bound what one client may take.
 	Limits Limits
+	// Adapter, when not nil, makes the adapter of a namespace that is made from
+	// then on: what brings it together with the same namespace of other
+	// processes. It may use what it is given at once.
+	Adapter func(Local) (Adapter, error)
 }
 
 const defaultConnectTimeout = 45 * time.Second
@@ -45,6 +49,10 @@ type Server struct {
 
 	mu         sync.RWMutex
 	namespaces map[string]*Namespace
+	// adapter makes adapters, see Options.
+	adapter func(Local) (Adapter, error)
+	// ended is true once the adapters are closed.
+	ended bool
 	// counts has those of each namespace there ever was, see Metrics.
 	counts map[string]*namespaceCounts
 
@@ -71,21 +79,25 @@ func (s *Server) SetOptions(options Options) {
 	}
 	s.connectTimeout.Store(int64(options.ConnectTimeout))
 	s.limits.Store(options.Limits.withDefaults())
+	s.mu.Lock()
+	s.adapter = options.Adapter
+	s.mu.Unlock()
 	s.engine.SetOptions(options.Engine)
 }
 
 // Of returns the namespace of that name, which must begin with a slash, and
 // makes it if it is not there. A new one lets everyone in until it is given
-// event sets: where clients may be connecting already, see [Server.Use].
+// event sets: where clients may be connecting already, see [Server.Use]. One
+// whose adapter cannot be made, which is logged, is of this process alone.
 func (s *Server) Of(name string) *Namespace {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := s.namespaces[name]
-	if n == nil {
-		n = s.newNamespace(name)
-		s.namespaces[name] = n
+	if n := s.namespace(name); n != nil {
+		return n
 	}
-	return n
+	made, err := s.newNamespace(name)
+	if err != nil {
+		s.logger.Error("namespace without an adapter", "namespace", name, "error", err)
+	}
+	return s.install(made)
 }
 
 // Use gives the namespace of that name its event sets, see [Namespace.Use]. A
@@ -94,33 +106,62 @@ func (s *Server) Use(name string, sets ...EventSet) (*Namespace, error) {
 	if n := s.namespace(name); n != nil {
 		return n, n.Use(sets...)
 	}
-	s.mu.Lock()
-	made := s.newNamespace(name)
-	s.mu.Unlock()
-	if err := made.Use(sets...); err != nil {
+	made, err := s.newNamespace(name)
+	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	n := s.namespaces[name]
-	if n == nil {
-		s.namespaces[name] = made
+	if err := made.Use(sets...); err != nil {
+		made.detach()
+		return nil, err
 	}
-	s.mu.Unlock()
-	if n == nil {
-		return made, nil
+	if n := s.install(made); n != made {
+		// Somebody else was faster.
+		return n, n.Use(sets...)
 	}
-	// Somebody else was faster.
-	return n, n.Use(sets...)
+	return made, nil
 }
 
-// newNamespace makes a namespace that nobody can find yet. The caller holds the
-// lock.
-func (s *Server) newNamespace(name string) *Namespace {
+// newNamespace makes a namespace that nobody can find yet. With the error of
+// its adapter it has none.
+func (s *Server) newNamespace(name string) (*Namespace, error) {
+	s.mu.Lock()
 	n := &Namespace{
-		name: name, server: s, adapter: newMemoryAdapter(), bit: s.namespaceBits.of(name), counts: s.countsOf(name),
+		name: name, server: s, rooms: newRooms(), bit: s.namespaceBits.of(name), counts: s.countsOf(name),
 	}
+	create := s.adapter
+	s.mu.Unlock()
 	n.handlers.Store(&Handlers{})
+	if create == nil {
+		return n, nil
+	}
+	return n, n.attach(create)
+}
+
+// install lets a namespace be found, unless there is one of its name already.
+// It returns the one that is found.
+func (s *Server) install(made *Namespace) *Namespace {
+	s.mu.Lock()
+	n := s.namespaces[made.name]
+	if n == nil {
+		n = made
+		s.namespaces[made.name] = made
+	}
+	ended := s.ended
+	s.mu.Unlock()
+	if n != made || ended {
+		made.detach()
+	}
 	return n
+}
+
+// detach closes the adapters, also of namespaces that are yet to come.
+func (s *Server) detach() {
+	s.mu.Lock()
+	s.ended = true
+	s.mu.Unlock()
+	for _, n := range s.Namespaces() {
+		n.detach()
+	}
 }
 
 // Namespaces lists the namespaces.
@@ -148,6 +189,7 @@ func (s *Server) Remove(name string) (sockets int) {
 	if c := n.recheck.Load(); c != nil {
 		c.end()
 	}
+	defer n.detach()
 	list := n.Everyone().Sockets()
 	for _, socket := range list {
 		socket.Disconnect(false)
@@ -179,6 +221,7 @@ func (s *Server) Handler() http.Handler { return s.engine.Handler() }
 // Close refuses new clients and closes the connections of those there are,
 // each after what is queued for it. It does not wait for them.
 func (s *Server) Close() {
+	defer s.detach()
 	s.taps.close()
 	s.auth.end()
 	s.engine.Close(engineio.ReasonShutdown)
@@ -192,6 +235,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	defer s.refusals.Flush()
 	defer s.auth.flush()
 	defer s.runners.close()
+	defer s.detach()
 	s.taps.close()
 	s.auth.end()
 	return s.engine.Shutdown(ctx, engineio.ReasonShutdown)
@@ -202,6 +246,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // that they would not come back by themselves.
 func (s *Server) Drain(ctx context.Context, d engineio.Drain) error {
 	defer s.runners.close()
+	defer s.detach()
 	defer s.auth.end()
 	return s.engine.Drain(ctx, d)
 }

@@ -43,8 +43,8 @@ type Socket struct {
 	// greeted is true once the answer to CONNECT is queued, see greet.
 	greeted  atomic.Bool
 	greeting sync.Mutex
-	// rooms belongs to the adapter.
-	rooms socketRooms
+	// places belongs to the namespace's rooms.
+	places places
 	// grant is who the client is, see Identity.
 	grant atomic.Pointer[grant]
 
@@ -160,10 +160,10 @@ func (s *Socket) Join(rooms ...string) error {
 
 // Admit puts the socket into rooms that the server has chosen, whatever its
 // client may join, and however many.
-func (s *Socket) Admit(rooms ...string) { s.namespace.adapter.Join(s, rooms...) }
+func (s *Socket) Admit(rooms ...string) { s.namespace.rooms.join(s, rooms...) }
 
 // Leave takes the socket out of rooms.
-func (s *Socket) Leave(rooms ...string) { s.namespace.adapter.Leave(s, rooms...) }
+func (s *Socket) Leave(rooms ...string) { s.namespace.rooms.leave(s, rooms...) }
 
 // Rooms lists the rooms the socket is in, or was in when it disconnected. Its
 // own ID, which is a room too, is not in the list.
@@ -174,7 +174,7 @@ func (s *Socket) Rooms() []string {
 	if closed {
 		return left
 	}
-	return s.namespace.adapter.Rooms(s)
+	return s.namespace.rooms.of(s)
 }
 
 // Disconnect takes the socket out of its namespace. With closeConnection, all
@@ -230,7 +230,7 @@ func (s *Socket) close(reason Reason) {
 		return
 	}
 	s.namespace.server.auth.take(s)
-	left := s.namespace.adapter.Remove(s)
+	left := s.namespace.rooms.remove(s)
 	s.mu.Lock()
 	s.left = left
 	s.mu.Unlock()
@@ -265,7 +265,7 @@ func (s *Socket) connect() {
 	s.namespace.counts.joined()
 	s.mu.Unlock()
 	s.client.connected(s.namespace, s.Identity())
-	s.namespace.adapter.Add(s)
+	s.namespace.rooms.add(s)
 	var burst engineio.Burst
 	s.greet(&burst)
 	burst.FlushHere()

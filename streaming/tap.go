@@ -166,15 +166,15 @@ func (t *taps) toOne(s *Socket, p *packet.Packet) {
 }
 
 // toMany shows a broadcast.
-func (t *taps) toMany(b *Broadcast, event string, args packet.Args) {
+func (t *taps) toMany(namespace string, to Target, p *packet.Packet) {
 	if t.list.Load() == nil {
 		return
 	}
-	e := Traffic{Out: true, Namespace: b.namespace.name, Event: event, Broadcast: true, Rooms: b.rooms, Except: b.except}
-	if b.sender != nil {
-		e.Socket = b.sender.id
+	e := Traffic{Out: true, Namespace: namespace, Event: p.Event, Broadcast: true, Rooms: to.Rooms, Except: to.Except}
+	if to.Sender != nil {
+		e.Socket = to.Sender.id
 	}
-	t.show(e, args)
+	t.show(e, p.Args)
 }
 
 // show hands an event to those who want to see it.

@@ -65,12 +65,12 @@ func (l *lives) check(t *testing.T, s *testServer) {
 		t.Errorf("%d sockets connected, %d disconnected, %d before they were connected", len(l.connected), len(l.disconnected), l.early)
 	}
 	for _, n := range s.Namespaces() {
-		a := n.adapter.(*memoryAdapter)
-		a.mu.Lock()
-		if len(a.sockets) != 0 || len(a.rooms) != 0 || len(a.everyone.members) != 0 {
-			t.Errorf("left in %s: %d sockets, %d rooms, %d members", n.Name(), len(a.sockets), len(a.rooms), len(a.everyone.members))
+		r := n.rooms
+		r.mu.Lock()
+		if len(r.byID) != 0 || len(r.byName) != 0 || len(r.everyone.members) != 0 {
+			t.Errorf("left in %s: %d sockets, %d rooms, %d members", n.Name(), len(r.byID), len(r.byName), len(r.everyone.members))
 		}
-		a.mu.Unlock()
+		r.mu.Unlock()
 	}
 }
 

@@ -8,17 +8,17 @@ import (
 	"testing"
 )
 
-// naiveAdapter does what an adapter does, in the simplest way.
-type naiveAdapter struct {
+// naiveRooms does what an adapter does, in the simplest way.
+type naiveRooms struct {
 	added, removed map[*Socket]bool
 	rooms          map[*Socket][]string
 }
 
-func (n *naiveAdapter) isIn(s *Socket, room string) bool {
+func (n *naiveRooms) isIn(s *Socket, room string) bool {
 	return slices.Contains(n.rooms[s], room) || n.added[s] && s.id == room
 }
 
-func (n *naiveAdapter) sockets(all []*Socket, t Target) (ids []string) {
+func (n *naiveRooms) sockets(all []*Socket, t Target) (ids []string) {
 	for _, s := range all {
 		in := func(room string) bool { return n.isIn(s, room) }
 		everyone := len(t.Rooms) == 0 && n.added[s]
@@ -31,12 +31,12 @@ func (n *naiveAdapter) sockets(all []*Socket, t Target) (ids []string) {
 }
 
 // Random operations have the same result with the adapter as with a naive one.
-func TestMemoryAdapterAgainstNaiveModel(t *testing.T) {
+func TestRoomsAgainstNaiveModel(t *testing.T) {
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 1))
-			a := newMemoryAdapter()
-			n := &naiveAdapter{added: make(map[*Socket]bool), removed: make(map[*Socket]bool), rooms: make(map[*Socket][]string)}
+			r := newRooms()
+			n := &naiveRooms{added: make(map[*Socket]bool), removed: make(map[*Socket]bool), rooms: make(map[*Socket][]string)}
 			var all []*Socket
 			for i := range 12 {
 				all = append(all, &Socket{id: fmt.Sprintf("socket%d", i)})
@@ -57,10 +57,10 @@ func TestMemoryAdapterAgainstNaiveModel(t *testing.T) {
 				s := all[random.IntN(len(all))]
 				switch random.IntN(12) {
 				case 0, 1:
-					a.Add(s)
+					r.add(s)
 					n.added[s] = !n.removed[s]
 				case 2:
-					got, want := a.Remove(s), n.rooms[s]
+					got, want := r.remove(s), n.rooms[s]
 					slices.Sort(got)
 					slices.Sort(want)
 					if !slices.Equal(got, want) {
@@ -72,7 +72,7 @@ func TestMemoryAdapterAgainstNaiveModel(t *testing.T) {
 					all[slices.Index(all, s)] = &Socket{id: fmt.Sprintf("socket%d", random.IntN(1_000_000)+12)}
 				case 3, 4, 5, 6:
 					rooms := someRooms()
-					a.Join(s, rooms...)
+					r.join(s, rooms...)
 					for _, room := range rooms {
 						if !n.removed[s] && room != s.id && !slices.Contains(n.rooms[s], room) {
 							n.rooms[s] = append(n.rooms[s], room)
@@ -80,7 +80,7 @@ func TestMemoryAdapterAgainstNaiveModel(t *testing.T) {
 					}
 				case 7, 8:
 					rooms := someRooms()
-					a.Leave(s, rooms...)
+					r.leave(s, rooms...)
 					for _, room := range rooms {
 						n.rooms[s] = slices.DeleteFunc(n.rooms[s], func(r string) bool { return r == room })
 					}
@@ -93,7 +93,7 @@ func TestMemoryAdapterAgainstNaiveModel(t *testing.T) {
 						target.Sender = s
 					}
 					var got []string
-					for _, s := range a.Sockets(target) {
+					for _, s := range r.sockets(target) {
 						got = append(got, s.id)
 					}
 					slices.Sort(got)
@@ -108,18 +108,18 @@ func TestMemoryAdapterAgainstNaiveModel(t *testing.T) {
 						want++
 					}
 				}
-				if got := a.Count(room); got != want {
+				if got := r.count(room); got != want {
 					t.Fatalf("step %d: %d in %s, want %d", step, got, room, want)
 				}
-				if got := a.Rooms(s); !n.removed[s] && !slices.Equal(got, n.rooms[s]) {
+				if got := r.of(s); !n.removed[s] && !slices.Equal(got, n.rooms[s]) {
 					t.Fatalf("step %d: %s is in %v, want %v", step, s.id, got, n.rooms[s])
 				}
 			}
 			for _, s := range all {
-				a.Remove(s)
+				r.remove(s)
 			}
-			if len(a.rooms) != 0 || len(a.sockets) != 0 || len(a.everyone.members) != 0 {
-				t.Errorf("left over: %d rooms, %d sockets, %d members", len(a.rooms), len(a.sockets), len(a.everyone.members))
+			if len(r.byName) != 0 || len(r.byID) != 0 || len(r.everyone.members) != 0 {
+				t.Errorf("left over: %d rooms, %d sockets, %d members", len(r.byName), len(r.byID), len(r.everyone.members))
 			}
 		})
 	}
@@ -127,14 +127,14 @@ func TestMemoryAdapterAgainstNaiveModel(t *testing.T) {
 
 // What a broadcast has taken as its receivers does not change under it. The
 // race detector sees it if it does.
-func TestMemoryAdapterSnapshotsAreIsolated(t *testing.T) {
-	a := newMemoryAdapter()
+func TestRoomsSnapshotsAreIsolated(t *testing.T) {
+	r := newRooms()
 	// These stay, so that every snapshot must hold them.
 	steady := make([]*Socket, 5)
 	for i := range steady {
 		steady[i] = &Socket{id: fmt.Sprintf("steady%d", i)}
-		a.Add(steady[i])
-		a.Join(steady[i], "red", "blue")
+		r.add(steady[i])
+		r.join(steady[i], "red", "blue")
 	}
 	stop := make(chan struct{})
 	var changing, reading sync.WaitGroup
@@ -147,11 +147,11 @@ func TestMemoryAdapterSnapshotsAreIsolated(t *testing.T) {
 				default:
 				}
 				s := &Socket{id: fmt.Sprintf("s%d-%d", worker, i)}
-				a.Join(s, "red")
-				a.Add(s)
-				a.Join(s, "blue")
-				a.Leave(s, "red")
-				a.Remove(s)
+				r.join(s, "red")
+				r.add(s)
+				r.join(s, "blue")
+				r.leave(s, "red")
+				r.remove(s)
 			}
 		})
 	}
@@ -160,7 +160,7 @@ func TestMemoryAdapterSnapshotsAreIsolated(t *testing.T) {
 		reading.Go(func() {
 			for i := range 1000 {
 				target := targets[(worker+i)%len(targets)]
-				receivers := a.receivers(target)
+				receivers := r.receivers(target)
 				seen := make(map[*Socket]int)
 				for range 2 {
 					for _, s := range receivers {
@@ -177,7 +177,7 @@ func TestMemoryAdapterSnapshotsAreIsolated(t *testing.T) {
 						return
 					}
 				}
-				if a.Count("red") < len(steady) {
+				if r.count("red") < len(steady) {
 					t.Error("the count is too low")
 				}
 			}
@@ -186,7 +186,7 @@ func TestMemoryAdapterSnapshotsAreIsolated(t *testing.T) {
 	reading.Wait()
 	close(stop)
 	changing.Wait()
-	if got := len(a.Sockets(Target{})); got != len(steady) {
+	if got := len(r.sockets(Target{})); got != len(steady) {
 		t.Errorf("%d sockets are left", got)
 	}
 }

@@ -1,0 +1,102 @@
+package streaming
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
+)
+
+// remote is the adapter of a namespace. One that has none has no remote, which
+// is all that a server by itself looks at.
+type remote struct {
+	adapter Adapter
+	closed  atomic.Bool
+}
+
+// errAdapterPanic is an adapter that has panicked. The log has more.
+var errAdapterPanic = errors.New("the adapter has panicked")
+
+// attach gives a namespace that nobody can find yet its adapter.
+func (n *Namespace) attach(create func(Local) (Adapter, error)) error {
+	var (
+		adapter Adapter
+		err     error
+	)
+	if !n.guard("making it", func() { adapter, err = create(Local{n}) }) {
+		err = errAdapterPanic
+	}
+	if err != nil {
+		return fmt.Errorf("adapter of the namespace %s: %w", n.name, err)
+	}
+	if adapter != nil {
+		n.remote = &remote{adapter: adapter}
+	}
+	return nil
+}
+
+// detach closes the adapter. Only the first call does anything.
+func (n *Namespace) detach() {
+	if n.remote == nil || n.remote.closed.Swap(true) {
+		return
+	}
+	n.guard("closing it", func() {
+		if err := n.remote.adapter.Close(); err != nil {
+			n.server.logger.Warn("closing an adapter failed", "namespace", n.name, "error", err)
+		}
+	})
+}
+
+// elsewhere does something with the adapter, if it is not closed. The caller
+// has seen that there is one. It reports false when the adapter has panicked.
+func (n *Namespace) elsewhere(during string, do func(Adapter)) (ok bool) {
+	return n.remote.closed.Load() || n.guard(during, func() { do(n.remote.adapter) })
+}
+
+// askElsewhere is elsewhere for what waits for other processes. It returns when
+// ctx ends, whatever the adapter does.
+func askElsewhere[T any](ctx context.Context, n *Namespace, during string, ask func(Adapter) (T, error)) (T, error) {
+	type answer struct {
+		value T
+		err   error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		var a answer
+		if !n.elsewhere(during, func(adapter Adapter) { a.value, a.err = ask(adapter) }) {
+			a.err = errAdapterPanic
+		}
+		answered <- a
+	}()
+	select {
+	case a := <-answered:
+		return a.value, a.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
+}
+
+// guard has an adapter do something. It reports false when that has panicked.
+func (n *Namespace) guard(during string, do func()) (ok bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			n.server.logger.Error("panic in an adapter",
+				"namespace", n.name, "during", during, "panic", r, "stack", string(debug.Stack()))
+		}
+	}()
+	do()
+	return true
+}
+
+// Tell brings an event to the same namespace of the other processes, if there
+// are any: to their event sets and not to clients, see [Handlers.OnTell]. It
+// does not wait for them.
+func (n *Namespace) Tell(event string, args packet.Args) {
+	if n.remote != nil {
+		n.elsewhere("telling", func(a Adapter) { a.Tell(event, args) })
+	}
+}
