@@ -319,6 +319,7 @@ func (hub *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	in.Attributes = hub.capture(r)
 	in.RemoteAddr, _ = caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	in.SameOrigin = cors.IsSameOrigin(r)
+	in.OriginChecked = true
 	in.Gate = handover
 	in.Release = migrate.Release
 	if server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && server.WriteTimeout > 0 {

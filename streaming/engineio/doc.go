@@ -12,6 +12,15 @@
 // when it becomes non-empty the session is handed to a small set of flush
 // workers, and a worker writes all that is pending at once.
 //
+// A page of one site can make its visitor's browser send requests to another, with
+// the visitor's cookies. So a server refuses requests whose Origin header names
+// another host than the one they were sent to, WebSockets included. Whoever serves
+// the pages of further origins says so with [Options.CheckOrigin]; a program whose
+// own code decides about origins before the server gets a request says so with
+// [Inbound.OriginChecked]. To let pages of other origins read the answers of
+// long-polling, that code must set the headers of CORS, which this package does
+// not.
+//
 // The specification is the document "Engine.IO protocol", revision 4, of the
 // Socket.IO project. Where it leaves room, the Node.js implementation is what
 // clients are used to, and what this package does too.

@@ -20,6 +20,9 @@ type Inbound struct {
 	// SameOrigin is true when the request comes from a page of the origin that
 	// it was sent to.
 	SameOrigin bool
+	// OriginChecked is true when that server has decided that the request's origin
+	// may connect. Otherwise Options.CheckOrigin decides.
+	OriginChecked bool
 	// Gate, when not nil, can hold back the answer.
 	Gate *Gate
 	// Release, when not nil, returns what is to be used of a connection that was

@@ -66,6 +66,11 @@ type Options struct {
 	// HandshakeRate, when not nil, bounds how many sessions begin in a second;
 	// further handshakes are answered 503. Default: no bound.
 	HandshakeRate *Rate
+	// CheckOrigin decides whether the sender of a request may connect, by its
+	// Origin header, unless Inbound.OriginChecked says that this has been decided.
+	// A request for which it is false is answered 403, on every transport: without
+	// this check any page could connect in its visitor's name. Default: SameHost.
+	CheckOrigin func(*http.Request) bool
 	// Cookie, when not nil, makes a cookie that carries the session ID with
 	// the answer to a handshake. Default: none.
 	Cookie func(handshake *http.Request, sid string) *http.Cookie
@@ -104,6 +109,9 @@ func (o Options) withDefaults() *Options {
 	setDefault(&o.WriteTimeout, 10*time.Second)
 	o.Deflate = o.Deflate.withDefaults()
 	o.HTTPCompression = o.HTTPCompression.withDefaults()
+	if o.CheckOrigin == nil {
+		o.CheckOrigin = SameHost
+	}
 	if len(o.Transports) == 0 {
 		o.Transports = []Transport{Polling, WebSocket}
 	}

@@ -19,6 +19,7 @@ var knownStatus = []int{
 	http.StatusOK,
 	http.StatusSwitchingProtocols,
 	http.StatusBadRequest,
+	http.StatusForbidden,
 	http.StatusRequestEntityTooLarge,
 	http.StatusServiceUnavailable,
 }

@@ -160,10 +160,13 @@ func (s *Server) Handler() http.Handler {
 	})
 }
 
-// serve checks the request in the order of the Node.js implementation, so
-// that a request with several faults gets the same answer.
+// serve checks the origin, and then the request in the order of the Node.js
+// implementation, so that a request with several faults gets the same answer.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, in Inbound) *RequestError {
 	options := s.options.Load()
+	if refusal := checkOrigin(r, in, options); refusal != nil {
+		return refusal
+	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return refuse(CodeBadRequest, "malformed query: "+err.Error())
