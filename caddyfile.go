@@ -1,14 +1,11 @@
 package socketiostream
 
 import (
-	"encoding/json"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -103,9 +100,9 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //		}
 //	}
 //
-// Every option may be given once; namespace once for each name, and events once for each set. The blocks of auth are those
-// of [JWTAuth] and [HTTPAuth]. Only fields are filled
-// here: defaults are Provision's, so that JSON and Caddyfile agree.
+// Every option may be given once; namespace once for each name, and events once for each set. The
+// blocks of auth are those of [JWTAuth] and [HTTPAuth]. Only fields are filled here: defaults are
+// Provision's, so that JSON and Caddyfile agree.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	h.DeclaredAt = filepath.Base(d.File()) + ":" + strconv.Itoa(d.Line())
@@ -311,27 +308,6 @@ func (h *Handler) unmarshalNamespace(d *caddyfile.Dispenser) error {
 	}
 	h.Namespaces = append(h.Namespaces, ns)
 	return nil
-}
-
-// unmarshalEvents hands the tokens after "events" to the guest module they name.
-func unmarshalEvents(d *caddyfile.Dispenser, given option.Given) (json.RawMessage, error) {
-	if !d.NextArg() {
-		return nil, d.ArgErr()
-	}
-	set := d.Val()
-	id := eventsNamespace + "." + set
-	if _, err := caddy.GetModule(id); err != nil {
-		return nil, d.Errf("unknown event set '%s': there is no module %s in this build", set, id)
-	}
-	if given[set] {
-		return nil, d.Errf("events %s is given twice", set)
-	}
-	given[set] = true
-	module, err := caddyfile.UnmarshalModule(d, id)
-	if err != nil {
-		return nil, err
-	}
-	return caddyconfig.JSONModuleObject(module, eventsKey, set, nil), nil
 }
 
 func parseTransports(d *caddyfile.Dispenser) ([]string, error) {

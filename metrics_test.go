@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/caddy-socketio/socketio-stream/events/eventscaddy"
 	"github.com/caddy-socketio/socketio-stream/events/sessions"
 	shown "github.com/caddy-socketio/socketio-stream/hub"
 	"github.com/caddy-socketio/socketio-stream/internal/documents"
@@ -23,7 +24,7 @@ import (
 func newMeasuredHub(t *testing.T, name string) *hub {
 	t.Helper()
 	h := &hub{name: name, server: streaming.New(streaming.Options{}, nil)}
-	if err := h.server.Of("/").Use(&StreamingEvents{}, &sessions.Set{}); err != nil {
+	if err := h.server.Of("/").Use(&eventscaddy.Streaming{}, &sessions.Set{}); err != nil {
 		t.Fatal(err)
 	}
 	h.show()

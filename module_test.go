@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/caddy-socketio/socketio-stream/events/eventscaddy"
 	"github.com/caddy-socketio/socketio-stream/internal/documents"
 	"github.com/caddy-socketio/socketio-stream/internal/memory"
 	"github.com/caddy-socketio/socketio-stream/streaming"
@@ -269,7 +270,7 @@ func TestDefaults(t *testing.T) {
 			t.Errorf("%s is %v, want %v", test.name, test.got, test.want)
 		}
 	}
-	set, ok := s.namespaces[0].sets[0].(*StreamingEvents)
+	set, ok := s.namespaces[0].sets[0].(*eventscaddy.Streaming)
 	if !ok || set.Audience != "all" || set.Replay != "none" || set.MaxStreams != 10_000 {
 		t.Errorf("the default event set is %+v", s.namespaces[0].sets[0])
 	}

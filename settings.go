@@ -103,7 +103,7 @@ type compressionSettings struct {
 // namespaceSettings are a Namespace's options with its event sets loaded.
 type namespaceSettings struct {
 	name string
-	sets []EventSet
+	sets []eventSet
 	auth *authentication // nil lets everyone in
 }
 
@@ -248,7 +248,7 @@ func (s *settings) resolveNamespaces(ctx caddy.Context, h *Handler, t *option.Re
 		if t.Err() != nil {
 			return t.Err()
 		}
-		sets, err := loadEventSets(ctx, ns)
+		sets, err := loadEventSets(ctx, ns.EventsRaw)
 		if err != nil {
 			return fmt.Errorf("namespace %q: %w", name, err)
 		}

@@ -30,14 +30,18 @@ func (g Given) Add(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// Each calls use at each option of a block, and refuses one that is given twice.
-func Each(d *caddyfile.Dispenser, use func(name string) error) error {
+// Each calls use at each option of a block, and refuses one that is given twice, unless it is
+// repeatable.
+func Each(d *caddyfile.Dispenser, use func(name string) error, repeatable ...string) error {
 	given := make(Given)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := given.Add(d); err != nil {
-			return err
+		name := d.Val()
+		if !slices.Contains(repeatable, name) {
+			if err := given.Add(d); err != nil {
+				return err
+			}
 		}
-		if err := use(d.Val()); err != nil {
+		if err := use(name); err != nil {
 			return err
 		}
 	}

@@ -1,4 +1,4 @@
-package socketiostream
+package eventscaddy
 
 import (
 	"cmp"
@@ -16,29 +16,28 @@ import (
 	"github.com/caddy-socketio/socketio-stream/streaming"
 )
 
-func init() {
-	caddy.RegisterModule(new(SessionsEvents))
-}
+func init() { caddy.RegisterModule(new(Sessions)) }
 
-// SessionsEvents is the event set of the session service, in which clients share content with all others of their
-// session: join, leave, content, chunk and batch.
-type SessionsEvents struct {
+// Sessions is the event set of the session service, in which clients share content with all others
+// of their session: join, leave, content, chunk and batch.
+type Sessions struct {
 	// MaxClients is how many clients a session may have. Zero means the default. Default: 100.
 	MaxClients int `json:"max_clients,omitempty"`
 
-	// MaxSessions is how many sessions the namespace may have at a time, the empty ones that are kept included. Zero means
-	// the default. Default: 10000.
+	// MaxSessions is how many sessions the namespace may have at a time, the empty ones that are
+	// kept included. Zero means the default. Default: 10000.
 	MaxSessions int `json:"max_sessions,omitempty"`
 
-	// SessionTimeout is how long an empty session is kept for a rejoin, with its history and its fingerprint. Zero removes
-	// it at once. Default: 10m.
+	// SessionTimeout is how long an empty session is kept for a rejoin, with its history and its
+	// fingerprint. Zero removes it at once. Default: 10m.
 	SessionTimeout *caddy.Duration `json:"session_timeout,omitempty"`
 
 	// History is what late joiners get of what was shared before. Default: nothing.
 	History *SessionHistory `json:"history,omitempty"`
 
-	// Fingerprint says whether joiners must know a key: "off", or "first", where the fingerprint of the first client is
-	// the one all later ones must give, and content and chunks need the token of the join. Default: "off".
+	// Fingerprint says whether joiners must know a key: "off", or "first", where the fingerprint of
+	// the first client is the one all later ones must give, and content and chunks need the token
+	// of the join. Default: "off".
 	Fingerprint string `json:"fingerprint,omitempty"`
 
 	// Throttle bounds how often one client may send an event. Default: no bounds.
@@ -70,53 +69,53 @@ type SessionThrottle struct {
 }
 
 // CaddyModule returns the Caddy module information.
-func (*SessionsEvents) CaddyModule() caddy.ModuleInfo {
+func (*Sessions) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{
-		ID:  eventsNamespace + ".sessions",
-		New: func() caddy.Module { return new(SessionsEvents) },
+		ID:  Namespace + ".sessions",
+		New: func() caddy.Module { return new(Sessions) },
 	}
 }
 
 // Provision replaces placeholders and fills in defaults.
-func (e *SessionsEvents) Provision(caddy.Context) error {
+func (s *Sessions) Provision(caddy.Context) error {
 	t := option.NewResolver()
-	e.MaxClients = cmp.Or(e.MaxClients, sessions.DefaultMaxClients)
-	e.MaxSessions = cmp.Or(e.MaxSessions, sessions.DefaultMaxSessions)
-	if e.SessionTimeout == nil {
+	s.MaxClients = cmp.Or(s.MaxClients, sessions.DefaultMaxClients)
+	s.MaxSessions = cmp.Or(s.MaxSessions, sessions.DefaultMaxSessions)
+	if s.SessionTimeout == nil {
 		timeout := caddy.Duration(sessions.DefaultTimeout)
-		e.SessionTimeout = &timeout
+		s.SessionTimeout = &timeout
 	}
-	if e.History == nil {
-		e.History = new(SessionHistory)
+	if s.History == nil {
+		s.History = new(SessionHistory)
 	}
-	e.History.Size = cmp.Or(e.History.Size, sessions.DefaultHistorySize)
-	e.Fingerprint = cmp.Or(t.One("fingerprint", e.Fingerprint), string(sessions.FingerprintOff))
-	e.Batch = cmp.Or(e.Batch, sessions.DefaultBatch)
+	s.History.Size = cmp.Or(s.History.Size, sessions.DefaultHistorySize)
+	s.Fingerprint = cmp.Or(t.One("fingerprint", s.Fingerprint), string(sessions.FingerprintOff))
+	s.Batch = cmp.Or(s.Batch, sessions.DefaultBatch)
 	return t.Err()
 }
 
 // Validate checks the options.
-func (e *SessionsEvents) Validate() error {
+func (s *Sessions) Validate() error {
 	for _, bounded := range []struct {
 		name  string
 		value int64
 	}{
-		{"max_clients", int64(e.MaxClients)},
-		{"max_sessions", int64(e.MaxSessions)},
-		{"session_timeout", int64(*e.SessionTimeout)},
-		{"history", int64(e.History.Contents)},
-		{"the size of history", e.History.Size},
-		{"batch", int64(e.Batch)},
+		{"max_clients", int64(s.MaxClients)},
+		{"max_sessions", int64(s.MaxSessions)},
+		{"session_timeout", int64(*s.SessionTimeout)},
+		{"history", int64(s.History.Contents)},
+		{"the size of history", s.History.Size},
+		{"batch", int64(s.Batch)},
 	} {
 		if bounded.value < 0 {
 			return fmt.Errorf("%s must not be negative, is %d", bounded.name, bounded.value)
 		}
 	}
-	if err := option.CheckChoice("fingerprint", e.Fingerprint, "off", "first"); err != nil {
+	if err := option.CheckChoice("fingerprint", s.Fingerprint, "off", "first"); err != nil {
 		return err
 	}
-	for i, throttle := range e.Throttle {
-		if err := throttle.check(e.Throttle[:i]); err != nil {
+	for i, throttle := range s.Throttle {
+		if err := throttle.check(s.Throttle[:i]); err != nil {
 			return err
 		}
 	}
@@ -128,7 +127,8 @@ func (t SessionThrottle) check(before []SessionThrottle) error {
 	if err := option.CheckChoice("event to throttle", t.Event, sessions.Events()...); err != nil {
 		return err
 	}
-	if slices.ContainsFunc(before, func(other SessionThrottle) bool { return other.Event == t.Event }) {
+	same := func(other SessionThrottle) bool { return other.Event == t.Event }
+	if slices.ContainsFunc(before, same) {
 		return fmt.Errorf("throttle %s is given twice", t.Event)
 	}
 	if t.Count < 1 {
@@ -138,23 +138,25 @@ func (t SessionThrottle) check(before []SessionThrottle) error {
 }
 
 // Register adds the handlers of the set to those of a namespace.
-func (e *SessionsEvents) Register(n *streaming.Namespace, h *streaming.Handlers) error {
-	return e.set().Register(n, h)
+func (s *Sessions) Register(n *streaming.Namespace, h *streaming.Handlers) error {
+	return s.set().Register(n, h)
 }
 
 // set translates the options.
-func (e *SessionsEvents) set() *sessions.Set {
+func (s *Sessions) set() *sessions.Set {
 	set := &sessions.Set{
-		MaxClients:  e.MaxClients,
-		MaxSessions: e.MaxSessions,
-		Timeout:     time.Duration(*e.SessionTimeout),
-		History:     e.History.Contents,
-		HistorySize: int(e.History.Size),
-		Fingerprint: sessions.Fingerprint(e.Fingerprint),
-		Batch:       e.Batch,
+		MaxClients:  s.MaxClients,
+		MaxSessions: s.MaxSessions,
+		Timeout:     time.Duration(*s.SessionTimeout),
+		History:     s.History.Contents,
+		HistorySize: int(s.History.Size),
+		Fingerprint: sessions.Fingerprint(s.Fingerprint),
+		Batch:       s.Batch,
 	}
-	for _, throttle := range e.Throttle {
-		set.Throttle = append(set.Throttle, sessions.Throttle{Event: throttle.Event, Count: throttle.Count, Per: time.Duration(throttle.Per)})
+	for _, throttle := range s.Throttle {
+		set.Throttle = append(set.Throttle, sessions.Throttle{
+			Event: throttle.Event, Count: throttle.Count, Per: time.Duration(throttle.Per),
+		})
 	}
 	return set
 }
@@ -172,43 +174,33 @@ func (e *SessionsEvents) set() *sessions.Set {
 //	}
 //
 // throttle may be given once for each event, everything else once.
-func (e *SessionsEvents) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+func (s *Sessions) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the name of the set
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	given := make(option.Given)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if d.Val() != "throttle" {
-			if err := given.Add(d); err != nil {
-				return err
-			}
-		}
-		var err error
-		switch name := d.Val(); name {
+	return option.Each(d, func(name string) (err error) {
+		switch name {
 		case "max_clients":
-			e.MaxClients, err = option.Count(d)
+			s.MaxClients, err = option.Count(d)
 		case "max_sessions":
-			e.MaxSessions, err = option.Count(d)
+			s.MaxSessions, err = option.Count(d)
 		case "session_timeout":
-			e.SessionTimeout, err = option.Timeout(d)
+			s.SessionTimeout, err = option.Timeout(d)
 		case "history":
-			e.History = new(SessionHistory)
-			err = e.History.unmarshalCaddyfile(d)
+			s.History = new(SessionHistory)
+			err = s.History.unmarshalCaddyfile(d)
 		case "fingerprint":
-			e.Fingerprint, err = option.Choice(d, "off", "first")
+			s.Fingerprint, err = option.Choice(d, "off", "first")
 		case "throttle":
-			err = e.unmarshalThrottle(d)
+			err = s.unmarshalThrottle(d)
 		case "batch":
-			e.Batch, err = option.Count(d)
+			s.Batch, err = option.Count(d)
 		default:
-			return d.Errf("unrecognized option '%s' of events sessions", name)
+			err = d.Errf("unrecognized option '%s' of events sessions", name)
 		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+		return err
+	}, "throttle")
 }
 
 func (s *SessionHistory) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -228,7 +220,7 @@ func (s *SessionHistory) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return err
 }
 
-func (e *SessionsEvents) unmarshalThrottle(d *caddyfile.Dispenser) error {
+func (s *Sessions) unmarshalThrottle(d *caddyfile.Dispenser) error {
 	var throttle SessionThrottle
 	var rate string
 	if !d.AllArgs(&throttle.Event, &rate) {
@@ -241,17 +233,17 @@ func (e *SessionsEvents) unmarshalThrottle(d *caddyfile.Dispenser) error {
 		return d.Errf("throttle %s: bad rate %q, write one such as 20/1s", throttle.Event, rate)
 	}
 	throttle.Count, throttle.Per = number, caddy.Duration(duration)
-	if err := throttle.check(e.Throttle); err != nil {
+	if err := throttle.check(s.Throttle); err != nil {
 		return d.WrapErr(err)
 	}
-	e.Throttle = append(e.Throttle, throttle)
+	s.Throttle = append(s.Throttle, throttle)
 	return option.RefuseBlock(d)
 }
 
 // Interface guards.
 var (
-	_ EventSet              = (*SessionsEvents)(nil)
-	_ caddy.Provisioner     = (*SessionsEvents)(nil)
-	_ caddy.Validator       = (*SessionsEvents)(nil)
-	_ caddyfile.Unmarshaler = (*SessionsEvents)(nil)
+	_ streaming.EventSet    = (*Sessions)(nil)
+	_ caddy.Provisioner     = (*Sessions)(nil)
+	_ caddy.Validator       = (*Sessions)(nil)
+	_ caddyfile.Unmarshaler = (*Sessions)(nil)
 )

@@ -1,0 +1,35 @@
+package socketiostream
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+func TestSessionsOptionsFromJSONAreChecked(t *testing.T) {
+	for options, want := range map[string]string{
+		`"max_clients":-1`:          "max_clients must not be negative, is -1",
+		`"max_sessions":-1`:         "max_sessions must not be negative",
+		`"session_timeout":-1`:      "session_timeout must not be negative",
+		`"history":{"contents":-1}`: "history must not be negative",
+		`"history":{"size":-1}`:     "the size of history must not be negative",
+		`"batch":-1`:                "batch must not be negative",
+		`"fingerprint":"last"`:      "unknown fingerprint",
+		`"fingerprint":"{nope}"`:    "unrecognized placeholder",
+		`"throttle":[null]`:         "unknown event to throttle",
+		`"throttle":[{"event":"shout","count":1,"per":"1s"}]`:           "unknown event to throttle",
+		`"throttle":[{"event":"join","per":"1s"}]`:                      "the count must be at least 1",
+		`"throttle":[{"event":"join","count":1}]`:                       "must be at least 1ms",
+		`"throttle":[` + twice(`{"event":"join","count":1,"per":"1s"}`): "throttle join is given twice",
+		`"members":1`: "unknown field",
+	} {
+		raw := json.RawMessage(`{"set":"sessions",` + options + `}`)
+		h := &Handler{DeclaredAt: "Caddyfile:7", Namespaces: []*Namespace{{Name: "/", EventsRaw: []json.RawMessage{raw}}}}
+		err := resolveOnly(t, h)
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "Caddyfile:7") {
+			t.Errorf("%s: got %v, want an error with %q", options, err, want)
+		}
+	}
+}
+
+func twice(element string) string { return element + "," + element + "]" }
