@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/spf13/pflag"
 
 	_ "github.com/caddy-socketio/socketio-stream/examples/greet"
 	"github.com/caddy-socketio/socketio-stream/internal/documents"
@@ -196,6 +197,21 @@ var (
 	hubHeadings = regexp.MustCompile(`(?m)^HUB +CONNECTIONS.*$`)
 	namedFlags  = regexp.MustCompile(`--[a-z][a-z-]*`)
 )
+
+// TestManualHasEveryFlag holds that a reader finds all commands of `caddy socketio`, with all their flags.
+func TestManualHasEveryFlag(t *testing.T) {
+	text := documents.Section(t, "Command line") + documents.Section(t, "Doctor")
+	for _, command := range commandTree().Commands() {
+		if !strings.Contains(text, "caddy socketio "+command.Name()) {
+			t.Errorf("the manual has no caddy socketio %s", command.Name())
+		}
+		command.Flags().VisitAll(func(flag *pflag.Flag) {
+			if !strings.Contains(text, "--"+flag.Name) {
+				t.Errorf("the manual has no --%s of caddy socketio %s", flag.Name, command.Name())
+			}
+		})
+	}
+}
 
 // TestCommandsInThePagesExist holds that all commands of `caddy socketio` that a page names exist, with the flags that
 // stand beside them.
