@@ -42,7 +42,7 @@ func (l *refusalLog) flush() { l.limiter.Flush() }
 func (l *refusalLog) byEngine(r *http.Request, err error) {
 	reason, status, text := "error", 0, err.Error()
 	if refusal := (*engineio.RequestError)(nil); errors.As(err, &refusal) {
-		reason, status, text = refusalReason(refusal), refusal.Status, refusal.Reason
+		reason, status, text = refusal.Cause(), refusal.Status, refusal.Reason
 	}
 	l.log(r, reason, "request refused",
 		slog.String("reason", reason),
@@ -69,37 +69,6 @@ func (l *refusalLog) log(r *http.Request, reason, message string, attrs ...slog.
 		slog.String("path", logline.Text(r.URL.Path, maxLoggedPath)),
 		slog.String("client_ip", clientIP))
 	l.logger.LogAttrs(r.Context(), slog.LevelWarn, message, attrs...)
-}
-
-// refusalReason names a refusal by a word from a closed set.
-func refusalReason(refusal *engineio.RequestError) string {
-	if refusal.Limit != "" {
-		return string(refusal.Limit)
-	}
-	switch refusal.Code {
-	case engineio.CodeUnknownTransport:
-		return "unknown_transport"
-	case engineio.CodeUnknownSID:
-		return "unknown_sid"
-	case engineio.CodeBadHandshakeMethod:
-		return "bad_handshake_method"
-	case engineio.CodeBadRequest:
-		return "bad_request"
-	case engineio.CodeForbidden:
-		return "forbidden"
-	case engineio.CodeUnsupportedVersion:
-		return "unsupported_version"
-	}
-	switch refusal.Status {
-	case http.StatusServiceUnavailable:
-		return "unavailable"
-	case http.StatusRequestEntityTooLarge:
-		return "too_large"
-	case http.StatusSwitchingProtocols:
-		return "no_connection"
-	default:
-		return "internal"
-	}
 }
 
 // refuseOrigin answers 403 as the reference server does, and tells the reason to the log only.

@@ -37,8 +37,8 @@ func TestRefusalsHaveReasonsFromAClosedSet(t *testing.T) {
 		{&engineio.RequestError{Status: 400, Code: engineio.CodeUnsupportedVersion}, "unsupported_version"},
 		{&engineio.RequestError{Status: 503, Code: -1}, "unavailable"},
 		{&engineio.RequestError{Status: 413, Code: -1}, "too_large"},
-		{&engineio.RequestError{Status: 101, Code: -1}, "no_connection"},
-		{&engineio.RequestError{Status: 500, Code: -1}, "internal"},
+		{&engineio.RequestError{Status: 101, Code: -1}, "internal_error"},
+		{&engineio.RequestError{Status: 500, Code: -1}, "internal_error"},
 		{errors.New("else"), "error"},
 	} {
 		t.Run(fmt.Sprint(test.want, " ", test.err), func(t *testing.T) {

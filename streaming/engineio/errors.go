@@ -22,6 +22,9 @@ const (
 	CodeUnsupportedVersion ErrorCode = 5
 )
 
+// Error is Message: a code is an error to compare a refused request with.
+func (c ErrorCode) Error() string { return c.Message() }
+
 // Message is the text that goes with the code.
 func (c ErrorCode) Message() string {
 	switch c {
@@ -45,6 +48,9 @@ func (c ErrorCode) Message() string {
 type RequestError struct {
 	// Status is the HTTP status of the response.
 	Status int
+	// Answered is true for an upgrade to WebSocket that failed after it had been
+	// answered 101: the client is not told the code.
+	Answered bool
 	// Code is the Engine.IO code in the body, or -1 when the refusal is not
 	// one of the protocol.
 	Code ErrorCode
@@ -54,13 +60,79 @@ type RequestError struct {
 	Limit Limit
 	// retryAfter, when not zero, is sent as the Retry-After header.
 	retryAfter time.Duration
-	// cause is what the refusal is counted as, where code and status do not
-	// tell.
+	// cause says why, where the code and the status do not tell.
 	cause refusalCause
 }
 
 func (e *RequestError) Error() string {
 	return fmt.Sprintf("request refused with status %d: %s", e.Status, e.Reason)
+}
+
+// Unwrap makes errors.Is(err, CodeUnknownSID) and the like true for a refusal with
+// that code.
+func (e *RequestError) Unwrap() error {
+	if e.Code == codeNone {
+		return nil
+	}
+	return e.Code
+}
+
+// refusalCause says why a request was refused. Its zero value is what follows
+// from the code and the status.
+type refusalCause uint8
+
+const (
+	causeOfCode refusalCause = iota
+	causeUnknownTransport
+	causeUnknownSID
+	causeBadHandshakeMethod
+	causeBadRequest
+	causeForbidden
+	causeUnsupportedVersion
+	causeTooLarge
+	causeStopping
+	causeMaxSessions
+	causeServerBuffer
+	causeHandshakeRate
+	causeLimitConnections
+	causeLimitHalfOpen
+	causeLimitHandshakes
+	causeUnavailable
+	causeInternalError
+)
+
+// refusalNames are the names of the causes; that of the first is never told.
+var refusalNames = [...]string{
+	"", "unknown_transport", "unknown_sid", "bad_handshake_method", "bad_request", "forbidden", "unsupported_version",
+	"too_large", "stopping", "max_connections", "hub_buffer", "handshake_rate",
+	string(LimitConnections), string(LimitHalfOpen), string(LimitHandshakes), "unavailable", "internal_error",
+}
+
+// Cause names the refusal by a word out of a closed set: that of the metric which
+// counts refused requests, such as "unknown_sid", "max_connections" or the name
+// of a [Limit].
+func (e *RequestError) Cause() string { return refusalNames[e.countAs()] }
+
+// countAs returns what a refusal is counted as.
+func (e *RequestError) countAs() refusalCause {
+	switch {
+	case e.cause != causeOfCode:
+		return e.cause
+	case e.Limit == LimitConnections:
+		return causeLimitConnections
+	case e.Limit == LimitHalfOpen:
+		return causeLimitHalfOpen
+	case e.Limit == LimitHandshakes:
+		return causeLimitHandshakes
+	case e.Code >= CodeUnknownTransport && e.Code <= CodeUnsupportedVersion:
+		return causeUnknownTransport + refusalCause(e.Code)
+	case e.Status == http.StatusRequestEntityTooLarge:
+		return causeTooLarge
+	case e.Status == http.StatusServiceUnavailable:
+		return causeUnavailable
+	default:
+		return causeInternalError
+	}
 }
 
 // messageOverLimit is the message of a request that is over a limit. The

@@ -3,10 +3,12 @@ package engineio
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-socketio/socketio-stream/internal/rawclient"
 )
@@ -231,4 +233,29 @@ func TestHTTP2(t *testing.T) {
 		expect(t, "poll", receive(t, pending).Body, "1")
 		recorder.waitClosed(t, ReasonForcedClose)
 	})
+}
+
+// TestRefusalsAreNamedAsTheyAreCounted holds that a refusal's cause is the word
+// of the metric that counts it.
+func TestRefusalsAreNamedAsTheyAreCounted(t *testing.T) {
+	for _, refusal := range []*RequestError{
+		refuse(CodeUnknownSID, ""), refuse(CodeForbidden, ""), refuseStatus(413, ""), refuseStatus(500, ""), refuseStatus(101, ""),
+		refuseForLater(causeStopping, ""), refuseForLater(causeMaxSessions, ""), refuseForLater(causeServerBuffer, ""),
+		refuseForLater(causeHandshakeRate, ""), refuseLimit(LimitConnections, time.Second),
+	} {
+		s := newEngine(t, Options{})
+		s.metrics.refused(refusal)
+		for _, counted := range s.Metrics().Refusals {
+			if (counted.Count > 0) != (counted.Reason == refusal.Cause()) {
+				t.Errorf("%v has the cause %q and is counted %d times as %q", refusal, refusal.Cause(), counted.Count, counted.Reason)
+			}
+		}
+	}
+}
+
+func TestRefusalIsItsCode(t *testing.T) {
+	err := fmt.Errorf("serve: %w", refuse(CodeUnknownSID, "no session"))
+	expect(t, "its own code", errors.Is(err, CodeUnknownSID), true)
+	expect(t, "another code", errors.Is(err, CodeForbidden), false)
+	expect(t, "no code", errors.Is(refuseStatus(413, ""), CodeBadRequest), false)
 }

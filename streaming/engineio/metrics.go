@@ -1,7 +1,6 @@
 package engineio
 
 import (
-	"net/http"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -161,59 +160,6 @@ func (s *Session) whyNotUpgraded(inTime bool) upgradeFailure {
 }
 
 func (m *metrics) upgradeFailed(why upgradeFailure) { m.upgradeFailures[why].Add(1) }
-
-// refusalCause says why a request was refused, for the count. Its zero value
-// is what follows from the code and the status.
-type refusalCause uint8
-
-const (
-	causeOfCode refusalCause = iota
-	causeUnknownTransport
-	causeUnknownSID
-	causeBadHandshakeMethod
-	causeBadRequest
-	causeForbidden
-	causeUnsupportedVersion
-	causeTooLarge
-	causeStopping
-	causeMaxSessions
-	causeServerBuffer
-	causeHandshakeRate
-	causeLimitConnections
-	causeLimitHalfOpen
-	causeLimitHandshakes
-	causeUnavailable
-	causeInternalError
-)
-
-// refusalNames are the names of the causes; that of the first is never told.
-var refusalNames = [...]string{
-	"", "unknown_transport", "unknown_sid", "bad_handshake_method", "bad_request", "forbidden", "unsupported_version",
-	"too_large", "stopping", "max_connections", "hub_buffer", "handshake_rate",
-	string(LimitConnections), string(LimitHalfOpen), string(LimitHandshakes), "unavailable", "internal_error",
-}
-
-// countAs returns what a refusal is counted as.
-func (e *RequestError) countAs() refusalCause {
-	switch {
-	case e.cause != causeOfCode:
-		return e.cause
-	case e.Limit == LimitConnections:
-		return causeLimitConnections
-	case e.Limit == LimitHalfOpen:
-		return causeLimitHalfOpen
-	case e.Limit == LimitHandshakes:
-		return causeLimitHandshakes
-	case e.Code >= CodeUnknownTransport && e.Code <= CodeUnsupportedVersion:
-		return causeUnknownTransport + refusalCause(e.Code)
-	case e.Status == http.StatusRequestEntityTooLarge:
-		return causeTooLarge
-	case e.Status == http.StatusServiceUnavailable:
-		return causeUnavailable
-	default:
-		return causeInternalError
-	}
-}
 
 func (m *metrics) refused(e *RequestError) { m.refusals[e.countAs()].Add(1) }
 

@@ -141,7 +141,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request, in Inbound) e
 			// The HTTP server takes what is left of a body before it goes on.
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(closeGrace))
 		}
-		if refusal.Status != http.StatusSwitchingProtocols {
+		if !refusal.Answered {
 			refusal.write(w)
 		}
 		return refusal

@@ -97,7 +97,7 @@ func (s *Session) serveUpgrade(w http.ResponseWriter, r *http.Request, in Inboun
 // implementation refuses an upgrade that comes too late.
 func refuseUpgrade(w http.ResponseWriter, r *http.Request, in Inbound, refusal *RequestError) {
 	conn, _, failure := acceptWebSocket(w, r, in, false)
-	refusal.Status = http.StatusSwitchingProtocols
+	refusal.Status, refusal.Answered = http.StatusSwitchingProtocols, true
 	if failure != nil {
 		return
 	}

@@ -84,7 +84,9 @@ func acceptWebSocket(w http.ResponseWriter, r *http.Request, in Inbound, deflate
 	w.WriteHeader(http.StatusSwitchingProtocols)
 	conn, buffered, err := http.NewResponseController(inner).Hijack()
 	if err != nil {
-		return nil, nil, &RequestError{Status: http.StatusSwitchingProtocols, Code: codeNone, Reason: "the connection cannot be taken over: " + err.Error()}
+		refusal = refuseStatus(http.StatusSwitchingProtocols, "the connection cannot be taken over: "+err.Error())
+		refusal.Answered = true
+		return nil, nil, refusal
 	}
 	if n := buffered.Reader.Buffered(); n > 0 {
 		before = make([]byte, n)
