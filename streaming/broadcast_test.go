@@ -2,6 +2,7 @@ package streaming
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -49,6 +50,7 @@ func TestNothingComesBeforeTheAnswerToConnect(t *testing.T) {
 				return
 			default:
 			}
+			keepUp(n)
 			switch i % 3 {
 			case 0:
 				_ = n.Emit("hello", packet.Args{})
@@ -75,6 +77,17 @@ func TestNothingComesBeforeTheAnswerToConnect(t *testing.T) {
 	}
 	close(stop)
 	broadcasting.Wait()
+}
+
+// keepUp waits for the clients of a namespace: one that is slower than a loop
+// that broadcasts would be cut off.
+func keepUp(n *Namespace) {
+	const most = 100_000
+	for _, socket := range n.Everyone().Sockets() {
+		for socket.client.session.QueuedBytes() > most {
+			runtime.Gosched()
+		}
+	}
 }
 
 // rooms are clients in rooms, by name.

@@ -31,7 +31,7 @@ type journal struct {
 }
 
 func newJournal() *journal {
-	return &journal{sockets: make(chan *Socket, 1), waits: make(chan struct{}, 1), gate: make(chan struct{}), gone: make(chan struct{})}
+	return &journal{sockets: make(chan *Socket, 1), waits: make(chan struct{}, 1), gate: make(chan struct{}), gone: make(chan struct{}, 2)}
 }
 
 func (j *journal) note(line string) {
@@ -51,7 +51,7 @@ func (j *journal) Register(_ *Namespace, h *Handlers) error {
 		rooms := s.Rooms()
 		slices.Sort(rooms)
 		j.note(fmt.Sprint(rooms))
-		close(j.gone)
+		j.gone <- struct{}{}
 	})
 	if err := h.On("wait", func(*Event) {
 		j.waits <- struct{}{}
@@ -182,7 +182,6 @@ func TestDisconnectFalse(t *testing.T) {
 			_ = s.Of("/other").Emit("hello", packet.Args{})
 			c.expect(`2/other,["hello"]`)
 			// It may come back.
-			j.gone = make(chan struct{})
 			c.connect("/")
 			receive(t, "a socket", j.sockets)
 		})

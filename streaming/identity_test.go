@@ -254,10 +254,12 @@ func TestExpiryDisconnects(t *testing.T) {
 	for _, transport := range bothTransports {
 		t.Run(string(transport), func(t *testing.T) {
 			reasons := make(chan Reason, 2)
-			s := newTestServer(t, Options{ConnectTimeout: time.Second}, authenticate(byName), handlers(func(_ *Namespace, h *Handlers) {
+			s := newTestServer(t, Options{}, authenticate(byName), handlers(func(_ *Namespace, h *Handlers) {
 				h.OnDisconnect(func(_ *Socket, reason Reason) { reasons <- reason })
 			}))
 			c := s.dial(transport)
+			// It counts from the moment at which the client is in no namespace any more.
+			s.SetOptions(Options{ConnectTimeout: 200 * time.Millisecond})
 			c.send(`0{"name":"ada","lives":30,"leeway":20}`)
 			c.next()
 			c.expect(`2["error",{"message":"the token has expired","code":"token_expired"}]`, "1")
@@ -337,6 +339,9 @@ func TestRefresh(t *testing.T) {
 	}
 	c.send(`22["auth:refresh",{"name":"ada","rooms":["*"]}]`)
 	c.expect(`32[{"success":true,"expiresAt":null}]`)
+	if stats := s.AuthStats(); stats.Refreshed != 1 || stats.Identified != 1 {
+		t.Errorf("counted %+v", stats)
+	}
 	before := time.Now()
 	c.send(`23["auth:refresh",{"name":"ada","rooms":["a"],"lives":100}]`)
 	var answer []struct {
@@ -346,10 +351,10 @@ func TestRefresh(t *testing.T) {
 	if err := json.Unmarshal([]byte(c.next().text[2:]), &answer); err != nil || !answer[0].Success || answer[0].ExpiresAt < before.UnixMilli() {
 		t.Fatalf("%+v %v", answer, err)
 	}
-	if stats := s.AuthStats(); stats.Refreshed != 2 || stats.Identified != 1 {
+	c.expect(`2["error",{"message":"the token has expired","code":"token_expired"}]`, "1")
+	if stats := s.AuthStats(); stats.Refreshed != 2 || stats.Expired != 1 {
 		t.Errorf("counted %+v", stats)
 	}
-	c.expect(`2["error",{"message":"the token has expired","code":"token_expired"}]`, "1")
 }
 
 // TestRefreshProlongs holds that a client that shows new credentials in time
@@ -357,14 +362,14 @@ func TestRefresh(t *testing.T) {
 func TestRefreshProlongs(t *testing.T) {
 	s := newTestServer(t, Options{}, authenticate(byName), on("ping", func(e *Event) { e.Ack.Reply(packet.Args{}) }))
 	c, other := s.dial(engineio.WebSocket), s.dial(engineio.WebSocket)
-	c.send(`0{"name":"ada","lives":500}`)
+	c.send(`0{"name":"ada","lives":2000}`)
 	c.next()
 	c.send(`21["auth:refresh",{"name":"ada","lives":3600000}]`)
 	if m := c.next(); !strings.HasPrefix(m.text, `31[{"success":true`) {
 		t.Fatal(m)
 	}
 	// One that was given as long, after that one, goes.
-	other.send(`0{"name":"bob","lives":500}`)
+	other.send(`0{"name":"bob","lives":2000}`)
 	other.next()
 	other.expect(`2["error",{"message":"the token has expired","code":"token_expired"}]`, "1")
 	c.send(`22["ping"]`)

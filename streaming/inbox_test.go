@@ -192,7 +192,6 @@ func TestHandlerThatWaitsHoldsUpNobodyElse(t *testing.T) {
 		other.send(fmt.Sprintf(`2["message",%d]`, i))
 		stuck.expect(fmt.Sprintf(`2["message",%d]`, i))
 	}
-	j.gone = make(chan struct{}, 2)
 	close(j.gate)
 }
 

@@ -31,7 +31,7 @@ func counting(version int64, seen *[2]atomic.Int64) handlers {
 // Use replaces the handlers while events flow: each event is handled once, by
 // the old or the new ones, and what they keep survives.
 func TestUseSwapsHandlersWhileEventsFlow(t *testing.T) {
-	const clients, events = 4, 300
+	const clients, swaps = 4, 100
 	var seen [2]atomic.Int64
 	s := newTestServer(t, Options{}, counting(0, &seen))
 	n := s.Of("/")
@@ -42,25 +42,37 @@ func TestUseSwapsHandlersWhileEventsFlow(t *testing.T) {
 		senders = append(senders, c)
 	}
 	var sending sync.WaitGroup
+	var sent atomic.Int64
+	stop := make(chan struct{})
 	for _, c := range senders {
 		sending.Go(func() {
-			for range events {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
 				if err := c.trySend(`2["count"]`); err != nil {
 					t.Error(err)
+					return
 				}
+				sent.Add(1)
 			}
 		})
 	}
-	for version := int64(1); state.events.Load() < clients*events; version = 1 - version {
+	for swap := range int64(swaps) {
+		version := (swap + 1) % 2
+		before := seen[version].Load()
 		if err := n.Use(counting(version, &seen)); err != nil {
 			t.Fatal(err)
 		}
-		hesitate()
+		eventually(t, "an event to be handled by the new handlers", func() bool { return seen[version].Load() > before })
 	}
+	close(stop)
 	sending.Wait()
-	eventually(t, "all to be handled", func() bool { return state.events.Load() == clients*events })
-	if seen[0].Load()+seen[1].Load() != clients*events || seen[1].Load() == 0 {
-		t.Errorf("handled %d and %d", seen[0].Load(), seen[1].Load())
+	eventually(t, "all to be handled", func() bool { return state.events.Load() == sent.Load() })
+	if total := seen[0].Load() + seen[1].Load(); total != sent.Load() {
+		t.Errorf("handled %d and %d of %d", seen[0].Load(), seen[1].Load(), sent.Load())
 	}
 	if state != State(n, func(*Namespace) *tally { return nil }) || state.created != n {
 		t.Error("the state was not kept")

@@ -23,10 +23,14 @@ func (s *testServer) changeAuth(sets ...EventSet) {
 	s.Of("/").Recheck()
 }
 
-// checked waits for the end of a recheck of so many sockets.
+// checked waits for the end of the latest recheck, with which so many sockets
+// have been asked.
 func (s *testServer) checked(sockets int) {
 	s.t.Helper()
 	eventually(s.t, fmt.Sprintf("%d sockets to be asked", sockets), func() bool {
+		if !s.atRest() {
+			return false
+		}
 		asked := 0
 		for _, line := range s.logs.all("authorization checked again") {
 			var n int
@@ -35,6 +39,14 @@ func (s *testServer) checked(sockets int) {
 		}
 		return asked >= sockets
 	})
+}
+
+// atRest reports whether nobody is being asked again, and nobody has to be.
+func (s *testServer) atRest() bool {
+	r := s.Of("/").recheck.Load()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.running
 }
 
 // as connects a client with a payload.
@@ -74,11 +86,13 @@ func TestRecheckDisconnectsThoseWhoWouldNotBeLetIn(t *testing.T) {
 			leaves := handlers(func(_ *Namespace, h *Handlers) {
 				h.OnDisconnect(func(_ *Socket, reason Reason) { reasons <- reason })
 			})
-			s := newTestServer(t, Options{ConnectTimeout: 200 * time.Millisecond}, leaves, whoAmI)
+			s := newTestServer(t, Options{}, leaves, whoAmI)
 			out := s.dial(transport)
 			out.send(`0{"token":"not-to-be-logged"}`)
 			out.next()
 			in := s.as(`{"name":"ada","publish":["who"]}`)
+			// It counts from the moment at which a client is in no namespace any more.
+			s.SetOptions(Options{ConnectTimeout: 200 * time.Millisecond})
 			s.changeAuth(authenticate(byName), leaves, whoAmI)
 			out.expect(revokedUnauthorized, "1")
 			// A client that does not come back is not kept.
@@ -213,12 +227,7 @@ func TestRecheckFindsThoseWhoAreOnTheirWay(t *testing.T) {
 	c.send("0")
 	receive(t, "the question", looking)
 	s.changeAuth(authenticate(byName))
-	eventually(t, "the recheck of nobody to be over", func() bool {
-		r := s.Of("/").recheck.Load()
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		return !r.running
-	})
+	eventually(t, "the recheck of nobody to be over", s.atRest)
 	answer <- true
 	if m := c.next(); !strings.HasPrefix(m.text, `0{"sid"`) {
 		t.Fatal(m)

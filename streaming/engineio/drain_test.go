@@ -136,37 +136,30 @@ func TestDrainIsBoundedByItsContext(t *testing.T) {
 // TestDrainAnswersPollsAtOnce ends polls that wait with a noop, so that they do
 // not hold up whoever waits for requests, and the session with the next one.
 func TestDrainAnswersPollsAtOnce(t *testing.T) {
-	s := newServer(t, Options{})
-	const pollers = 400 // two seconds' worth of drainFloor
-	polls := make([]*rawclient.Poller, pollers)
-	answers := make([]<-chan answer, pollers)
-	for i := range polls {
-		polls[i], _ = s.poller(t)
-		answers[i] = s.get(t, polls[i])
-	}
-	drained := make(chan error, 1)
-	go func() { drained <- s.Drain(t.Context(), Drain{Over: 2 * time.Second}) }()
-	var noops atomic.Int64
-	var clients sync.WaitGroup
-	for i, p := range polls {
-		clients.Go(func() {
-			body := (<-answers[i]).Body
-			if body == "6" {
-				noops.Add(1)
-				next, err := p.Get(t.Context())
-				if err != nil {
-					t.Error(err)
+	inBubble(t, func(t *testing.T) {
+		s := newEngineInBubble(t, Options{})
+		const pollers = 400 // two seconds' worth of drainFloor
+		var noops atomic.Int64
+		var clients sync.WaitGroup
+		for range pollers {
+			recorder := s.pollIn(t)
+			clients.Go(func() {
+				body := s.getIn(t, recorder)
+				if body == "6" {
+					noops.Add(1)
+					body = s.getIn(t, recorder)
 				}
-				body = next.Body
-			}
-			expect(t, "the poll of a session whose turn has come", body, "1")
-		})
-	}
-	clients.Wait()
-	if noops.Load() == 0 {
-		t.Error("no poll was ended before its session")
-	}
-	must(t, <-drained)
+				expect(t, "the poll of a session whose turn has come", body, "1")
+			})
+		}
+		// All polls wait.
+		synctest.Wait()
+		must(t, s.Drain(t.Context(), Drain{Over: 2 * time.Second}))
+		clients.Wait()
+		if noops.Load() == 0 {
+			t.Error("no poll was ended before its session")
+		}
+	})
 }
 
 // TestDrainOfAnUnservedServerEndsPolls tells the clients that wait of the end:
