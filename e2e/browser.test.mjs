@@ -11,7 +11,7 @@ import { chromium } from "playwright-core";
 import { root, startCaddy } from "./lib/caddy.mjs";
 import { startBrowser } from "./lib/tabs.mjs";
 
-const DEADLINE = 60_000;
+const DEADLINE = 120_000;
 const CHROMIUM = process.env.CHROMIUM || "/usr/bin/chromium";
 
 describe("the streaming example", { timeout: 15 * 60_000 }, () => {

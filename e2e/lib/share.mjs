@@ -14,7 +14,7 @@ import path from "node:path";
 import { root } from "./caddy.mjs";
 
 /** How long anything on a page may take, in milliseconds. */
-export const DEADLINE = 60_000;
+export const DEADLINE = 120_000;
 
 /** The example's Caddyfile. */
 export const caddyfile = path.join(root, "examples/share/Caddyfile");

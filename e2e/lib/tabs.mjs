@@ -13,7 +13,7 @@ import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import WebSocket from "ws";
 
-const DEADLINE = 60_000;
+const DEADLINE = 120_000;
 
 /** Starts a browser that accepts any certificate; see the head of this file. */
 export async function startBrowser(executable) {
