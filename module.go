@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-socketio/socketio-stream/admin/metrics"
 	"github.com/caddy-socketio/socketio-stream/internal/cors"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
@@ -254,7 +255,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.warn()
-	if err := registerMetrics(ctx); err != nil {
+	if err := metrics.Register(ctx); err != nil {
 		return h.declared(err)
 	}
 	// The hub comes last: a config that fails after this point is cleaned up, and only then gives it up again.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-socketio/socketio-stream/admin/metrics"
 	"github.com/caddy-socketio/socketio-stream/internal/memory"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
@@ -44,7 +45,7 @@ type socketIOStatus struct {
 	// Limited is how often each limit was met, by the limit's name.
 	Limited map[engineio.Limit]int64 `json:"limited"`
 	// Metrics is what the metrics endpoint tells of the hub.
-	Metrics metricsStatus `json:"metrics"`
+	Metrics metrics.Status `json:"metrics"`
 }
 
 // serveStatus tells uptime, memory and connections to the clients that may know.
@@ -76,7 +77,7 @@ func (h *Handler) serveStatus(w http.ResponseWriter, r *http.Request) error {
 			AuthRefreshed:   auth.Refreshed,
 			AuthRevoked:     auth.Revoked,
 			Limited:         h.stats.Limited(),
-			Metrics:         metricsStatusOf(h.stats.Metrics()),
+			Metrics:         metrics.StatusOf(h.stats.Metrics()),
 		},
 	})
 }

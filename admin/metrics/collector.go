@@ -1,4 +1,5 @@
-package socketiostream
+// Package metrics tells what the hubs have counted: to Prometheus, and to the status page.
+package metrics
 
 import (
 	"errors"
@@ -7,19 +8,20 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
-	shown "github.com/caddy-socketio/socketio-stream/hub"
+	"github.com/caddy-socketio/socketio-stream/hub"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 )
 
-// collector brings the figures of all hubs to Prometheus. Those of all configs tell the same: hubs outlive configs, and so
-// do their counts, while each config has a registry of its own.
+// collector brings the metrics of all hubs to Prometheus. Those of all configs tell the same: hubs
+// outlive configs, and so do their counts, while each config has a registry of its own.
 type collector struct {
 	catalog *catalog
 	servers iter.Seq2[string, *streaming.Server]
 }
 
-// registerMetrics makes the metrics part of what the config's metrics endpoints answer with.
-func registerMetrics(ctx caddy.Context) error {
+// Register makes the metrics part of what the metrics endpoints of a config answer with. It is
+// called when the config is provisioned, and returns an error if two metrics have one name.
+func Register(ctx caddy.Context) error {
 	catalog, err := wholeCatalog()
 	if err != nil {
 		return err
@@ -30,7 +32,8 @@ func registerMetrics(ctx caddy.Context) error {
 	}
 	// Another handler of the same config may have been here before.
 	var registered prometheus.AlreadyRegisteredError
-	if err := registry.Register(collector{catalog, shown.All()}); err != nil && !errors.As(err, &registered) {
+	err = registry.Register(collector{catalog, hub.All()})
+	if err != nil && !errors.As(err, &registered) {
 		return err
 	}
 	return nil
@@ -55,17 +58,19 @@ func (c collector) Collect(metrics chan<- prometheus.Metric) {
 // prometheus returns the sample as the metric of a hub.
 func (s *sample) prometheus(hub string) prometheus.Metric {
 	labels := append([]string{hub}, s.labels...)
+	description, unit := s.metric.description, s.metric.unit
 	if s.distribution == nil {
-		return prometheus.MustNewConstMetric(s.metric.description, s.metric.kind, s.value, labels...)
+		return prometheus.MustNewConstMetric(description, s.metric.kind, s.value, labels...)
 	}
 	buckets := make(map[float64]uint64, len(s.distribution.Scale))
 	var below int64
 	for i, bound := range s.distribution.Scale {
 		below += s.distribution.Counts[i]
-		buckets[float64(bound)/s.metric.unit] = uint64(below) //nolint:gosec // a count is not negative
+		buckets[float64(bound)/unit] = uint64(below) //nolint:gosec // a count is not negative
 	}
 	count := uint64(s.distribution.Count()) //nolint:gosec // a count is not negative
-	return prometheus.MustNewConstHistogram(s.metric.description, count, float64(s.distribution.Sum)/s.metric.unit, buckets, labels...)
+	sum := float64(s.distribution.Sum) / unit
+	return prometheus.MustNewConstHistogram(description, count, sum, buckets, labels...)
 }
 
 // Interface guard.

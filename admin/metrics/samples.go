@@ -1,0 +1,87 @@
+package metrics
+
+import (
+	"github.com/caddy-socketio/socketio-stream/streaming"
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/measure"
+)
+
+// sample is the value of a metric for some labels.
+type sample struct {
+	metric *metric
+	labels []string
+	value  float64
+	// distribution is what a histogram has in place of a value.
+	distribution *measure.Distribution
+}
+
+// samples are being gathered.
+type samples []sample
+
+func (s *samples) add(m *metric, value int64, labels ...string) {
+	*s = append(*s, sample{metric: m, labels: labels, value: float64(value)})
+}
+
+func (s *samples) addDistribution(m *metric, d *measure.Distribution, labels ...string) {
+	*s = append(*s, sample{metric: m, labels: labels, distribution: d})
+}
+
+func (s *samples) addReasons(m *metric, counts []engineio.ReasonCount) {
+	for _, count := range counts {
+		s.add(m, count.Count, count.Reason)
+	}
+}
+
+// samples returns what a hub tells. What Prometheus and what the status page gets come from here.
+func (c *catalog) samples(m streaming.Metrics) samples {
+	var s samples
+	engine := &m.Engine
+	for i := range engine.Transports {
+		t := &engine.Transports[i]
+		name := string(t.Transport)
+		s.add(metricConnections, t.Open, name, t.Protocol)
+		s.add(metricHandshakes, t.Handshakes, name, t.Protocol)
+		s.add(metricBytes, t.ReceivedBytes, name, "in")
+		s.add(metricBytes, t.SentBytes, name, "out")
+		s.add(metricDeliveries, t.Deliveries, name)
+		s.addDistribution(metricFlushMessages, &t.FlushMessages, name)
+		s.addDistribution(metricQueueBytes, &t.QueuedBytes, name)
+	}
+	s.add(metricUpgrades, engine.Upgrades)
+	s.addReasons(metricUpgradeFailures, engine.UpgradeFailures)
+	s.addReasons(metricRefused, engine.Refusals)
+	s.addReasons(metricLimited, m.Limited)
+	s.addReasons(metricAuthRefusals, m.AuthRefusals)
+	s.add(metricIdentities, m.Auth.Identified)
+	s.add(metricRefreshed, m.Auth.Refreshed)
+	s.add(metricEnded, m.Auth.Expired, "expired")
+	s.add(metricEnded, m.Auth.Revoked, "revoked")
+	s.addReasons(metricDisconnects, engine.Disconnects)
+	s.add(metricBuffered, engine.BufferedBytes)
+	s.add(metricSlowClients, engine.SlowClients)
+	s.add(metricDropped, engine.VolatileDropped)
+	s.addDistribution(metricHeartbeatLatency, &engine.HeartbeatLatency)
+
+	for i := range m.Namespaces {
+		s.addNamespace(&m.Namespaces[i], c.figures)
+	}
+	s.add(metricConnectErrors, m.InvalidNamespaces, "invalid_namespace")
+	s.add(metricConnectErrors, m.NotAuthorized, "not_authorized")
+	return s
+}
+
+// addNamespace adds what is counted for a namespace, with those of its figures that are known.
+func (s *samples) addNamespace(n *streaming.NamespaceMetrics, figures map[string]*metric) {
+	s.add(metricSockets, n.Sockets, n.Name)
+	s.add(metricRooms, n.Rooms, n.Name)
+	s.add(metricConnects, n.Connects, n.Name)
+	s.add(metricEvents, n.EventsIn, n.Name, "in")
+	s.add(metricEvents, n.EventsOut, n.Name, "out")
+	s.add(metricEventsRefused, n.RefusedEvents, n.Name)
+	s.addDistribution(metricAckLatency, &n.AckLatency, n.Name)
+	for _, figure := range n.Figures {
+		if m := figures[figure.Name]; m != nil {
+			*s = append(*s, sample{metric: m, labels: []string{n.Name}, value: figure.Value})
+		}
+	}
+}
