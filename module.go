@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	_ "github.com/caddy-socketio/socketio-stream/admin" // for the module admin.api.socketio_stream
 	"github.com/caddy-socketio/socketio-stream/admin/metrics"
 	"github.com/caddy-socketio/socketio-stream/internal/cors"
 	"github.com/caddy-socketio/socketio-stream/streaming"

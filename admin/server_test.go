@@ -1,11 +1,11 @@
-package socketiostream
+package admin
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
-	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -17,7 +17,6 @@ import (
 
 	"github.com/caddy-socketio/socketio-stream/admin/adminapi"
 	"github.com/caddy-socketio/socketio-stream/events/relay"
-	"github.com/caddy-socketio/socketio-stream/internal/logline"
 	"github.com/caddy-socketio/socketio-stream/internal/rawclient"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 )
@@ -29,7 +28,7 @@ const adminTimeout = 10 * time.Second
 type adminServer struct {
 	t    testing.TB
 	url  string
-	hubs map[string]*hub
+	hubs map[string]*streaming.Server
 	// site serves the clients of the hub "default".
 	site string
 	http *httptest.Server
@@ -43,10 +42,10 @@ func newAdminServer(t testing.TB, others ...string) *adminServer {
 
 func startAdminServer(t testing.TB, readTimeout time.Duration, hubs ...string) *adminServer {
 	t.Helper()
-	s := &adminServer{t: t, hubs: make(map[string]*hub)}
+	s := &adminServer{t: t, hubs: make(map[string]*streaming.Server)}
 	for _, name := range hubs {
 		server := streaming.New(streaming.Options{}, nil)
-		s.hubs[name] = &hub{name: name, server: server, logger: logline.NewSwitch(slog.New(slog.DiscardHandler))}
+		s.hubs[name] = server
 		for _, namespace := range []string{"/", "/chat"} {
 			if err := server.Of(namespace).Use(&relay.Set{Events: []string{"chat"}}); err != nil {
 				t.Fatal(err)
@@ -54,15 +53,8 @@ func startAdminServer(t testing.TB, readTimeout time.Duration, hubs ...string) *
 		}
 	}
 	admin := &Admin{
-		hub: func(name string) *hub { return s.hubs[name] },
-		hubNames: func() []string {
-			var names []string
-			for name := range s.hubs {
-				names = append(names, name)
-			}
-			slices.Sort(names)
-			return names
-		},
+		find:  func(name string) *streaming.Server { return s.hubs[name] },
+		names: func() []string { return slices.Sorted(maps.Keys(s.hubs)) },
 	}
 	mux := http.NewServeMux()
 	for _, route := range admin.Routes() {
@@ -82,13 +74,13 @@ func startAdminServer(t testing.TB, readTimeout time.Duration, hubs ...string) *
 	s.http = httptest.NewUnstartedServer(mux)
 	s.http.Config.ReadTimeout = readTimeout
 	s.http.Start()
-	site := httptest.NewServer(s.hubs["default"].server.Handler())
+	site := httptest.NewServer(s.hubs["default"].Handler())
 	s.url, s.site = s.http.URL, site.URL+"/socket.io/"
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
 		defer cancel()
-		for _, hub := range s.hubs {
-			_ = hub.server.Shutdown(ctx)
+		for _, server := range s.hubs {
+			_ = server.Shutdown(ctx)
 		}
 		s.http.Close()
 		site.Close()

@@ -1,4 +1,4 @@
-package socketiostream
+package admin
 
 import (
 	"encoding/json"
@@ -137,8 +137,8 @@ func TestAdminRefuses(t *testing.T) {
 // TestAdminPathsNameNamespaces holds that each way to write a namespace leads to it.
 func TestAdminPathsNameNamespaces(t *testing.T) {
 	s := newAdminServer(t)
-	s.hubs["default"].server.Of("/-")
-	s.hubs["default"].server.Of("/a/b c")
+	s.hubs["default"].Of("/-")
+	s.hubs["default"].Of("/a/b c")
 	for path, want := range map[string]string{
 		"-": "/", "%2F": "/", "%2f": "/", "chat": "/chat", "%2Fchat": "/chat", "%2F-": "/-", "a%2Fb%20c": "/a/b c", "%2Fa%2Fb%20c": "/a/b c",
 	} {
@@ -153,7 +153,7 @@ func TestAdminPathsNameNamespaces(t *testing.T) {
 func TestAdminShowsHubs(t *testing.T) {
 	s := newAdminServer(t, "b", "c")
 	_, ids := s.connect("/", "/chat")
-	s.hubs["default"].server.Find(ids[0]).Admit("x", "y")
+	s.hubs["default"].Find(ids[0]).Admit("x", "y")
 	var hub adminapi.Hub
 	s.get("/socketio/hubs/default", &hub)
 	if hub.Name != "default" || hub.Connections != 1 || hub.Sockets != 2 || hub.Rooms != 2 || len(hub.Namespaces) != 2 ||
@@ -185,8 +185,8 @@ func TestAdminShowsRoomsAndSockets(t *testing.T) {
 	began := time.Now()
 	conn, ids := s.connect("/", "/chat")
 	_, others := s.connect("/")
-	s.hubs["default"].server.Find(ids[0]).Admit("b", "a&c")
-	s.hubs["default"].server.Find(others[0]).Admit("b")
+	s.hubs["default"].Find(ids[0]).Admit("b", "a&c")
+	s.hubs["default"].Find(others[0]).Admit("b")
 
 	var rooms adminapi.Rooms
 	s.get("/socketio/hubs/default/namespaces/-/rooms?limit=1", &rooms)
@@ -246,7 +246,7 @@ func TestAdminShowsRoomsAndSockets(t *testing.T) {
 	for i := range cap(names) {
 		names = append(names, strconv.Itoa(i))
 	}
-	s.hubs["default"].server.Find(ids[1]).Admit(names...)
+	s.hubs["default"].Find(ids[1]).Admit(names...)
 	s.get("/socketio/hubs/default/namespaces/chat/sockets/"+ids[1], &socket)
 	if len(socket.Rooms) != adminapi.MaxListedRooms || socket.RoomCount != len(names) {
 		t.Errorf("%d of %d rooms are listed", len(socket.Rooms), socket.RoomCount)
@@ -258,7 +258,7 @@ func TestAdminEmits(t *testing.T) {
 	a, ids := s.connect("/")
 	b, others := s.connect("/")
 	c, _ := s.connect("/chat")
-	s.hubs["default"].server.Find(ids[0]).Admit("room")
+	s.hubs["default"].Find(ids[0]).Admit("room")
 
 	var emitted adminapi.Emitted
 	s.post("/socketio/hubs/default/namespaces/-/emit", `{"event":"all","args":[{"a": 1}, "é\u2028"]}`, &emitted)
@@ -302,7 +302,7 @@ func TestAdminMovesAndDisconnectsSockets(t *testing.T) {
 		t.Errorf("after joining: %+v", socket)
 	}
 	s.post(path+"/leave", `{"rooms":["b","nope"]}`, &socket)
-	if !slices.Equal(socket.Rooms, []string{"a", "c"}) || s.hubs["default"].server.Of("/").Count("b") != 0 {
+	if !slices.Equal(socket.Rooms, []string{"a", "c"}) || s.hubs["default"].Of("/").Count("b") != 0 {
 		t.Errorf("after leaving: %+v", socket)
 	}
 
@@ -321,7 +321,7 @@ func TestAdminMovesAndDisconnectsSockets(t *testing.T) {
 	if got := s.text(conn); got != "41/chat," {
 		t.Errorf("got %s, want the packet of a disconnect", got)
 	}
-	until(t, "the connection to be closed", func() bool { return s.hubs["default"].server.Connections() == 0 })
+	until(t, "the connection to be closed", func() bool { return s.hubs["default"].Connections() == 0 })
 }
 
 func TestAdminChecks(t *testing.T) {

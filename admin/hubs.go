@@ -1,23 +1,22 @@
-package socketiostream
+package admin
 
 import (
 	"net/http"
-	"slices"
-	"strings"
+
+	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-socketio/socketio-stream/admin/adminapi"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 )
 
-// namespaces lists the hub's namespaces in order.
-func (hub *hub) namespaces() []*streaming.Namespace {
-	list := hub.server.Namespaces()
-	slices.SortFunc(list, func(a, b *streaming.Namespace) int { return strings.Compare(a.Name(), b.Name()) })
-	return list
-}
+// retryAfter is how many seconds a load balancer is asked to wait once the process is going down.
+const retryAfter = "5"
+
+// exiting reports whether the process is going down; a variable so that a test can tell it so.
+var exiting = caddy.Exiting
 
 // live answers as long as there is somebody to answer.
-func (a *Admin) live(w http.ResponseWriter, r *adminRequest) error {
+func (r *request) live(w http.ResponseWriter) error {
 	if _, err := r.query(); err != nil {
 		return err
 	}
@@ -25,7 +24,7 @@ func (a *Admin) live(w http.ResponseWriter, r *adminRequest) error {
 }
 
 // ready tells whether clients are welcome: there is a hub, and the process is not going down.
-func (a *Admin) ready(w http.ResponseWriter, r *adminRequest) error {
+func (r *request) ready(w http.ResponseWriter) error {
 	if _, err := r.query(); err != nil {
 		return err
 	}
@@ -33,14 +32,14 @@ func (a *Admin) ready(w http.ResponseWriter, r *adminRequest) error {
 		w.Header().Set("Retry-After", retryAfter)
 		return answer(w, http.StatusServiceUnavailable, adminapi.Check{Status: "stopping"})
 	}
-	names := a.hubNames()
+	names := r.names()
 	if len(names) == 0 {
 		return answer(w, http.StatusServiceUnavailable, adminapi.Check{Status: "no hub"})
 	}
 	return answer(w, http.StatusOK, adminapi.Check{Status: "ready", Hubs: names})
 }
 
-func (a *Admin) listHubs(w http.ResponseWriter, r *adminRequest) error {
+func (r *request) listHubs(w http.ResponseWriter) error {
 	query, err := r.query("limit", "after")
 	if err != nil {
 		return err
@@ -50,7 +49,7 @@ func (a *Admin) listHubs(w http.ResponseWriter, r *adminRequest) error {
 		return err
 	}
 	page := adminapi.Hubs{Hubs: []adminapi.Hub{}}
-	for _, name := range a.hubNames() {
+	for _, name := range r.names() {
 		if name <= after {
 			continue
 		}
@@ -59,56 +58,47 @@ func (a *Admin) listHubs(w http.ResponseWriter, r *adminRequest) error {
 			break
 		}
 		// One that has just ended is no longer there.
-		if hub := a.hub(name); hub != nil {
-			page.Hubs = append(page.Hubs, hub.state())
+		if server := r.find(name); server != nil {
+			page.Hubs = append(page.Hubs, hubState(name, server))
 		}
 	}
 	return answer(w, http.StatusOK, page)
 }
 
-func (a *Admin) showHub(w http.ResponseWriter, r *adminRequest) error {
+func (r *request) showHub(w http.ResponseWriter) error {
 	if _, err := r.query(); err != nil {
 		return err
 	}
-	return answer(w, http.StatusOK, r.hub.state())
+	return answer(w, http.StatusOK, hubState(r.hub, r.server))
 }
 
-func (a *Admin) listNamespaces(w http.ResponseWriter, r *adminRequest) error {
+func (r *request) listNamespaces(w http.ResponseWriter) error {
 	if _, err := r.query(); err != nil {
 		return err
 	}
 	return answer(w, http.StatusOK, struct {
 		Namespaces []adminapi.Namespace `json:"namespaces"`
-	}{r.hub.state().Namespaces})
+	}{hubState(r.hub, r.server).Namespaces})
 }
 
-func (a *Admin) showNamespace(w http.ResponseWriter, r *adminRequest) error {
+func (r *request) showNamespace(w http.ResponseWriter) error {
 	if _, err := r.query(); err != nil {
 		return err
 	}
 	return answer(w, http.StatusOK, namespaceState(r.namespace))
 }
 
-// state returns what the API tells of a hub.
-func (hub *hub) state() adminapi.Hub {
-	stats, traffic := hub.server.Stats(), hub.traffic()
+// hubState returns what the API tells of a hub.
+func hubState(name string, server *streaming.Server) adminapi.Hub {
+	m := server.Metrics()
 	state := adminapi.Hub{
-		Name:          hub.name,
-		Connections:   hub.server.Connections(),
-		BufferedBytes: stats.BufferedBytes,
+		Name:          name,
+		Connections:   m.Engine.Sessions,
+		BufferedBytes: m.Engine.BufferedBytes,
 		Namespaces:    []adminapi.Namespace{},
-		Counters: adminapi.Counters{
-			SlowClients:     stats.SlowClients,
-			VolatileDropped: stats.VolatileDropped,
-			Refused:         stats.RefusedForSessions + stats.RefusedForBuffer,
-			EventsIn:        &traffic.eventsIn,
-			EventsOut:       &traffic.eventsOut,
-			Deliveries:      &traffic.deliveries,
-			BytesIn:         &traffic.bytesIn,
-			BytesOut:        &traffic.bytesOut,
-		},
+		Counters:      counters(m),
 	}
-	for _, ns := range hub.namespaces() {
+	for _, ns := range namespacesOf(server) {
 		namespace := namespaceState(ns)
 		state.Sockets += namespace.Sockets
 		state.Rooms += namespace.Rooms
@@ -117,12 +107,36 @@ func (hub *hub) state() adminapi.Hub {
 	return state
 }
 
+// counters adds up what is counted for namespaces and transports.
+func counters(m streaming.Metrics) adminapi.Counters {
+	var eventsIn, eventsOut, deliveries, bytesIn, bytesOut int64
+	for _, n := range m.Namespaces {
+		eventsIn += n.EventsIn
+		eventsOut += n.EventsOut
+	}
+	for _, t := range m.Engine.Transports {
+		deliveries += t.Deliveries
+		bytesIn += t.ReceivedBytes
+		bytesOut += t.SentBytes
+	}
+	return adminapi.Counters{
+		SlowClients:     m.Engine.SlowClients,
+		VolatileDropped: m.Engine.VolatileDropped,
+		Refused:         m.Engine.RefusedForSessions + m.Engine.RefusedForBuffer,
+		EventsIn:        &eventsIn,
+		EventsOut:       &eventsOut,
+		Deliveries:      &deliveries,
+		BytesIn:         &bytesIn,
+		BytesOut:        &bytesOut,
+	}
+}
+
 func namespaceState(ns *streaming.Namespace) adminapi.Namespace {
 	sockets, rooms := ns.Size()
 	return adminapi.Namespace{Name: ns.Name(), Sockets: sockets, Rooms: rooms}
 }
 
-func (a *Admin) listRooms(w http.ResponseWriter, r *adminRequest) error {
+func (r *request) listRooms(w http.ResponseWriter) error {
 	query, err := r.query("limit", "after")
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package socketiostream
+package admin
 
 import (
 	"net/http"
@@ -8,7 +8,7 @@ import (
 )
 
 // listSockets lists the sockets of a namespace, or of all of the hub's.
-func (a *Admin) listSockets(w http.ResponseWriter, r *adminRequest) error {
+func (r *request) listSockets(w http.ResponseWriter) error {
 	query, err := r.query("limit", "after", "room", "identity", "slow")
 	if err != nil {
 		return err
@@ -22,18 +22,20 @@ func (a *Admin) listSockets(w http.ResponseWriter, r *adminRequest) error {
 		return err
 	}
 	if query.Has("room") && query.Get("room") == "" {
-		return adminError(http.StatusBadRequest, "room is empty: it must be the name of a room")
+		return apiError(http.StatusBadRequest, "room is empty: it must be the name of a room")
 	}
 	if query.Has("identity") {
 		if err := checkIdentity(query.Get("identity")); err != nil {
 			return err
 		}
 	}
-	search := streaming.SocketQuery{Room: query.Get("room"), Identity: query.Get("identity"), Slow: slow, After: after, Limit: limit}
+	search := streaming.SocketQuery{
+		Room: query.Get("room"), Identity: query.Get("identity"), Slow: slow, After: after, Limit: limit,
+	}
 	if r.namespace != nil {
 		search.Namespaces = []*streaming.Namespace{r.namespace}
 	} else {
-		search.Namespaces = r.hub.namespaces()
+		search.Namespaces = namespacesOf(r.server)
 	}
 	sockets, more := streaming.SocketPage(search)
 	page := adminapi.Sockets{Sockets: []adminapi.Socket{}}
@@ -46,15 +48,15 @@ func (a *Admin) listSockets(w http.ResponseWriter, r *adminRequest) error {
 	return answer(w, http.StatusOK, page)
 }
 
-func (a *Admin) showSocket(w http.ResponseWriter, r *adminRequest) error {
+func (r *request) showSocket(w http.ResponseWriter) error {
 	if _, err := r.query(); err != nil {
 		return err
 	}
 	return answer(w, http.StatusOK, socketState(r.socket))
 }
 
-// socketState returns what the API tells of a socket. The id is the socket's, which others in its namespace may know; the
-// session's is a credential and stays here.
+// socketState returns what the API tells of a socket. The id is the socket's, which others in its
+// namespace may know; the session's is a credential and stays here.
 func socketState(socket *streaming.Socket) adminapi.Socket {
 	state := socket.State()
 	rooms := append([]string{}, state.Rooms...)

@@ -1,4 +1,4 @@
-package socketiostream
+package admin
 
 import (
 	"encoding/json"
@@ -11,16 +11,16 @@ import (
 	"github.com/caddy-socketio/socketio-stream/streaming"
 )
 
-// tailWriteTimeout is how long one write to somebody who follows may take; lastWriteTimeout is how long that of the last
-// line may, when the server that it is written by is to stop.
+// tailWriteTimeout is how long one write to somebody who follows may take; lastWriteTimeout is how
+// long that of the last line may, when the server that it is written by is to stop.
 const (
 	tailWriteTimeout = time.Minute
 	lastWriteTimeout = time.Second
 )
 
-// tail streams events as lines of JSON until the client goes away, the hub ends or the admin endpoint is replaced, as it is
-// at each reload.
-func (a *Admin) tail(w http.ResponseWriter, r *adminRequest) error {
+// tail streams events as lines of JSON until the client goes away, the hub ends or the admin
+// endpoint is replaced, as it is at each reload.
+func (r *request) tail(w http.ResponseWriter) error {
 	query, err := r.query("payload", "namespace", "event", "socket")
 	if err != nil {
 		return err
@@ -31,26 +31,29 @@ func (a *Admin) tail(w http.ResponseWriter, r *adminRequest) error {
 	}
 	for _, name := range []string{"namespace", "event", "socket"} {
 		if query.Has(name) && query.Get(name) == "" {
-			return adminError(http.StatusBadRequest, "%s is empty: leave it out to follow all", name)
+			return apiError(http.StatusBadRequest, "%s is empty: leave it out to follow all", name)
 		}
 	}
-	options := streaming.TapOptions{Event: query.Get("event"), Socket: query.Get("socket"), Args: payload}
+	options := streaming.TapOptions{
+		Event: query.Get("event"), Socket: query.Get("socket"), Args: payload,
+	}
 	if query.Has("namespace") {
 		options.Namespace = namespaceOf(query.Get("namespace"))
-		if r.hub.server.Lookup(options.Namespace) == nil {
-			return adminError(http.StatusNotFound, "the hub %q has no namespace %q", r.hub.name, options.Namespace)
+		if r.server.Lookup(options.Namespace) == nil {
+			return apiError(http.StatusNotFound, "the hub %q has no namespace %q",
+				r.hub, options.Namespace)
 		}
 	}
 	if r.Method == http.MethodHead {
 		w.Header().Set("Content-Type", adminapi.Lines)
 		return nil
 	}
-	tap, err := r.hub.server.Tap(options)
+	tap, err := r.server.Tap(options)
 	switch {
 	case errors.Is(err, streaming.ErrTooManyTaps):
-		return adminError(http.StatusTooManyRequests, "too many follow the hub %q already", r.hub.name)
+		return apiError(http.StatusTooManyRequests, "too many follow the hub %q already", r.hub)
 	case err != nil:
-		return adminError(http.StatusServiceUnavailable, "the hub %q: %v", r.hub.name, err)
+		return apiError(http.StatusServiceUnavailable, "the hub %q: %v", r.hub, err)
 	}
 	defer tap.Close()
 
@@ -181,8 +184,9 @@ func tailLine(e streaming.Traffic, payload bool) adminapi.Line {
 	return line
 }
 
-// adminServers holds, for each HTTP server that somebody follows a hub at, what is closed when it stops. A reload replaces
-// the admin endpoint and waits for requests to the old one; a config's own context ends too early where the config fails.
+// adminServers holds, for each HTTP server that somebody follows a hub at, what is closed when it
+// stops. A reload replaces the admin endpoint and waits for requests to the old one; a config's own
+// context ends too early where the config fails.
 var adminServers = struct {
 	sync.Mutex
 	stopped map[*http.Server]chan struct{}

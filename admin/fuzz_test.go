@@ -1,4 +1,4 @@
-package socketiostream
+package admin
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-socketio/socketio-stream/admin/adminapi"
 	"github.com/caddy-socketio/socketio-stream/internal/rawclient"
+	"github.com/caddy-socketio/socketio-stream/streaming"
 )
 
 // FuzzAdminRequest sends any requests to the admin API, in which the word
@@ -40,8 +41,11 @@ func FuzzAdminRequest(f *testing.F) {
 		f.Add(seed.method, seed.target, []byte(seed.body))
 	}
 	s := newAdminServer(f, "other")
-	server := s.hubs["default"].server
-	admin := &Admin{hub: func(name string) *hub { return s.hubs[name] }, hubNames: func() []string { return []string{"default", "other"} }}
+	server := s.hubs["default"]
+	admin := &Admin{
+		find:  func(name string) *streaming.Server { return s.hubs[name] },
+		names: func() []string { return []string{"default", "other"} },
+	}
 	client := rawclient.New(s.site)
 	f.Cleanup(client.Close)
 	socket := ""
@@ -65,7 +69,7 @@ func FuzzAdminRequest(f *testing.F) {
 		// Who follows has gone already.
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		r := httptest.NewRequestWithContext(ctx, http.MethodPost, adminPath, strings.NewReader(string(body)))
+		r := httptest.NewRequestWithContext(ctx, http.MethodPost, root, strings.NewReader(string(body)))
 		r.Method, r.URL = method, address
 		r.Header.Set("Content-Type", adminapi.JSON)
 		w := httptest.NewRecorder()

@@ -1,4 +1,4 @@
-package socketiostream
+package admin
 
 import (
 	"context"
@@ -24,7 +24,7 @@ func (id everyone) Register(_ *streaming.Namespace, h *streaming.Handlers) error
 // disconnected.
 func TestAdminFindsAndDisconnectsIdentities(t *testing.T) {
 	s := newAdminServer(t)
-	server := s.hubs["default"].server
+	server := s.hubs["default"]
 	as := func(id string) {
 		t.Helper()
 		for _, namespace := range []string{"/", "/chat"} {

@@ -1,0 +1,105 @@
+package admin
+
+import (
+	"net/http"
+
+	"github.com/caddy-socketio/socketio-stream/admin/adminapi"
+	"github.com/caddy-socketio/socketio-stream/streaming"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
+)
+
+// emit sends an event to a namespace, or to rooms of it.
+func (r *request) emit(w http.ResponseWriter) error {
+	var wanted adminapi.Emit
+	if err := r.action(w, &wanted, false); err != nil {
+		return err
+	}
+	if wanted.Event == "" {
+		return apiError(http.StatusBadRequest, "event is missing: it must be the name of an event")
+	}
+	var args packet.Args
+	if len(wanted.Args) > 0 {
+		var err error
+		if args, err = packet.ParseArgs(wanted.Args); err != nil {
+			return apiError(http.StatusBadRequest, "args: %v", err)
+		}
+	}
+	if err := checkRooms("rooms", wanted.Rooms); err != nil {
+		return err
+	}
+	if err := checkRooms("except", wanted.Except); err != nil {
+		return err
+	}
+	if wanted.Rooms != nil && len(wanted.Rooms) == 0 {
+		// Who has gathered rooms and found none does not mean everyone.
+		return apiError(http.StatusBadRequest, "rooms is empty: leave it out to reach everyone")
+	}
+	broadcast := r.namespace.To(wanted.Rooms...).Except(wanted.Except...)
+	if wanted.Volatile {
+		broadcast = broadcast.Volatile()
+	}
+	receivers := len(broadcast.Sockets())
+	if err := broadcast.Emit(wanted.Event, args); err != nil {
+		return apiError(http.StatusBadRequest, "event: %v", err)
+	}
+	return answer(w, http.StatusOK, adminapi.Emitted{Receivers: receivers})
+}
+
+// disconnect ends a socket, or the whole connection it is on. The answer shows the socket as it
+// was.
+func (r *request) disconnect(w http.ResponseWriter) error {
+	var wanted adminapi.Disconnect
+	if err := r.action(w, &wanted, true); err != nil {
+		return err
+	}
+	state := socketState(r.socket)
+	r.socket.Disconnect(wanted.Close)
+	return answer(w, http.StatusOK, state)
+}
+
+// disconnectIdentity ends all sockets of an identity, in a namespace or in all of the hub's.
+func (r *request) disconnectIdentity(w http.ResponseWriter) error {
+	var wanted adminapi.DisconnectIdentity
+	if err := r.action(w, &wanted, false); err != nil {
+		return err
+	}
+	if err := checkIdentity(wanted.Identity); err != nil {
+		return err
+	}
+	namespaces := []*streaming.Namespace{r.namespace}
+	if r.namespace == nil {
+		namespaces = namespacesOf(r.server)
+	}
+	return answer(w, http.StatusOK, adminapi.Disconnected{
+		Sockets: streaming.DisconnectIdentity(namespaces, wanted.Identity, wanted.Close),
+	})
+}
+
+// join puts a socket into rooms. The answer shows the socket as it is then.
+func (r *request) join(w http.ResponseWriter) error {
+	return r.changeRooms(w, r.socket.Admit)
+}
+
+// leave takes a socket out of rooms. The answer shows the socket as it is then.
+func (r *request) leave(w http.ResponseWriter) error {
+	return r.changeRooms(w, r.socket.Leave)
+}
+
+// changeRooms changes the rooms of a socket that is still there.
+func (r *request) changeRooms(w http.ResponseWriter, change func(...string)) error {
+	var wanted adminapi.RoomNames
+	if err := r.action(w, &wanted, false); err != nil {
+		return err
+	}
+	if len(wanted.Rooms) == 0 {
+		return apiError(http.StatusBadRequest, "rooms is missing: it must list at least one room")
+	}
+	if err := checkRooms("rooms", wanted.Rooms); err != nil {
+		return err
+	}
+	change(wanted.Rooms...)
+	if !r.socket.Connected() {
+		return apiError(http.StatusNotFound, "the socket %q has disconnected", r.socket.ID())
+	}
+	return answer(w, http.StatusOK, socketState(r.socket))
+}
