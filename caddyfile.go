@@ -101,8 +101,8 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //	}
 //
 // Every option may be given once; namespace once for each name, and events once for each set. The
-// blocks of auth are those of [JWTAuth] and [HTTPAuth]. Only fields are filled here: defaults are
-// Provision's, so that JSON and Caddyfile agree.
+// blocks of auth are those of [authcaddy.JWT] and [authcaddy.HTTP]. Only fields are filled here:
+// defaults are Provision's, so that JSON and Caddyfile agree.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	h.DeclaredAt = filepath.Base(d.File()) + ":" + strconv.Itoa(d.Line())

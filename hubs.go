@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-socketio/socketio-stream/auth"
 	"github.com/caddy-socketio/socketio-stream/internal/cors"
 	"github.com/caddy-socketio/socketio-stream/internal/logline"
 	"github.com/caddy-socketio/socketio-stream/internal/migrate"
@@ -36,7 +37,7 @@ type hub struct {
 	departure departure
 
 	// captors have to see the first requests of clients.
-	captors atomic.Pointer[[]Captor]
+	captors atomic.Pointer[[]auth.Captor]
 
 	mu     sync.Mutex
 	claims []hubClaim

@@ -1,4 +1,4 @@
-package socketiostream
+package authcaddy
 
 import (
 	"context"
@@ -18,33 +18,34 @@ import (
 	"github.com/caddy-socketio/socketio-stream/streaming"
 )
 
-func init() {
-	caddy.RegisterModule(new(HTTPAuth))
-}
+func init() { caddy.RegisterModule(new(HTTP)) }
 
-// HTTPAuth asks another server who a client is. The question is a POST of JSON with what the client shows:
+// HTTP asks another server who a client is. The question is a POST of JSON with what the client
+// shows:
 //
 //	{"namespace", "auth", "refresh", "handshake": {"address", "secure", "query"}}
 //
-// and the answer is status 200 with {"id", "rooms", "publish", "expires", "claims"}, of which only "id" is needed, or
-// status 401 or 403. Anything else refuses the client with the code "auth_unavailable". Redirects are not followed.
-type HTTPAuth struct {
+// and the answer is status 200 with {"id", "rooms", "publish", "expires", "claims"}, of which only
+// "id" is needed, or status 401 or 403. Anything else refuses the client with the code
+// "auth_unavailable". Redirects are not followed.
+type HTTP struct {
 	// URL is the address that is asked, with http or https. It is needed.
 	URL string `json:"url,omitempty"`
 
 	// Timeout is how long a client waits for the answer. Zero means the default. Default: 2s.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
-	// TLSCA are PEM files with the certificates of the authorities that the server must be known by, in place of those that
-	// the system trusts. They are read when the config is loaded. Default: none.
+	// TLSCA are PEM files with the certificates of the authorities that the server must be known
+	// by, in place of those that the system trusts. They are read when the config is loaded.
+	// Default: none.
 	TLSCA []string `json:"tls_ca,omitempty"`
 
-	// ForwardHeaders are the headers of the client's first request that the question has too, such as "Cookie" and
-	// "Authorization". Default: none.
+	// ForwardHeaders are the headers of the client's first request that the question has too, such
+	// as "Cookie" and "Authorization". Default: none.
 	ForwardHeaders []string `json:"forward_headers,omitempty"`
 
-	// Cache is how long an answer that lets a client in is used again for the same question. Zero means not at all.
-	// Default: 0.
+	// Cache is how long an answer that lets a client in is used again for the same question. Zero
+	// means not at all. Default: 0.
 	Cache caddy.Duration `json:"cache,omitempty"`
 
 	backend *auth.Backend
@@ -53,12 +54,15 @@ type HTTPAuth struct {
 }
 
 // CaddyModule returns the Caddy module information.
-func (*HTTPAuth) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: authNamespace + ".http", New: func() caddy.Module { return new(HTTPAuth) }}
+func (*HTTP) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  Namespace + ".http",
+		New: func() caddy.Module { return new(HTTP) },
+	}
 }
 
 // Provision replaces placeholders and checks the options.
-func (a *HTTPAuth) Provision(ctx caddy.Context) error {
+func (a *HTTP) Provision(ctx caddy.Context) error {
 	t := option.NewResolver()
 	options := auth.BackendOptions{
 		URL:            t.One("auth http", a.URL),
@@ -83,26 +87,30 @@ func (a *HTTPAuth) Provision(ctx caddy.Context) error {
 	}
 	a.backend = backend
 	// How long an answer may take, or is kept, changes nobody's.
-	a.fingerprint = fingerprintOf(options.URL, options.ForwardHeaders, options.Authorities.Fingerprint())
+	a.fingerprint = auth.Fingerprint(
+		options.URL, options.ForwardHeaders, options.Authorities.Fingerprint())
 	if auth.IsPlain(options.URL) {
-		ctx.Logger().Warn("what clients show goes to the auth backend by plain http", zap.String("method", "http"))
+		ctx.Logger().Warn("what clients show goes to the auth backend by plain http",
+			zap.String("method", "http"))
 	}
 	return nil
 }
 
 // Cleanup lets go of idle connections.
-func (a *HTTPAuth) Cleanup() error {
+func (a *HTTP) Cleanup() error {
 	if a.backend != nil {
 		a.backend.Close()
 	}
 	return nil
 }
 
-// Fingerprint implements Distinct.
-func (a *HTTPAuth) Fingerprint() string { return a.fingerprint }
+// Fingerprint implements auth.Distinct.
+func (a *HTTP) Fingerprint() string { return a.fingerprint }
 
 // Authenticate implements streaming.Authenticator.
-func (a *HTTPAuth) Authenticate(ctx context.Context, c *streaming.Credentials) (*streaming.Identity, error) {
+func (a *HTTP) Authenticate(
+	ctx context.Context, c *streaming.Credentials,
+) (*streaming.Identity, error) {
 	return a.backend.Authenticate(ctx, c)
 }
 
@@ -114,7 +122,7 @@ func (a *HTTPAuth) Authenticate(ctx context.Context, c *streaming.Credentials) (
 //		forward_headers <header...>
 //		cache           <duration>
 //	}
-func (a *HTTPAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+func (a *HTTP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the name of the method
 	if !d.AllArgs(&a.URL) {
 		return d.ArgErr()
@@ -145,31 +153,6 @@ func (a *HTTPAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return option.Wrap(d, checkAuthorities(a.TLSCA, a.URL))
 }
 
-// parseAuthorities parses the names of files.
-func parseAuthorities(d *caddyfile.Dispenser) ([]string, error) {
-	return option.Checked(d, func(string) error { return nil })
-}
-
-// checkAuthorities refuses files for servers that have no certificate to be known by.
-func checkAuthorities(files []string, urls ...string) error {
-	if len(files) == 0 || len(option.WithoutPlaceholders(urls)) < len(urls) {
-		return nil
-	}
-	return auth.CheckAuthorities(urls...)
-}
-
-// readAuthorities reads the files of tls_ca.
-func readAuthorities(files []string, urls ...string) (*auth.Authorities, error) {
-	if err := checkAuthorities(files, urls...); err != nil {
-		return nil, err
-	}
-	authorities, err := auth.ReadAuthorities(files)
-	if err != nil {
-		return nil, fmt.Errorf("tls_ca: %w", err)
-	}
-	return authorities, nil
-}
-
 func parseForwardHeaders(d *caddyfile.Dispenser) ([]string, error) {
 	names, err := option.Texts(d)
 	if err != nil {
@@ -190,9 +173,9 @@ func parseForwardHeaders(d *caddyfile.Dispenser) ([]string, error) {
 
 // Interface guards.
 var (
-	_ Authenticator         = (*HTTPAuth)(nil)
-	_ Distinct              = (*HTTPAuth)(nil)
-	_ caddy.Provisioner     = (*HTTPAuth)(nil)
-	_ caddy.CleanerUpper    = (*HTTPAuth)(nil)
-	_ caddyfile.Unmarshaler = (*HTTPAuth)(nil)
+	_ streaming.Authenticator = (*HTTP)(nil)
+	_ auth.Distinct           = (*HTTP)(nil)
+	_ caddy.Provisioner       = (*HTTP)(nil)
+	_ caddy.CleanerUpper      = (*HTTP)(nil)
+	_ caddyfile.Unmarshaler   = (*HTTP)(nil)
 )

@@ -1,10 +1,9 @@
-package socketiostream
+package authcaddy
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"time"
 
@@ -12,33 +11,30 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-socketio/socketio-stream/auth"
-	"github.com/caddy-socketio/socketio-stream/internal/logline"
 	"github.com/caddy-socketio/socketio-stream/internal/option"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 )
 
-func init() {
-	caddy.RegisterModule(new(JWTAuth))
-}
+func init() { caddy.RegisterModule(new(JWT)) }
 
-// keySets holds the key sets of issuers by URL and by whom that is trusted for. They outlive a config, so that a reload does not fetch them anew.
-var keySets = caddy.NewUsagePool()
-
-// JWTAuth knows clients by the JSON Web Tokens they show. A token must name its subject and when it expires. Exactly one
-// of jwks, secret and public_key is needed.
-type JWTAuth struct {
-	// JWKS are the URLs of the key sets of issuers. They are fetched in the background, by https, or by http from this
-	// machine, and used for up to 24 hours while an issuer is down.
+// JWT knows clients by the JSON Web Tokens they show. A token must name its subject and when it
+// expires. Exactly one of jwks, secret and public_key is needed.
+type JWT struct {
+	// JWKS are the URLs of the key sets of issuers. They are fetched in the background, by https,
+	// or by http from this machine, and used for up to 24 hours while an issuer is down.
 	JWKS []string `json:"jwks,omitempty"`
 
-	// TLSCA are PEM files with the certificates of the authorities that the servers of JWKS must be known by, in place of
-	// those that the system trusts. They are read when the config is loaded. Default: none.
+	// TLSCA are PEM files with the certificates of the authorities that the servers of JWKS must be
+	// known by, in place of those that the system trusts. They are read when the config is loaded.
+	// Default: none.
 	TLSCA []string `json:"tls_ca,omitempty"`
 
-	// Secret is the key of tokens that are signed with one: 32 bytes at least. Best a placeholder, such as {env.NAME}.
+	// Secret is the key of tokens that are signed with one: 32 bytes at least. Best a placeholder,
+	// such as {env.NAME}.
 	Secret string `json:"secret,omitempty"`
 
-	// PublicKey is a PEM file with a public key or a certificate. It is read when the config is loaded.
+	// PublicKey is a PEM file with a public key or a certificate. It is read when the config is
+	// loaded.
 	PublicKey string `json:"public_key,omitempty"`
 
 	// Issuer is what the claim "iss" must be. Default: anything.
@@ -47,17 +43,18 @@ type JWTAuth struct {
 	// Audience are the values of which the claim "aud" must have one. Default: anything.
 	Audience []string `json:"audience,omitempty"`
 
-	// Algorithms are those that tokens may be signed with. Default: all that go with the kind of key: HS256, HS384 and
-	// HS512 with a secret, and never with any other.
+	// Algorithms are those that tokens may be signed with. Default: all that go with the kind of
+	// key: HS256, HS384 and HS512 with a secret, and never with any other.
 	Algorithms []string `json:"algorithms,omitempty"`
 
-	// Leeway is how far apart clocks may be, and how long a client stays when its token has expired. Zero means the
-	// default. Default: 30s.
+	// Leeway is how far apart clocks may be, and how long a client stays when its token has
+	// expired. Zero means the default. Default: 30s.
 	Leeway caddy.Duration `json:"leeway,omitempty"`
 
-	// From are the places where a token is looked for, in order; the first one that has one counts: "auth.NAME" is a field
-	// of what a client sends to connect, "query.NAME" a query parameter of its first request, "header" the Authorization
-	// header with the scheme Bearer, "cookie:NAME" a cookie. Default: ["auth.token", "header"].
+	// From are the places where a token is looked for, in order; the first one that has one counts:
+	// "auth.NAME" is a field of what a client sends to connect, "query.NAME" a query parameter of
+	// its first request, "header" the Authorization header with the scheme Bearer, "cookie:NAME" a
+	// cookie. Default: ["auth.token", "header"].
 	From []string `json:"from,omitempty"`
 
 	// Claims name the claims that say what a client may do.
@@ -69,27 +66,33 @@ type JWTAuth struct {
 	verifier *auth.JWT
 	// fingerprint tells what the placeholders and the file stand for.
 	fingerprint string
-	// acquired are the keys of keySets that this instance has.
+	// acquired are the names of the key sets that this instance has.
 	acquired []string
 }
 
-// JWTClaims name claims whose values are lists of names, each exact or with a * at its end. A token without a claim that
-// is named here allows nothing.
+// JWTClaims name claims whose values are lists of names, each exact or with a * at its end. A token
+// without a claim that is named here allows nothing.
 type JWTClaims struct {
-	// Rooms is the claim with the rooms a client may join. Default: none, and all rooms are allowed.
+	// Rooms is the claim with the rooms a client may join. Default: none, and all rooms are
+	// allowed.
 	Rooms string `json:"rooms,omitempty"`
 
-	// Publish is the claim with the events a client may send. Default: none, and all events are allowed.
+	// Publish is the claim with the events a client may send. Default: none, and all events are
+	// allowed.
 	Publish string `json:"publish,omitempty"`
 }
 
 // CaddyModule returns the Caddy module information.
-func (*JWTAuth) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: authNamespace + ".jwt", New: func() caddy.Module { return new(JWTAuth) }}
+func (*JWT) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  Namespace + ".jwt",
+		New: func() caddy.Module { return new(JWT) },
+	}
 }
 
-// Provision replaces placeholders, checks the options and takes the keys. It does not wait for keys to be fetched.
-func (a *JWTAuth) Provision(ctx caddy.Context) error {
+// Provision replaces placeholders, checks the options and takes the keys. It does not wait for keys
+// to be fetched.
+func (a *JWT) Provision(ctx caddy.Context) error {
 	t := option.NewResolver()
 	options := auth.JWTOptions{
 		Issuer:     t.One("issuer", a.Issuer),
@@ -125,7 +128,8 @@ func (a *JWTAuth) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("auth jwt: public_key: %w", err)
 		}
 	}
-	a.fingerprint = fingerprintOf(fmt.Sprintf("%+v", options), urls, authorities.Fingerprint(), secret, string(key))
+	a.fingerprint = auth.Fingerprint(
+		fmt.Sprintf("%+v", options), urls, authorities.Fingerprint(), secret, string(key))
 	keys, err := a.keys(ctx, urls, authorities, secret, file, key)
 	if err != nil {
 		return fmt.Errorf("auth jwt: %w", err)
@@ -135,7 +139,8 @@ func (a *JWTAuth) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("auth jwt: %w", err)
 	}
 	if len(urls) > 0 && len(options.Audience) == 0 {
-		ctx.Logger().Warn("auth jwt has no audience: tokens that the issuer has made for other services let their owners in here too")
+		ctx.Logger().Warn("auth jwt has no audience: tokens that the issuer has made for other services " +
+			"let their owners in here too")
 	}
 	return nil
 }
@@ -154,7 +159,10 @@ func checkKeyOptions(jwks, secret, publicKey bool) error {
 	return nil
 }
 
-func (a *JWTAuth) keys(ctx caddy.Context, urls []string, authorities *auth.Authorities, secret, file string, key []byte) (*auth.Keys, error) {
+func (a *JWT) keys(
+	ctx caddy.Context, urls []string, authorities *auth.Authorities,
+	secret, file string, key []byte,
+) (*auth.Keys, error) {
 	switch {
 	case secret != "":
 		return auth.Secret(secret)
@@ -173,59 +181,33 @@ func (a *JWTAuth) keys(ctx caddy.Context, urls []string, authorities *auth.Autho
 	}
 	sets := make([]*auth.KeySet, 0, len(urls))
 	for _, address := range urls {
-		// What was fetched from a server that is no longer trusted is not used.
-		name := address + " " + authorities.Fingerprint()
-		value, loaded, err := keySets.LoadOrNew(name, func() (caddy.Destructor, error) { return newSharedKeySet(ctx, address, authorities) })
+		set, name, err := acquireKeySet(ctx, address, authorities)
 		if err != nil {
 			return nil, err
 		}
 		a.acquired = append(a.acquired, name)
-		shared := value.(*sharedKeySet)
-		if loaded {
-			shared.logger.Use(ctx.Slogger())
-		}
-		sets = append(sets, shared.set)
+		sets = append(sets, set)
 	}
 	return auth.FromKeySets(sets...)
 }
 
-// sharedKeySet is a key set that outlives a config.
-type sharedKeySet struct {
-	set    *auth.KeySet
-	logger *logline.Switch
-}
-
-func newSharedKeySet(ctx caddy.Context, address string, authorities *auth.Authorities) (*sharedKeySet, error) {
-	logger := logline.NewSwitch(ctx.Slogger())
-	set, err := auth.NewKeySet(address, authorities, slog.New(logger))
-	if err != nil {
-		return nil, err
-	}
-	return &sharedKeySet{set: set, logger: logger}, nil
-}
-
-// Destruct ends the key set: no config names it any more.
-func (s *sharedKeySet) Destruct() error {
-	s.set.Close()
-	return nil
-}
-
 // Cleanup gives up the key sets. Those who are being looked at can still use their keys.
-func (a *JWTAuth) Cleanup() error {
+func (a *JWT) Cleanup() error {
 	var errs []error
-	for _, address := range a.acquired {
-		_, err := keySets.Delete(address)
-		errs = append(errs, err)
+	for _, name := range a.acquired {
+		errs = append(errs, releaseKeySet(name))
 	}
 	a.acquired = nil
 	return errors.Join(errs...)
 }
 
-// Fingerprint implements Distinct.
-func (a *JWTAuth) Fingerprint() string { return a.fingerprint }
+// Fingerprint implements auth.Distinct.
+func (a *JWT) Fingerprint() string { return a.fingerprint }
 
 // Authenticate implements streaming.Authenticator.
-func (a *JWTAuth) Authenticate(ctx context.Context, c *streaming.Credentials) (*streaming.Identity, error) {
+func (a *JWT) Authenticate(
+	ctx context.Context, c *streaming.Credentials,
+) (*streaming.Identity, error) {
 	return a.verifier.Authenticate(ctx, c)
 }
 
@@ -247,21 +229,14 @@ func (a *JWTAuth) Authenticate(ctx context.Context, c *streaming.Credentials) (*
 //	}
 //
 // Exactly one of jwks, secret and public_key is needed.
-func (a *JWTAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+func (a *JWT) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the name of the method
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	given := make(option.Given)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if d.Val() != "claim" {
-			if err := given.Add(d); err != nil {
-				return err
-			}
-		}
-		if err := a.unmarshalOption(d); err != nil {
-			return err
-		}
+	err := option.Each(d, func(name string) error { return a.unmarshalOption(d, name) }, "claim")
+	if err != nil {
+		return err
 	}
 	if err := checkKeyOptions(len(a.JWKS) > 0, a.Secret != "", a.PublicKey != ""); err != nil {
 		return d.WrapErr(err)
@@ -269,8 +244,8 @@ func (a *JWTAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return option.Wrap(d, checkAuthorities(a.TLSCA, a.JWKS...))
 }
 
-func (a *JWTAuth) unmarshalOption(d *caddyfile.Dispenser) (err error) {
-	switch name := d.Val(); name {
+func (a *JWT) unmarshalOption(d *caddyfile.Dispenser, name string) (err error) {
+	switch name {
 	case "jwks":
 		a.JWKS, err = option.Checked(d, auth.CheckKeySetURL)
 	case "tls_ca":
@@ -303,7 +278,7 @@ func (a *JWTAuth) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 }
 
 // unmarshalClaim parses what a claim stands for, and its name.
-func (a *JWTAuth) unmarshalClaim(d *caddyfile.Dispenser) error {
+func (a *JWT) unmarshalClaim(d *caddyfile.Dispenser) error {
 	var right, claim string
 	if !d.AllArgs(&right, &claim) || claim == "" {
 		return d.ArgErr()
@@ -324,9 +299,9 @@ func (a *JWTAuth) unmarshalClaim(d *caddyfile.Dispenser) error {
 
 // Interface guards.
 var (
-	_ Authenticator         = (*JWTAuth)(nil)
-	_ Distinct              = (*JWTAuth)(nil)
-	_ caddy.Provisioner     = (*JWTAuth)(nil)
-	_ caddy.CleanerUpper    = (*JWTAuth)(nil)
-	_ caddyfile.Unmarshaler = (*JWTAuth)(nil)
+	_ streaming.Authenticator = (*JWT)(nil)
+	_ auth.Distinct           = (*JWT)(nil)
+	_ caddy.Provisioner       = (*JWT)(nil)
+	_ caddy.CleanerUpper      = (*JWT)(nil)
+	_ caddyfile.Unmarshaler   = (*JWT)(nil)
 )

@@ -1,4 +1,4 @@
-package socketiostream
+package authcaddy
 
 import (
 	"context"
@@ -8,17 +8,16 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-socketio/socketio-stream/auth"
 	"github.com/caddy-socketio/socketio-stream/internal/option"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 )
 
-func init() {
-	caddy.RegisterModule(new(CaddyAuth))
-}
+func init() { caddy.RegisterModule(new(Caddy)) }
 
-// CaddyAuth knows clients by what Caddy knows of their first request: the user that a handler in front has identified,
-// {http.auth.user.id}, or else the TLS client certificate, if it was verified.
-type CaddyAuth struct{}
+// Caddy knows clients by what Caddy knows of their first request: the user that a handler in front
+// has identified, {http.auth.user.id}, or else the TLS client certificate, if it was verified.
+type Caddy struct{}
 
 // The names of what is captured.
 const (
@@ -29,12 +28,16 @@ const (
 )
 
 // CaddyModule returns the Caddy module information.
-func (*CaddyAuth) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: authNamespace + ".caddy", New: func() caddy.Module { return new(CaddyAuth) }}
+func (*Caddy) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  Namespace + ".caddy",
+		New: func() caddy.Module { return new(Caddy) },
+	}
 }
 
-// Capture implements Captor. The placeholders are the request's, which is over when a client connects to a namespace.
-func (*CaddyAuth) Capture(r *http.Request, attributes map[string]string) {
+// Capture implements auth.Captor. The placeholders are the request's, which is over when a client
+// connects to a namespace.
+func (*Caddy) Capture(r *http.Request, attributes map[string]string) {
 	replacer, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok {
 		return
@@ -61,14 +64,19 @@ func (*CaddyAuth) Capture(r *http.Request, attributes map[string]string) {
 }
 
 // Authenticate implements streaming.Authenticator.
-func (*CaddyAuth) Authenticate(_ context.Context, c *streaming.Credentials) (*streaming.Identity, error) {
+func (*Caddy) Authenticate(
+	_ context.Context, c *streaming.Credentials,
+) (*streaming.Identity, error) {
 	known := c.Handshake.Attributes
 	if user := known[attributeUser]; user != "" {
 		return &streaming.Identity{ID: user, Method: "caddy"}, nil
 	}
 	if subject := known[attributeSubject]; subject != "" {
 		claims := make(map[string]json.RawMessage)
-		for name, value := range map[string]string{"subject": subject, "fingerprint": known[attributeFingerprint]} {
+		for name, value := range map[string]string{
+			"subject":     subject,
+			"fingerprint": known[attributeFingerprint],
+		} {
 			encoded, err := json.Marshal(value)
 			if err != nil {
 				return nil, err
@@ -79,7 +87,8 @@ func (*CaddyAuth) Authenticate(_ context.Context, c *streaming.Credentials) (*st
 	}
 	reason := "no handler in front has identified a user, and there is no client certificate"
 	if known[attributeUnverified] != "" {
-		reason = "the client certificate was not verified: tls needs client_auth with the mode require_and_verify or verify_if_given"
+		reason = "the client certificate was not verified: tls needs client_auth with the mode " +
+			"require_and_verify or verify_if_given"
 	}
 	return nil, &streaming.Refusal{Code: streaming.CodeUnauthorized, Reason: reason}
 }
@@ -87,7 +96,7 @@ func (*CaddyAuth) Authenticate(_ context.Context, c *streaming.Credentials) (*st
 // UnmarshalCaddyfile sets up the module from Caddyfile tokens. Syntax:
 //
 //	auth caddy
-func (*CaddyAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+func (*Caddy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the name of the method
 	if d.NextArg() {
 		return d.ArgErr()
@@ -97,7 +106,7 @@ func (*CaddyAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // Interface guards.
 var (
-	_ Authenticator         = (*CaddyAuth)(nil)
-	_ Captor                = (*CaddyAuth)(nil)
-	_ caddyfile.Unmarshaler = (*CaddyAuth)(nil)
+	_ streaming.Authenticator = (*Caddy)(nil)
+	_ auth.Captor             = (*Caddy)(nil)
+	_ caddyfile.Unmarshaler   = (*Caddy)(nil)
 )
