@@ -30,8 +30,9 @@ type Target struct {
 // not be changed, and what fails is the adapter's own to log. A panic is logged
 // and harms nobody.
 type Adapter interface {
-	// Broadcast sends an event to the sockets that are meant elsewhere. What
-	// others need of the packet are its event, arguments and flags.
+	// Broadcast sends an event to the sockets that are meant elsewhere, to each
+	// in the order of the calls. What others need of the packet are its event,
+	// arguments and flags.
 	Broadcast(p *packet.Packet, t Target)
 	// Call sends an event to the sockets that are meant elsewhere, and has
 	// reply called with the answer of each, from any goroutine: before or after
@@ -52,9 +53,9 @@ type Adapter interface {
 	// Tell brings an event to the same namespace of the other processes, for
 	// their event sets and not for their clients, see [Handlers.OnTell].
 	Tell(event string, args packet.Args)
-	// Close ends the adapter. It is called once, when the namespace is removed
-	// or the server ends, and nothing is called after it; what is under way
-	// may still be. Nobody is asked or told by [Local] from then on.
+	// Close ends the adapter. It is called once, when the namespace has been
+	// removed or the server has ended, and the handlers of their sockets have.
+	// What is under way may still be; nothing is called after it.
 	Close() error
 }
 
@@ -66,10 +67,11 @@ type Local struct{ namespace *Namespace }
 // Namespace is the name of the namespace. It begins with a slash.
 func (l Local) Namespace() string { return l.namespace.name }
 
-// Broadcast sends an event to the sockets that are meant. The packet, which
-// must be an event of this namespace, is not to be changed afterwards.
+// Broadcast sends an event to the sockets that are meant. The packet must be an
+// event of this namespace that asks for no answer, and must not be changed any
+// more.
 func (l Local) Broadcast(p *packet.Packet, t Target) {
-	if !l.takes(p) {
+	if !l.takes(p, false) {
 		return
 	}
 	l.namespace.counts.broadcast(t.Sender)
@@ -82,7 +84,7 @@ func (l Local) Broadcast(p *packet.Packet, t Target) {
 // That may be on the goroutine that reads from a client, so that reply must not
 // wait. It returns how many were asked.
 func (l Local) Call(ctx context.Context, p *packet.Packet, t Target, reply func(Reply)) (expected int) {
-	if !l.takes(p) {
+	if !l.takes(p, true) {
 		return 0
 	}
 	n := l.namespace
@@ -149,9 +151,10 @@ func (l Local) Tell(event string, args packet.Args) {
 	}
 }
 
-// takes reports whether a packet is one that clients of the namespace may get.
-func (l Local) takes(p *packet.Packet) bool {
-	if p.Type == packet.TypeEvent && p.Namespace == l.namespace.name {
+// takes reports whether a packet is one that clients of the namespace may get:
+// with the number of a question only if it is going to get another.
+func (l Local) takes(p *packet.Packet, question bool) bool {
+	if p.Type == packet.TypeEvent && p.Namespace == l.namespace.name && (question || !p.HasID) {
 		return true
 	}
 	l.namespace.server.logger.Error("packet from an adapter that is no event of its namespace",

@@ -271,7 +271,7 @@ func TestBroadcastIsAtomic(t *testing.T) {
 
 // flagRecorder is an adapter that remembers the broadcasts it was given.
 type flagRecorder struct {
-	Adapter
+	brokenAdapter
 	mu         sync.Mutex
 	broadcasts []recorded
 }
@@ -294,7 +294,9 @@ func TestFlagsAreValues(t *testing.T) {
 	s := newTestServer(t, Options{})
 	n := s.Of("/")
 	recorder := new(flagRecorder)
-	n.remote = &remote{adapter: recorder}
+	if err := n.attach(func(Local) (Adapter, error) { return recorder, nil }); err != nil {
+		t.Fatal(err)
+	}
 	base := n.To("one", "two").Except("three")
 	variants := map[string]func() Broadcast{
 		"plain":          func() Broadcast { return base },

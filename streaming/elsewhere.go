@@ -15,6 +15,12 @@ import (
 type remote struct {
 	adapter Adapter
 	closed  atomic.Bool
+	// done is closed once the adapter is.
+	done chan struct{}
+	// present is how many sockets have connected whose handlers have not ended,
+	// leaving is true once the adapter is to be closed when there are none.
+	present atomic.Int64
+	leaving atomic.Bool
 }
 
 // errAdapterPanic is an adapter that has panicked. The log has more.
@@ -33,9 +39,35 @@ func (n *Namespace) attach(create func(Local) (Adapter, error)) error {
 		return fmt.Errorf("adapter of the namespace %s: %w", n.name, err)
 	}
 	if adapter != nil {
-		n.remote = &remote{adapter: adapter}
+		n.remote = &remote{adapter: adapter, done: make(chan struct{})}
 	}
 	return nil
+}
+
+// came takes note of a socket that connects.
+func (n *Namespace) came() {
+	if n.remote != nil {
+		n.remote.present.Add(1)
+	}
+}
+
+// went takes note of a socket whose last handler has ended.
+func (n *Namespace) went() {
+	if n.remote != nil && n.remote.present.Add(-1) == 0 && n.remote.leaving.Load() {
+		n.detach()
+	}
+}
+
+// takeLeave closes the adapter as soon as the sockets that there are have gone,
+// and their handlers have said so to other processes. It does not wait.
+func (n *Namespace) takeLeave() {
+	if n.remote == nil {
+		return
+	}
+	n.remote.leaving.Store(true)
+	if n.remote.present.Load() == 0 {
+		n.detach()
+	}
 }
 
 // detach closes the adapter. Only the first call does anything.
@@ -43,6 +75,7 @@ func (n *Namespace) detach() {
 	if n.remote == nil || n.remote.closed.Swap(true) {
 		return
 	}
+	defer close(n.remote.done)
 	n.guard("closing it", func() {
 		if err := n.remote.adapter.Close(); err != nil {
 			n.server.logger.Warn("closing an adapter failed", "namespace", n.name, "error", err)

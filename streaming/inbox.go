@@ -181,6 +181,7 @@ func (s *Socket) do(t task) {
 		for _, handler := range s.namespace.handlers.Load().disconnect {
 			s.sayGoodbye(handler, t.reason)
 		}
+		s.namespace.went()
 	}
 }
 

@@ -129,6 +129,9 @@ func (s *Server) newNamespace(name string) (*Namespace, error) {
 		name: name, server: s, rooms: newRooms(), bit: s.namespaceBits.of(name), counts: s.countsOf(name),
 	}
 	create := s.adapter
+	if s.ended {
+		create = nil
+	}
 	s.mu.Unlock()
 	n.handlers.Store(&Handlers{})
 	if create == nil {
@@ -154,13 +157,29 @@ func (s *Server) install(made *Namespace) *Namespace {
 	return n
 }
 
-// detach closes the adapters, also of namespaces that are yet to come.
-func (s *Server) detach() {
+// takeLeave has the adapters closed as soon as the handlers of all sockets have
+// ended. It does not wait. Namespaces that are yet to come have no adapter.
+func (s *Server) takeLeave() {
 	s.mu.Lock()
 	s.ended = true
 	s.mu.Unlock()
 	for _, n := range s.Namespaces() {
-		n.detach()
+		n.takeLeave()
+	}
+}
+
+// detach is takeLeave that waits: until ctx ends, and then closes them anyway.
+func (s *Server) detach(ctx context.Context) {
+	s.takeLeave()
+	for _, n := range s.Namespaces() {
+		if n.remote == nil {
+			continue
+		}
+		select {
+		case <-n.remote.done:
+		case <-ctx.Done():
+			n.detach()
+		}
 	}
 }
 
@@ -189,7 +208,7 @@ func (s *Server) Remove(name string) (sockets int) {
 	if c := n.recheck.Load(); c != nil {
 		c.end()
 	}
-	defer n.detach()
+	defer n.takeLeave()
 	list := n.Everyone().Sockets()
 	for _, socket := range list {
 		socket.Disconnect(false)
@@ -221,7 +240,7 @@ func (s *Server) Handler() http.Handler { return s.engine.Handler() }
 // Close refuses new clients and closes the connections of those there are,
 // each after what is queued for it. It does not wait for them.
 func (s *Server) Close() {
-	defer s.detach()
+	defer s.takeLeave()
 	s.taps.close()
 	s.auth.end()
 	s.engine.Close(engineio.ReasonShutdown)
@@ -235,7 +254,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	defer s.refusals.Flush()
 	defer s.auth.flush()
 	defer s.runners.close()
-	defer s.detach()
+	defer s.detach(ctx)
 	s.taps.close()
 	s.auth.end()
 	return s.engine.Shutdown(ctx, engineio.ReasonShutdown)
@@ -246,7 +265,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // that they would not come back by themselves.
 func (s *Server) Drain(ctx context.Context, d engineio.Drain) error {
 	defer s.runners.close()
-	defer s.detach()
+	defer s.detach(ctx)
 	defer s.auth.end()
 	return s.engine.Drain(ctx, d)
 }

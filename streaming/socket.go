@@ -263,6 +263,7 @@ func (s *Socket) connect() {
 	// of what others send once it knows that it is connected.
 	s.state = socketConnected
 	s.namespace.counts.joined()
+	s.namespace.came()
 	s.mu.Unlock()
 	s.client.connected(s.namespace, s.Identity())
 	s.namespace.rooms.add(s)
