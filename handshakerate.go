@@ -87,7 +87,7 @@ func (s *handshakeRateSettings) engine() *engineio.Rate {
 	if s == nil {
 		return nil
 	}
-	return &engineio.Rate{PerSecond: float64(s.handshakes) / s.per.Seconds(), Burst: s.burst}
+	return &engineio.Rate{Amount: int64(s.handshakes), Per: s.per, Burst: int64(s.burst)}
 }
 
 // parseHandshakeRate parses off, or a rate such as 1000/s or 300/1m, and a burst.

@@ -39,14 +39,14 @@ func TestEngineOptions(t *testing.T) {
 	if got.Deflate != nil || got.HTTPCompression != nil {
 		t.Errorf("compression is on by default: deflate %+v, HTTP compression %+v", got.Deflate, got.HTTPCompression)
 	}
-	if got.HandshakeRate == nil || *got.HandshakeRate != (engineio.Rate{PerSecond: 1000, Burst: 2000}) {
+	if got.HandshakeRate == nil || *got.HandshakeRate != (engineio.Rate{Amount: 1000, Per: time.Second, Burst: 2000}) {
 		t.Errorf("handshake rate by default %+v", got.HandshakeRate)
 	}
 	h = &Handler{HandshakeRate: &HandshakeRate{Handshakes: 300, Per: caddy.Duration(time.Minute)}}
 	if err := resolveOnly(t, h); err != nil {
 		t.Fatal(err)
 	}
-	if got := h.streamingOptions().Engine.HandshakeRate; *got != (engineio.Rate{PerSecond: 5, Burst: 600}) {
+	if got := h.streamingOptions().Engine.HandshakeRate; *got != (engineio.Rate{Amount: 300, Per: time.Minute, Burst: 600}) {
 		t.Errorf("300 a minute are %+v", got)
 	}
 }

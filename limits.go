@@ -78,12 +78,10 @@ type RateLimit struct {
 
 // The defaults. For what they are good, and for whom they are enough, see docs/limits.md.
 const (
-	defaultConnectionsPerIP    = 5000
-	defaultHalfOpenPerIP       = 1000
-	defaultRoomsPerSocket      = 1000
-	defaultNamespacesPerSocket = 64
-	defaultPendingAcks         = 1000
-	defaultAttachments         = 10
+	defaultConnectionsPerIP = 5000
+	defaultHalfOpenPerIP    = 1000
+	defaultRoomsPerSocket   = 1000
+	defaultPendingAcks      = 1000
 )
 
 var (
@@ -109,7 +107,7 @@ type limitSettings struct {
 	exempt              []netip.Prefix
 }
 
-type rateSettings engineio.Pace
+type rateSettings engineio.Rate
 
 func (l *Limits) resolve(t *option.Resolver) (s limitSettings, err error) {
 	if l == nil {
@@ -122,9 +120,9 @@ func (l *Limits) resolve(t *option.Resolver) (s limitSettings, err error) {
 		eventsPerSocket:     l.EventsPerSocket.resolve(defaultEventsPerSocket),
 		bytesPerSocket:      l.BytesPerSocket.resolve(defaultBytesPerSocket),
 		roomsPerSocket:      valueOr(l.RoomsPerSocket, defaultRoomsPerSocket),
-		namespacesPerSocket: valueOr(l.NamespacesPerSocket, defaultNamespacesPerSocket),
+		namespacesPerSocket: valueOr(l.NamespacesPerSocket, streaming.DefaultNamespaces),
 		pendingAcks:         valueOr(l.PendingAcks, defaultPendingAcks),
-		attachments:         valueOr(l.Attachments, defaultAttachments),
+		attachments:         valueOr(l.Attachments, streaming.DefaultAttachments),
 	}
 	allow := t.All("limits allow", l.Allow)
 	switch {
@@ -231,14 +229,14 @@ func (s *limitSettings) String() string {
 func (s *limitSettings) engine() engineio.Limits {
 	return engineio.Limits{
 		Connections: s.connectionsPerIP, HalfOpen: s.halfOpenPerIP, Exempt: s.exempt,
-		Handshakes: (*engineio.Pace)(s.handshakesPerIP), Bytes: (*engineio.Pace)(s.bytesPerSocket),
+		Handshakes: (*engineio.Rate)(s.handshakesPerIP), Bytes: (*engineio.Rate)(s.bytesPerSocket),
 	}
 }
 
 // streaming translates the settings.
 func (s *limitSettings) streaming() streaming.Limits {
 	return streaming.Limits{
-		Events: (*engineio.Pace)(s.eventsPerSocket), Rooms: s.roomsPerSocket, Namespaces: s.namespacesPerSocket,
+		Events: (*engineio.Rate)(s.eventsPerSocket), Rooms: s.roomsPerSocket, Namespaces: s.namespacesPerSocket,
 		PendingAcks: s.pendingAcks, Attachments: s.attachments,
 	}
 }

@@ -21,15 +21,15 @@ func TestLimitDefaults(t *testing.T) {
 	options := h.streamingOptions()
 	wantEngine := engineio.Limits{
 		Connections: 5000, HalfOpen: 1000,
-		Handshakes: &engineio.Pace{Amount: 100, Per: time.Second, Burst: 1000},
-		Bytes:      &engineio.Pace{Amount: 10_000_000, Per: time.Second, Burst: 40_000_000},
+		Handshakes: &engineio.Rate{Amount: 100, Per: time.Second, Burst: 1000},
+		Bytes:      &engineio.Rate{Amount: 10_000_000, Per: time.Second, Burst: 40_000_000},
 		Exempt:     []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 	}
 	if got := options.Engine.Limits; !reflect.DeepEqual(got, wantEngine) {
 		t.Errorf("got %+v, want %+v", got, wantEngine)
 	}
 	want := streaming.Limits{
-		Events: &engineio.Pace{Amount: 500, Per: time.Second, Burst: 2000},
+		Events: &engineio.Rate{Amount: 500, Per: time.Second, Burst: 2000},
 		Rooms:  1000, Namespaces: 64, PendingAcks: 1000, Attachments: 10,
 	}
 	if got := options.Limits; !reflect.DeepEqual(got, want) {
@@ -49,12 +49,12 @@ func TestLimitsThatAreSet(t *testing.T) {
 	}
 	options := h.streamingOptions()
 	if got, want := options.Engine.Limits, (engineio.Limits{
-		HalfOpen: 3, Bytes: &engineio.Pace{Amount: 10_000_000, Per: time.Second, Burst: 9},
+		HalfOpen: 3, Bytes: &engineio.Rate{Amount: 10_000_000, Per: time.Second, Burst: 9},
 	}); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	if got, want := options.Limits, (streaming.Limits{
-		Events: &engineio.Pace{Amount: 7, Per: time.Second, Burst: 14}, Namespaces: 3, Attachments: 3,
+		Events: &engineio.Rate{Amount: 7, Per: time.Second, Burst: 14}, Namespaces: 3, Attachments: 3,
 	}); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

@@ -15,22 +15,16 @@ import (
 	"github.com/caddy-socketio/socketio-stream/internal/cors"
 	"github.com/caddy-socketio/socketio-stream/internal/memory"
 	"github.com/caddy-socketio/socketio-stream/internal/option"
+	"github.com/caddy-socketio/socketio-stream/streaming"
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
 
 // The defaults are Socket.IO's own wherever Socket.IO has the option.
 const (
-	defaultHub               = "default"
-	defaultPath              = "/socket.io/"
-	defaultPingInterval      = 25 * time.Second
-	defaultPingTimeout       = 20 * time.Second
-	defaultConnectTimeout    = 45 * time.Second
-	defaultUpgradeTimeout    = 10 * time.Second
-	defaultWriteTimeout      = 10 * time.Second
-	defaultMaxHTTPBufferSize = 1_000_000
-	defaultSendBuffer        = 4_000_000
-	defaultThreshold         = 1024
-	defaultDrain             = 5 * time.Second
-	defaultCookieName        = "io"
+	defaultHub        = "default"
+	defaultPath       = "/socket.io/"
+	defaultDrain      = 5 * time.Second
+	defaultCookieName = "io"
 )
 
 // minSendBuffer is the smallest send_buffer, in bytes: below it a client is cut off by an ordinary burst.
@@ -113,14 +107,14 @@ func (h *Handler) resolve(ctx caddy.Context) (settings, error) {
 	s := settings{
 		hub:               cmp.Or(t.One("hub", h.Hub), defaultHub),
 		allowUpgrades:     h.AllowUpgrades == nil || *h.AllowUpgrades,
-		pingInterval:      cmp.Or(time.Duration(h.PingInterval), defaultPingInterval),
-		pingTimeout:       cmp.Or(time.Duration(h.PingTimeout), defaultPingTimeout),
-		connectTimeout:    cmp.Or(time.Duration(h.ConnectTimeout), defaultConnectTimeout),
-		upgradeTimeout:    cmp.Or(time.Duration(h.UpgradeTimeout), defaultUpgradeTimeout),
-		maxHTTPBufferSize: cmp.Or(h.MaxHTTPBufferSize, defaultMaxHTTPBufferSize),
-		sendBuffer:        cmp.Or(h.SendBuffer, defaultSendBuffer),
+		pingInterval:      cmp.Or(time.Duration(h.PingInterval), engineio.DefaultPingInterval),
+		pingTimeout:       cmp.Or(time.Duration(h.PingTimeout), engineio.DefaultPingTimeout),
+		connectTimeout:    cmp.Or(time.Duration(h.ConnectTimeout), streaming.DefaultConnectTimeout),
+		upgradeTimeout:    cmp.Or(time.Duration(h.UpgradeTimeout), engineio.DefaultUpgradeTimeout),
+		maxHTTPBufferSize: cmp.Or(h.MaxHTTPBufferSize, engineio.DefaultMaxPayload),
+		sendBuffer:        cmp.Or(h.SendBuffer, engineio.DefaultSendBuffer),
 		hubBuffer:         h.HubBuffer,
-		writeTimeout:      cmp.Or(time.Duration(h.WriteTimeout), defaultWriteTimeout),
+		writeTimeout:      cmp.Or(time.Duration(h.WriteTimeout), engineio.DefaultWriteTimeout),
 		maxConnections:    h.MaxConnections,
 		handshakeRate:     h.HandshakeRate.resolve(),
 		drain:             cmp.Or(time.Duration(h.Drain), defaultDrain),
@@ -206,7 +200,7 @@ func (c *Compression) resolve() *compressionSettings {
 	if c == nil {
 		return nil
 	}
-	return &compressionSettings{threshold: cmp.Or(c.Threshold, defaultThreshold)}
+	return &compressionSettings{threshold: cmp.Or(c.Threshold, engineio.DefaultThreshold)}
 }
 
 func (s *settings) resolveStatus(status *Status, t *option.Resolver) error {

@@ -52,7 +52,7 @@ func TestFailedConnectsAreBounded(t *testing.T) {
 					t.Fatal(m)
 				}
 			}
-			if limited < attemptsAtOnce+defaultNamespaces {
+			if limited < attemptsAtOnce+DefaultNamespaces {
 				t.Errorf("ended after %d refusals", limited)
 			}
 			if n, refused := asked.Load(), s.AuthStats().Refused; int64(n) != refused || n > failuresAtOnce+10 {
@@ -80,7 +80,7 @@ func TestRefreshesAreBounded(t *testing.T) {
 	var asked atomic.Int32
 	s := newTestServer(t, Options{}, counted(&asked, byName), on("ping", func(e *Event) { e.Ack.Reply(packet.Args{}) }))
 	c := s.as(`{"name":"ada"}`)
-	const atOnce = attemptsAtOnce + defaultNamespaces
+	const atOnce = attemptsAtOnce + DefaultNamespaces
 	const flood = atOnce + 50
 	for i := range flood {
 		c.send(fmt.Sprintf(`2%d["auth:refresh",{"name":"ada"}]`, i))
@@ -145,7 +145,7 @@ func TestAttemptsThatFailForOthersReasons(t *testing.T) {
 		c.expect(`4{"message":"authorization is not available","data":{"code":"auth_unavailable"}}`)
 	}
 	c = s.dial(engineio.WebSocket)
-	for i := range defaultNamespaces {
+	for i := range DefaultNamespaces {
 		name := fmt.Sprintf("/n%d", i)
 		if _, err := s.Use(name, authenticate(byName)); err != nil {
 			t.Fatal(err)

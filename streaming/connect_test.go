@@ -215,7 +215,7 @@ func TestConnectToSeveralNamespaces(t *testing.T) {
 func TestConnectToTooManyNamespacesIsRefused(t *testing.T) {
 	s := newTestServer(t, Options{})
 	c := s.dial(engineio.WebSocket)
-	for i := range defaultNamespaces {
+	for i := range DefaultNamespaces {
 		name := fmt.Sprintf("/n%d", i)
 		s.Of(name)
 		c.connect(name)

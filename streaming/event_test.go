@@ -79,14 +79,14 @@ func eventText(head, name, list string) string {
 }
 
 func tenPlaceholders() (list string) {
-	for i := range defaultAttachments {
+	for i := range DefaultAttachments {
 		list += fmt.Sprintf(`,{"_placeholder":true,"num":%d}`, i)
 	}
 	return list
 }
 
 func tenAttachments() (data [][]byte) {
-	for i := range defaultAttachments {
+	for i := range DefaultAttachments {
 		data = append(data, fmt.Appendf(nil, "attachment %d", i))
 	}
 	return data

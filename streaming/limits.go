@@ -17,19 +17,18 @@ type Limits struct {
 	// Events bounds how many events, and connections to namespaces, a client
 	// may send over one connection. It does not hold for exempt addresses.
 	// Default: no bound.
-	Events *engineio.Pace
+	Events *engineio.Rate
 	// Rooms is how many rooms a socket may be in to join another. Default: no
 	// bound.
 	Rooms int
 	// Namespaces is how many namespaces a client may be connected to.
-	// Default: 64.
+	// Default: DefaultNamespaces.
 	Namespaces int
 	// PendingAcks is how many answers may be waited for from one socket.
 	// Default: no bound.
 	PendingAcks int
 	// Attachments is how many binary attachments a packet from a client may
-	// have, at most [MaxAttachments]. Default: 10, as in the Node.js
-	// implementation.
+	// have, at most [MaxAttachments]. Default: DefaultAttachments.
 	Attachments int
 }
 
@@ -45,8 +44,11 @@ const (
 )
 
 const (
-	defaultNamespaces  = 64
-	defaultAttachments = 10
+	// DefaultNamespaces is the default of [Limits.Namespaces].
+	DefaultNamespaces = 64
+	// DefaultAttachments is the default of [Limits.Attachments], as in the Node.js
+	// implementation.
+	DefaultAttachments = 10
 	// MaxAttachments is the most that [Limits.Attachments] can be.
 	MaxAttachments = 64
 	// maxAuthPayload bounds what is kept of each socket's CONNECT, in bytes:
@@ -55,11 +57,12 @@ const (
 )
 
 func (l Limits) withDefaults() *Limits {
+	l.Events = l.Events.WithDefaults()
 	if l.Namespaces == 0 {
-		l.Namespaces = defaultNamespaces
+		l.Namespaces = DefaultNamespaces
 	}
 	if l.Attachments == 0 {
-		l.Attachments = defaultAttachments
+		l.Attachments = DefaultAttachments
 	}
 	l.Attachments = min(l.Attachments, MaxAttachments)
 	return &l
@@ -109,7 +112,7 @@ func (c *client) mayTalkOn() bool {
 	if rate == nil || !c.session.Limited() {
 		return true
 	}
-	ok, calm := c.talk.bucket.Refill(rate, c.session.Clock())
+	ok, calm := c.talk.bucket.Refill((*pace.Rate)(rate), c.session.Clock())
 	switch {
 	case calm:
 		c.talk.refused, c.talk.told = 0, false

@@ -14,8 +14,8 @@ import (
 )
 
 // rarely is a rate of so many events and then none for long.
-func rarely(burst int64) *engineio.Pace {
-	return &engineio.Pace{Amount: 1, Per: time.Hour, Burst: burst}
+func rarely(burst int64) *engineio.Rate {
+	return &engineio.Rate{Amount: 1, Per: time.Hour, Burst: burst}
 }
 
 // echo answers every "echo" with the number of those it has seen.
@@ -191,7 +191,7 @@ func TestAttachmentsAreBounded(t *testing.T) {
 		most := limit
 		switch limit {
 		case 0:
-			most = defaultAttachments
+			most = DefaultAttachments
 		case 1000:
 			most = MaxAttachments
 		}

@@ -20,7 +20,7 @@ type Options struct {
 	// Engine holds the settings of the layer below.
 	Engine engineio.Options
 	// ConnectTimeout is how long a client may be connected without having
-	// connected to a namespace. Default: 45 s.
+	// connected to a namespace. Default: DefaultConnectTimeout.
 	ConnectTimeout time.Duration
 	// Limits bound what one client may take.
 	Limits Limits
@@ -30,7 +30,8 @@ type Options struct {
 	Adapter func(Local) (Adapter, error)
 }
 
-const defaultConnectTimeout = 45 * time.Second
+// DefaultConnectTimeout is the default of [Options.ConnectTimeout].
+const DefaultConnectTimeout = 45 * time.Second
 
 // Server is a Socket.IO server. Use [New]; end it with Close.
 type Server struct {
@@ -75,7 +76,7 @@ func New(options Options, logger *slog.Logger) *Server {
 // SetOptions changes the options for clients that come from now on.
 func (s *Server) SetOptions(options Options) {
 	if options.ConnectTimeout == 0 {
-		options.ConnectTimeout = defaultConnectTimeout
+		options.ConnectTimeout = DefaultConnectTimeout
 	}
 	s.connectTimeout.Store(int64(options.ConnectTimeout))
 	s.limits.Store(options.Limits.withDefaults())

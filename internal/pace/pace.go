@@ -2,7 +2,10 @@
 // one, and cheap enough for every message to be counted.
 package pace
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Rate is how fast a bucket fills. A nil Rate bounds nothing.
 type Rate struct {
@@ -13,6 +16,25 @@ type Rate struct {
 	// Burst is how many tokens a bucket holds.
 	Burst int64
 }
+
+// WithDefaults returns the rate with what is zero filled in: Per is a second, and
+// Burst what comes in a second, rounded up.
+func (r *Rate) WithDefaults() *Rate {
+	if r == nil || r.Per != 0 && r.Burst != 0 {
+		return r
+	}
+	filled := *r
+	if filled.Per == 0 {
+		filled.Per = time.Second
+	}
+	if filled.Burst == 0 {
+		filled.Burst = int64(math.Ceil(filled.PerSecond()))
+	}
+	return &filled
+}
+
+// PerSecond is how many tokens come in a second.
+func (r *Rate) PerSecond() float64 { return float64(r.Amount) / r.Per.Seconds() }
 
 // time is how long so many tokens take to come, within what can be counted.
 func (r *Rate) time(tokens int64) int64 {

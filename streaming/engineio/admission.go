@@ -1,7 +1,6 @@
 package engineio
 
 import (
-	"math"
 	"math/rand/v2"
 	"net/http"
 	"sync/atomic"
@@ -17,23 +16,20 @@ type admission struct {
 	limiter atomic.Pointer[rate.Limiter]
 }
 
-// set changes the bound. What a bucket that stays holds, it keeps.
+// set changes the bound to a rate with its defaults filled in. What a bucket that stays holds, it keeps.
 func (a *admission) set(r *Rate) {
 	if r == nil {
 		a.limiter.Store(nil)
 		return
 	}
-	burst := r.Burst
-	if burst == 0 {
-		burst = int(math.Ceil(r.PerSecond))
-	}
+	limit, burst := rate.Limit(r.pace().PerSecond()), int(r.Burst)
 	limiter := a.limiter.Load()
 	if limiter == nil {
-		a.limiter.Store(rate.NewLimiter(rate.Limit(r.PerSecond), burst))
+		a.limiter.Store(rate.NewLimiter(limit, burst))
 		return
 	}
-	if limiter.Limit() != rate.Limit(r.PerSecond) {
-		limiter.SetLimit(rate.Limit(r.PerSecond))
+	if limiter.Limit() != limit {
+		limiter.SetLimit(limit)
 	}
 	if limiter.Burst() != burst {
 		limiter.SetBurst(burst)

@@ -25,7 +25,7 @@ func expectRetryAfter(t testing.TB, header http.Header) (after time.Duration) {
 // together are let in one after the other, and that a refusal takes no place.
 func TestHandshakeRateAdmitsABurstAndThenTheRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newEngineInBubble(t, Options{PingInterval: time.Hour, HandshakeRate: &Rate{PerSecond: 10, Burst: 3}})
+		s := newEngineInBubble(t, Options{PingInterval: time.Hour, HandshakeRate: &Rate{Amount: 10, Burst: 3}})
 		handshakes := func(n int) (admitted, refused int) {
 			for range n {
 				w := s.serveRecorded(t, newRequest(t, http.MethodGet, rawclient.Query(rawclient.Polling, ""), nil))
@@ -58,7 +58,7 @@ func TestHandshakeRateAdmitsABurstAndThenTheRate(t *testing.T) {
 		poll := s.serveRecorded(t, newRequest(t, http.MethodGet, rawclient.Query(rawclient.Polling, s.recorders[0].session.id), nil))
 		expect(t, "a poll", poll.Body.String(), "4x")
 
-		s.SetOptions(Options{PingInterval: time.Hour, HandshakeRate: &Rate{PerSecond: 1000}})
+		s.SetOptions(Options{PingInterval: time.Hour, HandshakeRate: &Rate{Amount: 1000}})
 		time.Sleep(time.Minute)
 		admitted, _ = handshakes(1500)
 		expect(t, "admitted at another rate, whose burst is a second of it", admitted, 1000)

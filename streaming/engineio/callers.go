@@ -93,10 +93,10 @@ func (c *callers) enter(remote string, l *Limits, now int64) (visit, *RequestErr
 	case l.HalfOpen > 0 && int(entry.halfOpen) >= l.HalfOpen:
 		c.halfOpen.Add(1)
 		return v, refuseLimit(LimitHalfOpen, defaultRetry)
-	case l.Handshakes != nil && !entry.handshakes.Take(l.Handshakes, now):
+	case l.Handshakes != nil && !entry.handshakes.Take(l.Handshakes.pace(), now):
 		c.handshakes.Add(1)
 		// What is owed for the wait stays: it is refused until then.
-		return v, refuseLimit(LimitHandshakes, entry.handshakes.Wait(l.Handshakes, now))
+		return v, refuseLimit(LimitHandshakes, entry.handshakes.Wait(l.Handshakes.pace(), now))
 	}
 	if !known {
 		shard.makeRoom(l, now)
@@ -164,7 +164,7 @@ func (s *callerShard) makeRoom(l *Limits, now int64) {
 // one.
 func (e caller) weight(l *Limits, now int64) int64 {
 	weight := int64(e.open) << 1
-	if l.Handshakes != nil && !e.handshakes.Full(l.Handshakes, now) {
+	if l.Handshakes != nil && !e.handshakes.Full(l.Handshakes.pace(), now) {
 		weight++
 	}
 	return weight

@@ -146,7 +146,7 @@ func TestHalfOpenSessionsOfOneAddressAreBounded(t *testing.T) {
 }
 
 func TestHandshakesOfOneAddressAreBounded(t *testing.T) {
-	s := newEngine(t, Options{Limits: Limits{Handshakes: &Pace{Amount: 1, Per: time.Minute, Burst: 5}}})
+	s := newEngine(t, Options{Limits: Limits{Handshakes: &Rate{Amount: 1, Per: time.Minute, Burst: 5}}})
 	for i := range 20 {
 		status, retry, _ := s.comeFrom(t, "2001:db8::"+strconv.Itoa(i))
 		want := 200
@@ -163,7 +163,7 @@ func TestHandshakesOfOneAddressAreBounded(t *testing.T) {
 
 func TestExemptAddressesAreNotLimited(t *testing.T) {
 	s := newEngine(t, Options{Limits: Limits{
-		Connections: 1, HalfOpen: 1, Handshakes: &Pace{Amount: 1, Per: time.Hour, Burst: 1},
+		Connections: 1, HalfOpen: 1, Handshakes: &Rate{Amount: 1, Per: time.Hour, Burst: 1},
 		Exempt: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
 	}})
 	for range 50 {
@@ -234,7 +234,7 @@ func TestCountsComeBackToZero(t *testing.T) {
 // IPv6, 300,000 networks of 64 bits, while one address has much open.
 func TestFloodFromManyAddressesIsBounded(t *testing.T) {
 	c := newCallers()
-	l := &Limits{Connections: 100, Handshakes: &Pace{Amount: 10, Per: time.Second, Burst: 100}}
+	l := &Limits{Connections: 100, Handshakes: &Rate{Amount: 10, Per: time.Second, Burst: 100}}
 	now := int64(time.Hour)
 	for range 100 {
 		if _, refusal := c.enter("192.0.2.1", l, now); refusal != nil {
@@ -271,7 +271,7 @@ func TestFloodFromManyAddressesIsBounded(t *testing.T) {
 // says nothing any more.
 func TestAddressesThatAreDoneAreForgotten(t *testing.T) {
 	c := newCallers()
-	l := &Limits{Connections: 100, Handshakes: &Pace{Amount: 10, Per: time.Second, Burst: 100}}
+	l := &Limits{Connections: 100, Handshakes: &Rate{Amount: 10, Per: time.Second, Burst: 100}}
 	for i := range 200_000 {
 		now := int64(i) * int64(time.Millisecond)
 		v, refusal := c.enter(fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255), l, now)
@@ -289,7 +289,7 @@ func TestAddressesThatAreDoneAreForgotten(t *testing.T) {
 func BenchmarkEnter(b *testing.B) {
 	b.ReportAllocs()
 	c := newCallers()
-	l := &Limits{Connections: 1 << 30, Handshakes: &Pace{Amount: 1 << 40, Per: time.Second, Burst: 1 << 40}, Exempt: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
+	l := &Limits{Connections: 1 << 30, Handshakes: &Rate{Amount: 1 << 40, Per: time.Second, Burst: 1 << 40}, Exempt: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
 	for b.Loop() {
 		v, _ := c.enter("192.0.2.1", l, 1)
 		v.end()

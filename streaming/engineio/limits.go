@@ -3,13 +3,7 @@ package engineio
 import (
 	"net/netip"
 	"strings"
-
-	"github.com/caddy-socketio/socketio-stream/internal/pace"
 )
-
-// Pace is the rate of a token bucket: Amount tokens come in each Per, and Burst
-// is how many it holds. A nil Pace bounds nothing.
-type Pace = pace.Rate
 
 // Limits bound what one client, or one address, may take of the server. The
 // zero value bounds nothing. They are looked at when something is counted: new
@@ -24,11 +18,11 @@ type Limits struct {
 	// HalfOpen is how many of them may be waiting for [Session.Settle].
 	HalfOpen int
 	// Handshakes is how many sessions one address may begin.
-	Handshakes *Pace
+	Handshakes *Rate
 	// Bytes is how many bytes one session may send, inflated where they came
 	// compressed. One that sends more is not read from for as long as it takes
 	// to make up for it, so that nothing is lost and TCP slows it down.
-	Bytes *Pace
+	Bytes *Rate
 	// Exempt are the addresses these limits do not hold for.
 	Exempt []netip.Prefix
 }

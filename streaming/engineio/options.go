@@ -15,6 +15,17 @@ const (
 	WebSocket Transport = "websocket"
 )
 
+// The defaults of [Options] and [Compression].
+const (
+	DefaultPingInterval   = 25 * time.Second
+	DefaultPingTimeout    = 20 * time.Second
+	DefaultUpgradeTimeout = 10 * time.Second
+	DefaultWriteTimeout   = 10 * time.Second
+	DefaultMaxPayload     = 1_000_000 // bytes
+	DefaultSendBuffer     = 4_000_000 // bytes
+	DefaultThreshold      = 1024      // bytes
+)
+
 // Options are the settings of a server. The zero value of each field means
 // its default. A session keeps the options that were in force when it began.
 type Options struct {
@@ -23,19 +34,19 @@ type Options struct {
 	// DisableUpgrades keeps long-polling sessions on long-polling.
 	DisableUpgrades bool
 	// PingInterval is the time between the pong of one heartbeat and the
-	// ping of the next. Default: 25 s.
+	// ping of the next. Default: DefaultPingInterval.
 	PingInterval time.Duration
 	// PingTimeout is how long a client may take to answer a ping.
-	// Default: 20 s.
+	// Default: DefaultPingTimeout.
 	PingTimeout time.Duration
 	// UpgradeTimeout is how long an upgrade may take from the request for
-	// the new transport to its end. Default: 10 s.
+	// the new transport to its end. Default: DefaultUpgradeTimeout.
 	UpgradeTimeout time.Duration
 	// MaxPayload is the largest message, and the largest body of a POST,
-	// that is accepted, in bytes. Default: 1,000,000.
+	// that is accepted, in bytes. Default: DefaultMaxPayload.
 	MaxPayload int64
 	// SendBuffer is how many bytes may wait for one client before it is cut
-	// off. Default: 4,000,000. A single message may be larger: it is
+	// off. Default: DefaultSendBuffer. A single message may be larger: it is
 	// accepted when nothing else waits.
 	SendBuffer int
 	// ServerBuffer is how many bytes may wait for all clients together, each
@@ -52,7 +63,7 @@ type Options struct {
 	HTTPCompression *Compression
 	// WriteTimeout is how long one write to a client may take. The deadline
 	// is armed once for several writes, so a stuck write ends after
-	// WriteTimeout to 1.5 times WriteTimeout. Default: 10 s.
+	// WriteTimeout to 1.5 times WriteTimeout. Default: DefaultWriteTimeout.
 	WriteTimeout time.Duration
 	// MaxSessions bounds the number of open sessions; further handshakes are
 	// answered 503. Zero means no bound.
@@ -63,8 +74,8 @@ type Options struct {
 	// info level. The end of a session by its client's fault is logged at warn
 	// level. Default: LogSampled.
 	LogConnections ConnectionLog
-	// HandshakeRate, when not nil, bounds how many sessions begin in a second;
-	// further handshakes are answered 503. Default: no bound.
+	// HandshakeRate bounds how many sessions begin; further handshakes are answered
+	// 503. Default: no bound.
 	HandshakeRate *Rate
 	// CheckOrigin decides whether the sender of a request may connect, by its
 	// Origin header, unless Inbound.OriginChecked says that this has been decided.
@@ -76,37 +87,30 @@ type Options struct {
 	Cookie func(handshake *http.Request, sid string) *http.Cookie
 }
 
-// Rate is a token bucket.
-type Rate struct {
-	// PerSecond is how many tokens come back in a second.
-	PerSecond float64
-	// Burst is how many there are at most. Default: PerSecond rounded up.
-	Burst int
-}
-
 // Compression says what is worth compressing.
 type Compression struct {
 	// Threshold is the size, in bytes, from which on a message or an answer is
-	// compressed. Default: 1,024.
+	// compressed. Default: DefaultThreshold.
 	Threshold int
 }
-
-const defaultCompressionThreshold = 1024
 
 func (c *Compression) withDefaults() *Compression {
 	if c == nil || c.Threshold != 0 {
 		return c
 	}
-	return &Compression{Threshold: defaultCompressionThreshold}
+	return &Compression{Threshold: DefaultThreshold}
 }
 
 func (o Options) withDefaults() *Options {
-	setDefault(&o.PingInterval, 25*time.Second)
-	setDefault(&o.PingTimeout, 20*time.Second)
-	setDefault(&o.UpgradeTimeout, 10*time.Second)
-	setDefault(&o.MaxPayload, 1_000_000)
-	setDefault(&o.SendBuffer, 4_000_000)
-	setDefault(&o.WriteTimeout, 10*time.Second)
+	setDefault(&o.PingInterval, DefaultPingInterval)
+	setDefault(&o.PingTimeout, DefaultPingTimeout)
+	setDefault(&o.UpgradeTimeout, DefaultUpgradeTimeout)
+	setDefault(&o.MaxPayload, DefaultMaxPayload)
+	setDefault(&o.SendBuffer, DefaultSendBuffer)
+	setDefault(&o.WriteTimeout, DefaultWriteTimeout)
+	o.HandshakeRate = o.HandshakeRate.WithDefaults()
+	o.Limits.Handshakes = o.Limits.Handshakes.WithDefaults()
+	o.Limits.Bytes = o.Limits.Bytes.WithDefaults()
 	o.Deflate = o.Deflate.withDefaults()
 	o.HTTPCompression = o.HTTPCompression.withDefaults()
 	if o.CheckOrigin == nil {

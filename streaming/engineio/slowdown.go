@@ -56,7 +56,7 @@ func (s *Session) payOff() {
 	s.inbound.owes.Store(false)
 	var wait time.Duration
 	if rate := s.server.options.Load().Limits.Bytes; rate != nil && s.state == stateOpen {
-		wait = s.inbound.bucket.Owes(rate, s.server.clock())
+		wait = s.inbound.bucket.Owes(rate.pace(), s.server.clock())
 	}
 	if wait == 0 {
 		s.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 )
 
 // slow are limits that a few kilobytes are over for very long.
-func slow() Limits { return Limits{Bytes: &Pace{Amount: 1, Per: time.Hour, Burst: 1000}} }
+func slow() Limits { return Limits{Bytes: &Rate{Amount: 1, Per: time.Hour, Burst: 1000}} }
 
 // waitSlowed waits until sessions were slowed down so often.
 func (s *testServer) waitSlowed(t testing.TB, times int64) {
@@ -48,7 +48,7 @@ func TestWebSocketOverItsBytesIsSlowedDown(t *testing.T) {
 }
 
 func TestNothingIsLostOfWhatIsSlowedDown(t *testing.T) {
-	s := newServer(t, Options{Limits: Limits{Bytes: &Pace{Amount: 1_000_000, Per: time.Second, Burst: 1000}}})
+	s := newServer(t, Options{Limits: Limits{Bytes: &Rate{Amount: 1_000_000, Per: time.Second, Burst: 1000}}})
 	conn, r := s.connect(t)
 	for range 20 {
 		must(t, conn.WriteText("4"+strings.Repeat("a", 2000)))
@@ -82,7 +82,7 @@ func TestEndlessMessageIsSlowedDown(t *testing.T) {
 
 // TestInflatedBytesCount sends little that stands for much.
 func TestInflatedBytesCount(t *testing.T) {
-	s := newServer(t, Options{Limits: Limits{Bytes: &Pace{Amount: 1, Per: time.Hour, Burst: 10_000}}, Deflate: &Compression{}})
+	s := newServer(t, Options{Limits: Limits{Bytes: &Rate{Amount: 1, Per: time.Hour, Burst: 10_000}}, Deflate: &Compression{}})
 	s.client.Header = http.Header{"Sec-WebSocket-Extensions": {"permessage-deflate"}}
 	conn, r := s.connect(t)
 	frame := compressedFrame([]byte("4" + strings.Repeat("a", 100_000)))
