@@ -39,7 +39,7 @@ func (r *request) emit(w http.ResponseWriter) error {
 		broadcast = broadcast.Volatile()
 	}
 	receivers := len(broadcast.Sockets())
-	if err := broadcast.Emit(wanted.Event, args); err != nil {
+	if err := broadcast.EmitArgs(wanted.Event, args); err != nil {
 		return apiError(http.StatusBadRequest, "event: %v", err)
 	}
 	return answer(w, http.StatusOK, adminapi.Emitted{Receivers: receivers})

@@ -89,7 +89,7 @@ func TestAdminTail(t *testing.T) {
 	if line := chat.next(); line.Namespace != "/chat" || line.Direction != "in" {
 		t.Errorf("with a filter: %+v", line)
 	}
-	if err := s.hubs["default"].Of("/").To("r").Except("x").Emit("large", largeArgs(t)); err != nil {
+	if err := s.hubs["default"].Of("/").To("r").Except("x").EmitArgs("large", largeArgs(t)); err != nil {
 		t.Fatal(err)
 	}
 	payload.next()
@@ -113,7 +113,7 @@ func TestAdminTailOutlivesTheReadTimeout(t *testing.T) {
 	tail := s.follow("")
 	deadline := time.Now().Add(5 * s.http.Config.ReadTimeout)
 	for time.Now().Before(deadline) {
-		_ = s.hubs["default"].Of("/").Emit("tick", packet.Args{})
+		_ = s.hubs["default"].Of("/").EmitArgs("tick", packet.Args{})
 		if line := tail.next(); line.Event != "tick" {
 			t.Fatalf("got %+v", line)
 		}
@@ -141,7 +141,7 @@ func TestAdminTailDoesNotHoldUpItsServer(t *testing.T) {
 	s.follow("?payload") // and does not read
 	args := largeArgs(t)
 	for range 200 {
-		_ = s.hubs["default"].Of("/").Emit("large", args)
+		_ = s.hubs["default"].Of("/").EmitArgs("large", args)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
 	defer cancel()
@@ -171,12 +171,12 @@ func TestAdminTailTellsWhatItLost(t *testing.T) {
 	tail := s.follow("")
 	const events = 200_000
 	for range events {
-		_ = s.hubs["default"].Of("/").Emit(strings.Repeat("tick", 60), packet.Args{})
+		_ = s.hubs["default"].Of("/").EmitArgs(strings.Repeat("tick", 60), packet.Args{})
 	}
 	// The last one comes when there is room for it again.
 	go func() {
 		for tick := time.NewTicker(time.Millisecond); t.Context().Err() == nil; <-tick.C {
-			_ = s.hubs["default"].Of("/").Emit("last", packet.Args{})
+			_ = s.hubs["default"].Of("/").EmitArgs("last", packet.Args{})
 		}
 	}()
 	seen, lost := 0, 0

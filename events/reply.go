@@ -17,7 +17,7 @@ type Success struct {
 // Relay passes an event on to everyone else in the namespace, just as it came,
 // and acknowledges it with {success: true}.
 func Relay(e *streaming.Event) {
-	_ = e.Socket.Broadcast().Emit(e.Name, e.Args)
+	_ = e.Socket.Broadcast().EmitArgs(e.Name, e.Args)
 	Succeed(e)
 }
 

@@ -39,17 +39,17 @@ func TestClusterBroadcast(t *testing.T) {
 		{"one of another server", n.To(c.sockets["2-polling"].ID()), []string{"2-polling"}},
 		{"nobody", n.To("green"), nil},
 	} {
-		if err := test.to.Emit("news", mustArgs(test.name)); err != nil {
+		if err := test.to.EmitArgs("news", mustArgs(test.name)); err != nil {
 			t.Fatal(err)
 		}
 		c.expect(t, test.name, test.want, fmt.Sprintf(`2["news",%q]`, test.name))
 	}
-	if err := sender.Broadcast().Emit("binary", attachments("one", "two")); err != nil {
+	if err := sender.Broadcast().EmitArgs("binary", attachments("one", "two")); err != nil {
 		t.Fatal(err)
 	}
 	c.expect(t, "binary", without(c.names, "0-websocket"),
 		`52-["binary",`+placeholder0+`,{"_placeholder":true,"num":1}]`, []byte("one"), []byte("two"))
-	if err := n.Emit("connect", packet.Args{}); !errors.Is(err, packet.ErrReservedEvent) {
+	if err := n.EmitArgs("connect", packet.Args{}); !errors.Is(err, packet.ErrReservedEvent) {
 		t.Errorf("a reserved event: %v", err)
 	}
 	c.expect(t, "a reserved event", nil)
@@ -72,7 +72,7 @@ func TestClusterKeepsNamespacesApart(t *testing.T) {
 	other := c.servers[0].Of("/other")
 	client := c.clients["0-websocket"]
 	client.connect("/other")
-	_ = other.Emit("news", packet.Args{})
+	_ = other.EmitArgs("news", packet.Args{})
 	client.expect(`2/other,["news"]`)
 	c.expect(t, "news of another namespace", nil)
 }
@@ -87,7 +87,7 @@ func TestClusterKeepsFlags(t *testing.T) {
 		packet.NoCompress:                   everyone.Compress(false),
 		packet.Volatile | packet.NoCompress: everyone.Volatile().Compress(false),
 	} {
-		_ = b.Emit("news", packet.Args{})
+		_ = b.EmitArgs("news", packet.Args{})
 		if got := receive(t, "the flags", there.flags); got != flags {
 			t.Errorf("flags %b, want %b", got, flags)
 		}
@@ -393,7 +393,7 @@ func TestLocalClientsComeFirst(t *testing.T) {
 	s := newTestServer(t, Options{Adapter: func(Local) (Adapter, error) { return slow, nil }})
 	client, _ := s.connected(engineio.WebSocket)
 	done := make(chan error, 1)
-	go func() { done <- s.Of("/").Emit("news", packet.Args{}) }()
+	go func() { done <- s.Of("/").EmitArgs("news", packet.Args{}) }()
 	client.expect(`2["news"]`)
 	close(slow.let)
 	if err := receive(t, "the end of the broadcast", done); err != nil {

@@ -48,7 +48,7 @@ func BenchmarkBroadcastRoom(b *testing.B) {
 						}
 					}
 				}
-				_ = n.To("room").Emit("message", args)
+				_ = n.To("room").EmitArgs("message", args)
 			}
 			b.StopTimer()
 			for _, socket := range strangers {

@@ -54,7 +54,7 @@ func (b Broadcast) Compress(worthIt bool) Broadcast {
 // Emit sends an event to all receivers that are there when it is called: to
 // those of this process first. It does not wait for any of them. An error is
 // [packet.ErrReservedEvent].
-func (b Broadcast) Emit(event string, args packet.Args) error {
+func (b Broadcast) EmitArgs(event string, args packet.Args) error {
 	if err := packet.CheckEvent(event); err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func TestConnectedClientMissesNoBroadcast(t *testing.T) {
 				if _, err := c.tryConnect("/"); err != nil {
 					t.Fatal(err)
 				}
-				if err := s.Of("/").Emit("hello", mustArgs(i)); err != nil {
+				if err := s.Of("/").EmitArgs("hello", mustArgs(i)); err != nil {
 					t.Fatal(err)
 				}
 				c.expect(fmt.Sprintf(`2["hello",%d]`, i))
@@ -53,14 +53,14 @@ func TestNothingComesBeforeTheAnswerToConnect(t *testing.T) {
 			keepUp(n)
 			switch i % 3 {
 			case 0:
-				_ = n.Emit("hello", packet.Args{})
+				_ = n.EmitArgs("hello", packet.Args{})
 			case 1:
 				for _, socket := range n.Everyone().Sockets() {
-					_ = socket.Emit("hello", packet.Args{})
+					_ = socket.EmitArgs("hello", packet.Args{})
 				}
 			case 2:
 				for _, socket := range n.Everyone().Sockets() {
-					_ = n.To(socket.ID()).Emit("hello", packet.Args{})
+					_ = n.To(socket.ID()).EmitArgs("hello", packet.Args{})
 				}
 			}
 		}
@@ -119,10 +119,10 @@ func newRoomsTest(t *testing.T, members map[string][]string) *roomsTest {
 // check broadcasts and checks that exactly these clients receive, once.
 func (r *roomsTest) check(t *testing.T, what string, b Broadcast, want ...string) {
 	t.Helper()
-	if err := b.Emit("hello", mustArgs(what)); err != nil {
+	if err := b.EmitArgs("hello", mustArgs(what)); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.s.Of("/").Emit("end", packet.Args{}); err != nil {
+	if err := r.s.Of("/").EmitArgs("end", packet.Args{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range r.names {
@@ -250,14 +250,14 @@ func TestBroadcastIsAtomic(t *testing.T) {
 	const rounds = 200
 	for i := range rounds {
 		r.sockets["ann"].Admit("red")
-		_ = n.To("red").Emit("count", mustArgs("before", i))
+		_ = n.To("red").EmitArgs("count", mustArgs("before", i))
 		r.sockets["ann"].Leave("red")
-		_ = n.To("red").Emit("count", mustArgs("after", i))
-		_ = n.To("red", "blue").Emit("count", mustArgs("after", i))
+		_ = n.To("red").EmitArgs("count", mustArgs("after", i))
+		_ = n.To("red", "blue").EmitArgs("count", mustArgs("after", i))
 		r.sockets["ann"].Admit("blue")
-		_ = n.To("red", "blue").Emit("count", mustArgs("before", i))
-		_ = n.To("red", "blue").Except(r.sockets["ann"].ID()).Emit("count", mustArgs("after", i))
-		_ = r.sockets["ann"].To("red", "blue").Emit("count", mustArgs("after", i))
+		_ = n.To("red", "blue").EmitArgs("count", mustArgs("before", i))
+		_ = n.To("red", "blue").Except(r.sockets["ann"].ID()).EmitArgs("count", mustArgs("after", i))
+		_ = r.sockets["ann"].To("red", "blue").EmitArgs("count", mustArgs("after", i))
 		r.sockets["ann"].Leave("blue")
 	}
 	close(stop)
@@ -322,7 +322,7 @@ func TestFlagsAreValues(t *testing.T) {
 	for name, variant := range variants {
 		running.Go(func() {
 			for range 200 {
-				_ = variant().Emit(name, packet.Args{})
+				_ = variant().EmitArgs(name, packet.Args{})
 			}
 		})
 	}
@@ -345,7 +345,7 @@ func TestFlagsOfOneEmit(t *testing.T) {
 	c, _ := s.connected(engineio.WebSocket)
 	socket := receive(t, "a socket", sockets)
 	for _, flags := range [][]packet.Flags{nil, {packet.Volatile}, {packet.NoCompress}, {packet.Volatile, packet.NoCompress}, {0}} {
-		if err := socket.Emit("hello", packet.Args{}, flags...); err != nil {
+		if err := socket.EmitArgs("hello", packet.Args{}, flags...); err != nil {
 			t.Error(err)
 		}
 		c.expect(`2["hello"]`)

@@ -166,7 +166,7 @@ func newClusterTest(t *testing.T, sets ...EventSet) *clusterTest {
 func (c *clusterTest) expect(t *testing.T, what string, names []string, messages ...any) {
 	t.Helper()
 	for i, s := range c.servers {
-		if err := s.Of("/").Emit(fmt.Sprintf("end %d", i), packet.Args{}); err != nil {
+		if err := s.Of("/").EmitArgs(fmt.Sprintf("end %d", i), packet.Args{}); err != nil {
 			t.Fatal(err)
 		}
 	}

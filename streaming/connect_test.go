@@ -194,7 +194,7 @@ func TestConnectToSeveralNamespaces(t *testing.T) {
 			c.expect(fmt.Sprintf(`3/b,7["/b","%s"]`, ids["/b"]))
 			c.send(`27["where"]`)
 			c.expect(fmt.Sprintf(`37["/","%s"]`, ids["/"]))
-			if err := s.Of("/a").Emit("hello", mustArgs(1)); err != nil {
+			if err := s.Of("/a").EmitArgs("hello", mustArgs(1)); err != nil {
 				t.Fatal(err)
 			}
 			c.expect(`2/a,["hello",1]`)

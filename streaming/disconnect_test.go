@@ -147,7 +147,7 @@ func TestServerClose(t *testing.T) {
 			socket := receive(t, "a socket", j.sockets)
 			c.send(`2["wait"]`, `2["note",1]`)
 			eventually(t, "the event to wait", func() bool { return socket.waiting() == 1 })
-			_ = socket.Emit("last", packet.Args{})
+			_ = socket.EmitArgs("last", packet.Args{})
 			s.Close()
 			if rest := c.expectEnd(); len(rest) != 1 || rest[0].text != `2["last"]` {
 				t.Errorf("before the end came %v", rest)
@@ -176,10 +176,10 @@ func TestDisconnectFalse(t *testing.T) {
 			socket.Disconnect(false)
 			c.expect("1")
 			j.check(t, "connect", "disconnect: "+string(ReasonServerDisconnect), "[blue red]")
-			if err := socket.Emit("hello", packet.Args{}); err != ErrDisconnected {
+			if err := socket.EmitArgs("hello", packet.Args{}); err != ErrDisconnected {
 				t.Errorf("emit: %v", err)
 			}
-			_ = s.Of("/other").Emit("hello", packet.Args{})
+			_ = s.Of("/other").EmitArgs("hello", packet.Args{})
 			c.expect(`2/other,["hello"]`)
 			// It may come back.
 			c.connect("/")
@@ -197,7 +197,7 @@ func TestDisconnectTrueReachesTheClientFirst(t *testing.T) {
 			s := newTestServer(t, Options{})
 			for _, name := range []string{"/", "/other"} {
 				if err := s.Of(name).Use(on("leave", func(e *Event) {
-					_ = e.Socket.Emit("last", packet.Args{})
+					_ = e.Socket.EmitArgs("last", packet.Args{})
 					e.Socket.Disconnect(true)
 				})); err != nil {
 					t.Fatal(err)
@@ -281,7 +281,7 @@ func TestClientThatStopsReadingIsCutOffAlone(t *testing.T) {
 				t.Fatalf("%d bytes are queued", queued)
 			}
 		}
-		_ = n.To("room").Emit("count", mustArgs(sent, padding))
+		_ = n.To("room").EmitArgs("count", mustArgs(sent, padding))
 		// The one who reads keeps up.
 		reader.expect(fmt.Sprintf(`2["count",%d,"%s"]`, sent, padding))
 	}

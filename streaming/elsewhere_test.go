@@ -33,11 +33,11 @@ func TestAdapterIsClosedOnce(t *testing.T) {
 			end(s)
 			s.Remove("/")
 			s.Close()
-			if err := other.Emit("news", packet.Args{}); err != nil {
+			if err := other.EmitArgs("news", packet.Args{}); err != nil {
 				t.Error(err)
 			}
 			late := s.Of("/late")
-			_ = late.Emit("news", packet.Args{})
+			_ = late.EmitArgs("news", packet.Args{})
 			if err := s.Shutdown(context.Background()); err != nil {
 				t.Error(err)
 			}
@@ -103,7 +103,7 @@ func TestGoodbyesReachOthers(t *testing.T) {
 				h.OnDisconnect(func(s *Socket, _ Reason) {
 					ends <- struct{}{}
 					<-goOn
-					_ = n.Emit("gone", mustArgs(s.ID()))
+					_ = n.EmitArgs("gone", mustArgs(s.ID()))
 				})
 			}))
 			ended := make(chan struct{})
@@ -144,7 +144,7 @@ func TestShutdownDoesNotWaitForHandlersForever(t *testing.T) {
 		h.OnDisconnect(func(*Socket, Reason) {
 			close(hung)
 			<-goOn
-			_ = n.Emit("gone", packet.Args{})
+			_ = n.EmitArgs("gone", packet.Args{})
 		})
 	}))
 	defer close(goOn)

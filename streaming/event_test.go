@@ -17,7 +17,7 @@ func TestEventsAndAcksBothWays(t *testing.T) {
 			s := newTestServer(t, Options{}, on("echo", func(e *Event) {
 				events <- e
 				e.Ack.Reply(e.Args)
-				_ = e.Socket.Emit("echoed", e.Args)
+				_ = e.Socket.EmitArgs("echoed", e.Args)
 			}))
 			c, id := s.connected(transport)
 			for _, test := range []struct {
@@ -126,7 +126,7 @@ func TestEventIsBuiltFromValues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := socket.Emit(`quo"ted`, args); err != nil {
+	if err := socket.EmitArgs(`quo"ted`, args); err != nil {
 		t.Fatal(err)
 	}
 	c.expect(`52-["quo\"ted","text",{"deep":[1,`+placeholder0+`]},{"_placeholder":true,"num":1}]`, []byte("one"), []byte("two"))
@@ -142,10 +142,10 @@ func TestEmitToDisconnectedSocket(t *testing.T) {
 	socket := receive(t, "a socket", sockets)
 	c.close()
 	s.empty()
-	if err := socket.Emit("hello", packet.Args{}); err != ErrDisconnected {
+	if err := socket.EmitArgs("hello", packet.Args{}); err != ErrDisconnected {
 		t.Errorf("emit: %v", err)
 	}
-	if err := socket.Emit("hello", packet.Args{}, packet.Volatile); err != nil {
+	if err := socket.EmitArgs("hello", packet.Args{}, packet.Volatile); err != nil {
 		t.Errorf("volatile emit: %v", err)
 	}
 	socket.Admit("room")
@@ -167,10 +167,10 @@ func TestOrderIsThatOfEmits(t *testing.T) {
 			socket.Admit("room")
 			n := s.Of("/")
 			emit := []func(packet.Args) error{
-				func(a packet.Args) error { return socket.Emit("count", a) },
-				func(a packet.Args) error { return n.Emit("count", a) },
-				func(a packet.Args) error { return n.To("room").Emit("count", a) },
-				func(a packet.Args) error { return n.To(id, "room", "other").Emit("count", a) },
+				func(a packet.Args) error { return socket.EmitArgs("count", a) },
+				func(a packet.Args) error { return n.EmitArgs("count", a) },
+				func(a packet.Args) error { return n.To("room").EmitArgs("count", a) },
+				func(a packet.Args) error { return n.To(id, "room", "other").EmitArgs("count", a) },
 			}
 			var running sync.WaitGroup
 			for sender := range senders {

@@ -131,7 +131,7 @@ func TestSlowSocketShows(t *testing.T) {
 		if socket == nil {
 			t.Fatal("the client's socket is gone")
 		}
-		_ = socket.Emit("large", args)
+		_ = socket.EmitArgs("large", args)
 		return socket.State().Slow && socket.State().QueuedBytes > 64<<10
 	})
 	if page, _ := SocketPage(SocketQuery{Namespaces: s.Namespaces(), Slow: true, Limit: 1}); len(page) != 1 || page[0].ID() != id {

@@ -245,7 +245,7 @@ func TestReservedEventNamesCannotBeUsed(t *testing.T) {
 		if new(Handlers).On(name, func(*Event) {}) == nil {
 			t.Errorf("%s has a handler", name)
 		}
-		if socket.Emit(name, packet.Args{}) == nil || s.Of("/").Emit(name, packet.Args{}) == nil {
+		if socket.EmitArgs(name, packet.Args{}) == nil || s.Of("/").EmitArgs(name, packet.Args{}) == nil {
 			t.Errorf("%s was sent", name)
 		}
 		if _, err := socket.Call(t.Context(), name, packet.Args{}); err == nil {

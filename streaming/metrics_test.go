@@ -35,11 +35,11 @@ func TestMetricsOfEvents(t *testing.T) {
 	two.expect(`2["message","a"]`)
 	one.send(`2["nobody knows"]`)
 	one.expectAlive()
-	if err := first.Emit("told", mustArgs()); err != nil {
+	if err := first.EmitArgs("told", mustArgs()); err != nil {
 		t.Fatal(err)
 	}
 	one.expect(`2["told"]`)
-	_ = s.Of("/").Emit("all", mustArgs())
+	_ = s.Of("/").EmitArgs("all", mustArgs())
 	one.expect(`2["all"]`)
 	two.expect(`2["all"]`)
 	first.Admit("a", "b")
@@ -137,7 +137,7 @@ func TestMetricsOutliveNamespaces(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		_ = n.Emit("event", packet.Args{})
+		_ = n.EmitArgs("event", packet.Args{})
 		want := []FigureValue{{Figure{Name: "open"}, 7}, {started, float64(2 * (life + 1))}}
 		if got := s.counted("/again"); got.EventsOut != int64(life+1) || !slices.Equal(got.Figures, want) {
 			t.Errorf("life %d: got %+v", life, got)

@@ -69,7 +69,9 @@ func (n *Namespace) Everyone() Broadcast { return Broadcast{namespace: n} }
 func (n *Namespace) To(rooms ...string) Broadcast { return n.Everyone().To(rooms...) }
 
 // Emit sends an event to everyone.
-func (n *Namespace) Emit(event string, args packet.Args) error { return n.Everyone().Emit(event, args) }
+func (n *Namespace) EmitArgs(event string, args packet.Args) error {
+	return n.Everyone().EmitArgs(event, args)
+}
 
 // Count is the number of sockets in a room.
 func (n *Namespace) Count(room string) int { return n.rooms.count(room) }

@@ -97,7 +97,7 @@ func (s *Socket) Connected() bool {
 
 // Emit sends an event to this socket. It does not wait for the client. The
 // error is ErrDisconnected or [packet.ErrReservedEvent].
-func (s *Socket) Emit(event string, args packet.Args, flags ...packet.Flags) error {
+func (s *Socket) EmitArgs(event string, args packet.Args, flags ...packet.Flags) error {
 	if err := packet.CheckEvent(event); err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (s *Socket) EmitError(code, message string) {
 		Code    string `json:"code"`
 	}{message, code})
 	if err == nil {
-		_ = s.Emit("error", args)
+		_ = s.EmitArgs("error", args)
 	}
 }
 

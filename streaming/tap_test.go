@@ -32,7 +32,7 @@ func (t *Tap) next(tb testing.TB) Traffic {
 
 func TestTapSeesWhatGoesInAndOut(t *testing.T) {
 	s := newTestServer(t, Options{}, relayTo("chat"), on("ask", func(e *Event) {
-		_ = e.Socket.Emit("answer", mustArgs("you"))
+		_ = e.Socket.EmitArgs("answer", mustArgs("you"))
 	}))
 	tap := s.tap(TapOptions{})
 	sender, id := s.connected(engineio.WebSocket)
@@ -61,7 +61,7 @@ func TestTapSeesWhatGoesInAndOut(t *testing.T) {
 		t.Errorf("on its way out: %+v", out)
 	}
 
-	if err := s.Of("/").To("a", otherID).Except("b").Emit("news", packet.Args{}); err != nil {
+	if err := s.Of("/").To("a", otherID).Except("b").EmitArgs("news", packet.Args{}); err != nil {
 		t.Fatal(err)
 	}
 	out = tap.next(t)
@@ -140,14 +140,14 @@ func TestSlowTapLosesAndKnows(t *testing.T) {
 	s := newTestServer(t, Options{})
 	slow, quick := s.tap(TapOptions{}), s.tap(TapOptions{})
 	for range tapQueue + 10 {
-		if err := s.Of("/").Emit("tick", packet.Args{}); err != nil {
+		if err := s.Of("/").EmitArgs("tick", packet.Args{}); err != nil {
 			t.Fatal(err)
 		}
 		quick.next(t)
 	}
 	slow.next(t)
-	_ = s.Of("/").Emit("next", packet.Args{})
-	_ = s.Of("/").Emit("lost", packet.Args{})
+	_ = s.Of("/").EmitArgs("next", packet.Args{})
+	_ = s.Of("/").EmitArgs("lost", packet.Args{})
 	for range tapQueue - 1 {
 		if e := slow.next(t); e.Lost != 0 || e.Event != "tick" {
 			t.Fatalf("before anything was lost: %+v", e)
@@ -172,7 +172,7 @@ func TestTapHoldsNoMoreThanItMay(t *testing.T) {
 	args := mustArgs(strings.Repeat("x", maxTapArgs-2))
 	const fit = maxTapBytes / maxTapArgs
 	for range fit + 3 {
-		_ = s.Of("/").Emit("large", args)
+		_ = s.Of("/").EmitArgs("large", args)
 	}
 	if lost := tap.Lost(); lost != 3 {
 		t.Errorf("%d lost, want 3", lost)
@@ -183,7 +183,7 @@ func TestTapHoldsNoMoreThanItMay(t *testing.T) {
 	if waiting := tap.waiting.Load(); waiting != 0 {
 		t.Errorf("%d bytes are counted with nothing waiting", waiting)
 	}
-	_ = s.Of("/").Emit(strings.Repeat("é", 1000), packet.Args{})
+	_ = s.Of("/").EmitArgs(strings.Repeat("é", 1000), packet.Args{})
 	if e := tap.next(t); len(e.Event) > maxTapName+len(shortenedTapName) || !strings.HasPrefix(e.Event, "éé") || !strings.HasSuffix(e.Event, shortenedTapName) {
 		t.Errorf("a long name shows as %d bytes", len(e.Event))
 	}
@@ -217,6 +217,6 @@ func BenchmarkEmitWithoutTap(b *testing.B) {
 	n := s.Of("/")
 	b.ReportAllocs()
 	for b.Loop() {
-		_ = n.Emit("tick", packet.Args{})
+		_ = n.EmitArgs("tick", packet.Args{})
 	}
 }

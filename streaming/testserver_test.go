@@ -69,7 +69,7 @@ func on(event string, handler func(*Event)) EventSet {
 
 // relayTo makes an event set that passes one event on to everyone else.
 func relayTo(event string) EventSet {
-	return on(event, func(e *Event) { _ = e.Socket.Broadcast().Emit(e.Name, e.Args) })
+	return on(event, func(e *Event) { _ = e.Socket.Broadcast().EmitArgs(e.Name, e.Args) })
 }
 
 // onConnect hands over each socket that connects.

@@ -98,7 +98,7 @@ func slowAuthorize() handlers {
 		})
 		h.OnConnect(func(s *Socket) {
 			s.Admit("room", "another")
-			_ = s.Namespace().To("room").Emit("welcome", mustArgs(s.ID()))
+			_ = s.Namespace().To("room").EmitArgs("welcome", mustArgs(s.ID()))
 		})
 	}
 }
@@ -262,11 +262,11 @@ func TestDisconnectIsToldOnceWhenEverythingRaces(t *testing.T) {
 			race(func() { sockets[i].Disconnect(i%3 == 0) })
 			race(func() {
 				for range 3 {
-					_ = sockets[i].Emit("flood", flood)
+					_ = sockets[i].EmitArgs("flood", flood)
 				}
 			})
 		}
-		race(func() { _ = s.Of("/").Emit("flood", flood) })
+		race(func() { _ = s.Of("/").EmitArgs("flood", flood) })
 		race(s.Close)
 		close(begin)
 		racing.Wait()

@@ -78,7 +78,7 @@ func authorize(_ context.Context, s *streaming.Socket) error {
 }
 
 func echo(e *streaming.Event) {
-	_ = e.Socket.Emit("echo", e.Args)
+	_ = e.Socket.EmitArgs("echo", e.Args)
 	e.Ack.Reply(e.Args)
 }
 
@@ -120,7 +120,7 @@ func leave(e *streaming.Event) {
 
 func room(e *streaming.Event) {
 	if name, ok := text(e, 0); ok {
-		_ = e.Socket.To(name).Emit("room", e.Args.Skip(1))
+		_ = e.Socket.To(name).EmitArgs("room", e.Args.Skip(1))
 		succeed(e)
 	}
 }
@@ -138,7 +138,7 @@ func big(e *streaming.Event) {
 	var b packet.ArgsBuilder
 	b.Add(b.Binary(make([]byte, n)))
 	if args, err := b.Args(); err == nil {
-		_ = e.Socket.Emit("big", args)
+		_ = e.Socket.EmitArgs("big", args)
 	}
 }
 

@@ -64,6 +64,6 @@ func (h *history) replay(socket *streaming.Socket, most int) {
 		first--
 	}
 	for _, args := range h.contents[first:] {
-		_ = socket.Emit("content", args)
+		_ = socket.EmitArgs("content", args)
 	}
 }

@@ -99,7 +99,7 @@ func (s *session) admit(r *request, name string, key *fingerprint, options *Set)
 	s.history.replay(r.socket, options.History)
 	// Whether there is room for it was asked before.
 	_ = r.socket.Join(s.room)
-	_ = r.socket.To(s.room).Emit("client-joined", events.Encode(clientJoined{s.id, r.socket.ID(), name}))
+	_ = r.socket.To(s.room).EmitArgs("client-joined", events.Encode(clientJoined{s.id, r.socket.ID(), name}))
 	return m, len(s.members) == 1, nil
 }
 
@@ -145,7 +145,7 @@ func (s *session) dismiss(m *member) (empty bool) {
 	s.members = slices.Delete(s.members, i, i+1)
 	s.table.clients.Add(-1)
 	m.socket.Leave(s.room)
-	_ = m.socket.To(s.room).Emit("client-left", events.Encode(clientJoined{SessionID: s.id, ClientID: m.socket.ID()}))
+	_ = m.socket.To(s.room).EmitArgs("client-left", events.Encode(clientJoined{SessionID: s.id, ClientID: m.socket.ID()}))
 	return len(s.members) == 0
 }
 
@@ -158,7 +158,7 @@ func (s *session) share(audience streaming.Broadcast, event string, args packet.
 	if kept != nil {
 		s.history.add(s.table, *kept, options.History, options.HistorySize)
 	}
-	_ = audience.Emit(event, args)
+	_ = audience.EmitArgs(event, args)
 }
 
 // payload builds what the others get of an event: the session's ID and the one

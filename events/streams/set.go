@@ -175,7 +175,7 @@ func (s *service) start(e *streaming.Event) {
 		return
 	}
 	stream.begin(header)
-	_ = e.Socket.Emit("stream:started", events.Encode(status{Status: "ok", StreamID: id}))
+	_ = e.Socket.EmitArgs("stream:started", events.Encode(status{Status: "ok", StreamID: id}))
 	events.Answer(e, s.streams.answer(id))
 }
 
@@ -221,7 +221,7 @@ func (s *service) data(e *streaming.Event) {
 		e.Refuse(CodeUnknownStream, "the data names no stream that was started")
 		return
 	case stream == nil:
-		_ = e.Socket.Broadcast().Emit(e.Name, e.Args)
+		_ = e.Socket.Broadcast().EmitArgs(e.Name, e.Args)
 	default:
 		audience := e.Socket.Broadcast()
 		if s.Audience == AudienceSubscribers {
@@ -243,9 +243,9 @@ func (s *service) stop(e *streaming.Event) {
 		return
 	}
 	stopped := events.Encode(status{Status: "ok", StreamID: id})
-	_ = e.Socket.Emit("stream:stopped", stopped)
+	_ = e.Socket.EmitArgs("stream:stopped", stopped)
 	if ended {
-		_ = e.Socket.To(room(id)).Emit("stream:stopped", stopped)
+		_ = e.Socket.To(room(id)).EmitArgs("stream:stopped", stopped)
 	}
 	events.Succeed(e)
 }
@@ -288,7 +288,7 @@ func (s *service) disconnect(socket *streaming.Socket, _ streaming.Reason) {
 		if s.Audience == AudienceSubscribers {
 			audience = audience.To(room(id))
 		}
-		_ = audience.Emit("stream:stopped", events.Encode(status{Status: "ok", StreamID: id, Reason: "the owner has disconnected"}))
+		_ = audience.EmitArgs("stream:stopped", events.Encode(status{Status: "ok", StreamID: id, Reason: "the owner has disconnected"}))
 	}
 	for _, name := range socket.Rooms() {
 		if id, ok := idOfRoom(name); ok {

@@ -201,7 +201,7 @@ func (s *stream) letIn(socket *streaming.Socket) error {
 		return err
 	}
 	if s.replay != nil {
-		_ = socket.Emit("stream:data", *s.replay)
+		_ = socket.EmitArgs("stream:data", *s.replay)
 	}
 	return socket.Join(room(s.id))
 }
@@ -240,7 +240,7 @@ func (s *stream) tellViewers() {
 		StreamID string `json:"streamId"`
 		Viewers  int    `json:"viewers"`
 	}{s.id, n.Count(room(s.id))}
-	_ = n.To(room(s.id), s.owner.ID()).Emit("stream:viewers", events.Encode(count))
+	_ = n.To(room(s.id), s.owner.ID()).EmitArgs("stream:viewers", events.Encode(count))
 }
 
 // begin tells those who wait for a stream that it has started.
@@ -250,9 +250,9 @@ func (s *stream) begin(header *packet.Args) {
 	defer s.mu.Unlock()
 	s.replay = header
 	viewers := s.owner.To(room(s.id))
-	_ = viewers.Emit("stream:started", events.Encode(status{Status: "ok", StreamID: s.id}))
+	_ = viewers.EmitArgs("stream:started", events.Encode(status{Status: "ok", StreamID: s.id}))
 	if header != nil {
-		_ = viewers.Emit("stream:data", *header)
+		_ = viewers.EmitArgs("stream:data", *header)
 	}
 }
 
@@ -261,7 +261,7 @@ func (s *stream) begin(header *packet.Args) {
 func (s *stream) send(audience streaming.Broadcast, args packet.Args, replay Replay) {
 	// Only the owner's handlers change the replay, one at a time.
 	if s.replay != nil || replay != ReplayFirst || !s.table.keep(s, args.Size()) {
-		_ = audience.Emit("stream:data", args)
+		_ = audience.EmitArgs("stream:data", args)
 		return
 	}
 	// What is kept must not hold on to all that came with it.
@@ -269,7 +269,7 @@ func (s *stream) send(audience streaming.Broadcast, args packet.Args, replay Rep
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.replay = &kept
-	_ = audience.Emit("stream:data", args)
+	_ = audience.EmitArgs("stream:data", args)
 }
 
 // keep takes room for a replay.

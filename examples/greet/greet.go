@@ -23,7 +23,7 @@ func (*Greet) CaddyModule() caddy.ModuleInfo {
 // Register adds the set's handlers to those of a namespace.
 func (*Greet) Register(_ *streaming.Namespace, h *streaming.Handlers) error {
 	return h.On("hello", func(e *streaming.Event) {
-		_ = e.Socket.Broadcast().Emit("greeted", e.Args)
+		_ = e.Socket.Broadcast().EmitArgs("greeted", e.Args)
 	})
 }
 
