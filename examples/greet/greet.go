@@ -13,6 +13,7 @@ func init() { caddy.RegisterModule(new(Greet)) }
 // Greet tells everyone else in the namespace when a client says hello.
 type Greet struct{}
 
+// CaddyModule says under which name the set is known, and how one is made.
 func (*Greet) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{
 		ID:  "http.handlers.socketio_stream.events.greet",

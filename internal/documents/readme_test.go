@@ -46,7 +46,7 @@ func TestFrontPageLeadsToAllPages(t *testing.T) {
 var (
 	scriptLine = regexp.MustCompile(`(?:^|\s|/)(xcaddy|test)\.sh((?: [a-z0-9]+)*)`)
 	scriptCase = regexp.MustCompile(`(?m)^\s*([a-z0-9]+(?: \| [a-z0-9]+)*)\)`)
-	caddyIn    = regexp.MustCompile(`(?m)xcaddy build (v[0-9.]+) --with (\S+)@v0\.0\.0=`)
+	caddyIn    = regexp.MustCompile(`xcaddy build (v[0-9.]+)[\s\\]+--with (\S+)@v0\.0\.0=`)
 )
 
 // TestScriptsInThePagesExist holds that the two scripts take what the pages say to call them with,
