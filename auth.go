@@ -66,9 +66,8 @@ func (a *authentication) String() string {
 	return fmt.Sprintf("%s with options %.8s", a.CaddyModule().ID.Name(), auth.Fingerprint(a.config))
 }
 
-// captors lists those of the namespaces' authenticators that have to see requests.
-func captors(namespaces []namespaceSettings) []auth.Captor {
-	var list []auth.Captor
+// captures lists what those of the namespaces' authenticators do that have to see requests.
+func captures(namespaces []namespaceSettings) (list []func(*http.Request, map[string]string)) {
 	seen := make(map[auth.Captor]bool)
 	for _, ns := range namespaces {
 		if ns.auth == nil {
@@ -76,25 +75,10 @@ func captors(namespaces []namespaceSettings) []auth.Captor {
 		}
 		if captor, ok := ns.auth.authenticator.(auth.Captor); ok && !seen[captor] {
 			seen[captor] = true
-			list = append(list, captor)
+			list = append(list, captor.Capture)
 		}
 	}
 	return list
-}
-
-// capture returns what the captors want to be kept of a request, if there are any.
-func (hub *hub) capture(r *http.Request) func() map[string]string {
-	list := hub.captors.Load()
-	if list == nil || len(*list) == 0 {
-		return nil
-	}
-	return func() map[string]string {
-		attributes := make(map[string]string)
-		for _, captor := range *list {
-			captor.Capture(r, attributes)
-		}
-		return attributes
-	}
 }
 
 // unmarshalAuth hands the tokens after "auth" to the guest module they name.

@@ -65,7 +65,7 @@ func (h *Handler) serveHealth(w http.ResponseWriter, r *http.Request, prefix str
 		Port:        localPort(r),
 		Timestamp:   timestamp,
 		Version:     version(),
-		Connections: h.stats.Connections(),
+		Connections: h.claim.Metrics().Engine.Sessions,
 	})
 }
 

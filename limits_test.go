@@ -1,11 +1,8 @@
 package socketiostream
 
 import (
-	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"reflect"
-	"strings"
 	"testing"
 	"time"
 
@@ -59,39 +56,3 @@ func TestLimitsThatAreSet(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
-
-// behindNothing is an Engine.IO server that is told nothing of its requests.
-type behindNothing struct{ *engineio.Server }
-
-func (b behindNothing) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
-	return b.Server.ServeHTTP(w, r, engineio.Inbound{})
-}
-
-// TestRefusalsOverALimitAreLoggedByItsName holds that the log says which limit it was, and what to do when it was not the
-// client's fault.
-func TestRefusalsOverALimitAreLoggedByItsName(t *testing.T) {
-	h, _, logs := newTestHandler(t, new(Handler))
-	server := engineio.New(engineio.Options{Limits: engineio.Limits{Connections: 1}}, func(*engineio.Session) engineio.Listener { return silent{} }, nil)
-	defer server.Close(engineio.ReasonShutdown)
-	h.engine = behindNothing{server}
-	for _, want := range []int{200, 429} {
-		r := httptest.NewRequest(http.MethodGet, "/socket.io/?EIO=4&transport=polling", nil)
-		if w, _ := serve(t, h, r, "192.0.2.1"); w.Code != want {
-			t.Errorf("status %d, want %d", w.Code, want)
-		}
-	}
-	entries := logs.FilterMessage("request refused").All()
-	if len(entries) != 1 {
-		t.Fatalf("%d lines", len(entries))
-	}
-	fields := entries[0].ContextMap()
-	if fields["reason"] != "connections_per_ip" || fields["client_ip"] != "192.0.2.1" || !strings.Contains(fields["error"].(string), "trusted_proxies") {
-		t.Errorf("logged %v", fields)
-	}
-}
-
-// silent is a listener that hears nothing.
-type silent struct{}
-
-func (silent) Message([]byte, bool) (engineio.Work, error) { return nil, nil }
-func (silent) Close(engineio.Reason)                       {}

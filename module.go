@@ -16,9 +16,9 @@ import (
 
 	_ "github.com/caddy-socketio/socketio-stream/admin" // for the module admin.api.socketio_stream
 	"github.com/caddy-socketio/socketio-stream/admin/metrics"
+	"github.com/caddy-socketio/socketio-stream/hub"
 	"github.com/caddy-socketio/socketio-stream/internal/cors"
 	"github.com/caddy-socketio/socketio-stream/streaming"
-	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
 
 func init() {
@@ -137,13 +137,8 @@ type Handler struct {
 	DeclaredAt string `json:"declared_at,omitempty"`
 
 	logger   *zap.Logger
-	hub      *hub
 	settings settings
-	engine   engineHandler
-	stats    hubStats
-	refusals *refusalLog
-	// generation is the key of the handler's generation.
-	generation any
+	claim    claim
 }
 
 // CORS says which other origins may connect, and is held against every transport, WebSocket included.
@@ -213,26 +208,16 @@ type Namespace struct {
 	AuthRaw json.RawMessage `json:"auth,omitempty" caddy:"namespace=http.handlers.socketio_stream.auth inline_key=method"`
 }
 
-// engineHandler answers the requests that are Engine.IO's. The CORS headers are set, and the origin has been checked,
-// before it is called. It writes the response; an error it returns is for the log.
-type engineHandler interface {
-	ServeHTTP(w http.ResponseWriter, r *http.Request) error
-}
-
-// hubStats is what the health and status endpoints tell of a hub.
-type hubStats interface {
-	// Connections returns the number of clients connected right now.
-	Connections() int
-	// Stats returns what waits for the clients, and what became of those that could not be served.
-	Stats() engineio.Stats
-	// Metrics returns all that is counted.
+// claim is what the handler has of its hub: a [hub.Claim].
+type claim interface {
+	// ServeHTTP answers a request that is Engine.IO's. The CORS headers are set, and the origin has been checked.
+	ServeHTTP(w http.ResponseWriter, r *http.Request)
+	// RefuseOrigin answers a request of an origin that may not connect.
+	RefuseOrigin(w http.ResponseWriter, r *http.Request, d cors.Decision)
+	// Metrics returns what the hub has counted, and how it is doing.
 	Metrics() streaming.Metrics
-	// CountRefusal counts a request that was refused before the engine saw it.
-	CountRefusal(code engineio.ErrorCode)
-	// AuthStats tells of the clients that had to show who they are.
-	AuthStats() streaming.AuthStats
-	// Limited returns how often each of the limits was met.
-	Limited() map[engineio.Limit]int64
+	// Leave gives the hub up, which ends with the last handler that names it.
+	Leave() error
 }
 
 // CaddyModule returns the Caddy module information.
@@ -260,12 +245,20 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return h.declared(err)
 	}
 	// The hub comes last: a config that fails after this point is cleaned up, and only then gives it up again.
-	return h.declared(h.joinHub(ctx))
+	joined, err := hub.Join(ctx, h.plan())
+	if err != nil {
+		return h.declared(err)
+	}
+	h.claim = joined
+	return nil
 }
 
-// Cleanup gives up the hub, which ends with the last handler that names it.
+// Cleanup gives up the hub. Requests of this handler that are under way still need its fields.
 func (h *Handler) Cleanup() error {
-	return h.leaveHub()
+	if h.claim == nil {
+		return nil
+	}
+	return h.claim.Leave()
 }
 
 // Validate checks the options against each other.
@@ -321,18 +314,14 @@ func (h *Handler) serveSocketPath(w http.ResponseWriter, r *http.Request, file s
 		return h.serveClientFile(w, r, file)
 	}
 	if !allowed.OK() {
-		h.refuseOrigin(w, r, allowed)
-		h.stats.CountRefusal(engineio.CodeForbidden)
+		h.claim.RefuseOrigin(w, r, allowed)
 		return nil
 	}
 	if cors.IsPreflight(r) {
 		cors.AnswerPreflight(w, r)
 		return nil
 	}
-	if err := h.engine.ServeHTTP(w, r); err != nil {
-		// The response has been written, so the error is not one for Caddy to answer.
-		h.refusals.byEngine(r, err)
-	}
+	h.claim.ServeHTTP(w, r)
 	return nil
 }
 
@@ -344,4 +333,5 @@ var (
 	_ caddy.CleanerUpper          = (*Handler)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
 	_ caddyfile.Unmarshaler       = (*Handler)(nil)
+	_ claim                       = (*hub.Claim)(nil)
 )

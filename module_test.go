@@ -3,7 +3,6 @@ package socketiostream
 import (
 	"context"
 	"encoding/json"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -20,42 +19,34 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/caddy-socketio/socketio-stream/events/eventscaddy"
+	"github.com/caddy-socketio/socketio-stream/internal/cors"
 	"github.com/caddy-socketio/socketio-stream/internal/documents"
 	"github.com/caddy-socketio/socketio-stream/internal/memory"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
 
-// recordingEngine stands in for the Engine.IO server and counts what reaches it.
-type recordingEngine struct{ requests int }
+// recordingClaim stands in for what the handler has of a hub, and counts what reaches it.
+type recordingClaim struct {
+	requests int
+	// refused are the origins' decisions that refused a request.
+	refused []cors.Decision
+	metrics streaming.Metrics
+}
 
-func (e *recordingEngine) ServeHTTP(w http.ResponseWriter, _ *http.Request) error {
-	e.requests++
+func (c *recordingClaim) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	c.requests++
 	w.WriteHeader(http.StatusOK)
-	return nil
 }
 
-// fixedStats stands in for a hub.
-type fixedStats int
-
-func (s fixedStats) Connections() int { return int(s) }
-
-func (s fixedStats) Stats() engineio.Stats {
-	return engineio.Stats{
-		Sessions: int(s), BufferedBytes: 1234, SlowClients: 5, VolatileDropped: 67, RefusedForSessions: 8, RefusedForBuffer: 90,
-	}
+func (c *recordingClaim) RefuseOrigin(w http.ResponseWriter, _ *http.Request, d cors.Decision) {
+	c.refused = append(c.refused, d)
+	w.WriteHeader(http.StatusForbidden)
 }
 
-func (fixedStats) Metrics() streaming.Metrics { return streaming.Metrics{} }
+func (c *recordingClaim) Metrics() streaming.Metrics { return c.metrics }
 
-func (fixedStats) CountRefusal(engineio.ErrorCode) {}
-func (s fixedStats) Limited() map[engineio.Limit]int64 {
-	return map[engineio.Limit]int64{engineio.LimitHandshakes: 11, streaming.LimitEvents: 12}
-}
-
-func (s fixedStats) AuthStats() streaming.AuthStats {
-	return streaming.AuthStats{Identified: 2, Refused: 11, Expired: 12, Refreshed: 13, Revoked: 14}
-}
+func (c *recordingClaim) Leave() error { return nil }
 
 // resolveOnly does what Provision does before it takes a hub.
 func resolveOnly(t *testing.T, h *Handler) error {
@@ -70,37 +61,25 @@ func resolveOnly(t *testing.T, h *Handler) error {
 	return h.Validate()
 }
 
-// newTestHandler resolves h, and gives it an engine that records, a hub of three clients and a logger that observes.
-func newTestHandler(t *testing.T, h *Handler) (*Handler, *recordingEngine, *observer.ObservedLogs) {
+// newTestHandler resolves h, and gives it a claim that records, on a hub of three clients, and a logger that observes.
+func newTestHandler(t *testing.T, h *Handler) (*Handler, *recordingClaim, *observer.ObservedLogs) {
 	t.Helper()
 	if err := resolveOnly(t, h); err != nil {
 		t.Fatalf("resolving: %v", err)
 	}
 	core, logs := observer.New(zapcore.DebugLevel)
-	engine := new(recordingEngine)
-	h.logger, h.engine, h.stats = zap.New(core), engine, fixedStats(3)
-	h.refusals = newRefusalLog(slog.New(zapHandler{core}))
-	return h, engine, logs
+	claim := &recordingClaim{metrics: streaming.Metrics{
+		Engine: engineio.Metrics{Stats: engineio.Stats{
+			Sessions: 3, BufferedBytes: 1234, SlowClients: 5, VolatileDropped: 67, RefusedForSessions: 8, RefusedForBuffer: 90,
+		}},
+		Auth: streaming.AuthStats{Identified: 2, Refused: 11, Expired: 12, Refreshed: 13, Revoked: 14},
+		Limited: []engineio.ReasonCount{
+			{Reason: string(engineio.LimitHandshakes), Count: 11}, {Reason: string(streaming.LimitEvents), Count: 12},
+		},
+	}}
+	h.logger, h.claim = zap.New(core), claim
+	return h, claim, logs
 }
-
-// zapHandler is a slog.Handler that writes to a core.
-type zapHandler struct{ zapcore.Core }
-
-func (z zapHandler) Enabled(_ context.Context, level slog.Level) bool {
-	return z.Core.Enabled(zapcore.Level(level / 4))
-}
-
-func (z zapHandler) Handle(_ context.Context, record slog.Record) error {
-	fields := make([]zapcore.Field, 0, record.NumAttrs())
-	record.Attrs(func(a slog.Attr) bool {
-		fields = append(fields, zap.Any(a.Key, a.Value.Any()))
-		return true
-	})
-	return z.Write(zapcore.Entry{Level: zapcore.Level(record.Level / 4), Time: record.Time, Message: record.Message}, fields)
-}
-
-func (z zapHandler) WithAttrs([]slog.Attr) slog.Handler { return z }
-func (z zapHandler) WithGroup(string) slog.Handler      { return z }
 
 // serve sends r through h as Caddy would, with clientIP as the client's address. A HandlerError becomes its status.
 func serve(t *testing.T, h *Handler, r *http.Request, clientIP string) (recorder *httptest.ResponseRecorder, passedOn bool) {

@@ -96,7 +96,7 @@ func TestOriginRefusedOnEveryTransport(t *testing.T) {
 		{"long and strange", "GET", "", nil, longOrigin + "\x01"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			h, engine, logs := newTestHandler(t, &Handler{CORS: &CORS{Origins: []string{"https://a.example.com"}}})
+			h, engine, _ := newTestHandler(t, &Handler{CORS: &CORS{Origins: []string{"https://a.example.com"}}})
 			r := httptest.NewRequest(test.method, "http://example.com/socket.io/"+test.query, nil)
 			r.Header.Set("Origin", test.origin)
 			for name, value := range test.headers {
@@ -106,22 +106,11 @@ func TestOriginRefusedOnEveryTransport(t *testing.T) {
 			if engine.requests != 0 || w.Code != http.StatusForbidden {
 				t.Fatalf("status %d, engine %d", w.Code, engine.requests)
 			}
-			if got := w.Body.String(); got != `{"code":4,"message":"Forbidden"}` {
-				t.Errorf("body %s", got)
-			}
 			if got := w.Header().Get("Access-Control-Allow-Origin"); got != "" {
 				t.Errorf("Access-Control-Allow-Origin is %q", got)
 			}
-			entries := logs.FilterMessage("origin refused").All()
-			if len(entries) != 1 {
-				t.Fatalf("%d log lines", len(entries))
-			}
-			fields := entries[0].ContextMap()
-			if fields["reason"] == "" || !strings.HasPrefix(fields["origin"].(string), "https://") {
-				t.Errorf("log fields %v", fields)
-			}
-			if got := len(fields["origin"].(string)); got > maxLoggedOrigin+len("…") {
-				t.Errorf("%d bytes of the origin in the log", got)
+			if len(engine.refused) != 1 || engine.refused[0].Reason == "" {
+				t.Errorf("refused %+v", engine.refused)
 			}
 		})
 	}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/caddy-socketio/socketio-stream/admin/metrics"
 	"github.com/caddy-socketio/socketio-stream/internal/memory"
-	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
 
 // processStart is what uptime counts from.
@@ -43,7 +42,7 @@ type socketIOStatus struct {
 	AuthRefreshed int64 `json:"authRefreshed"`
 	AuthRevoked   int64 `json:"authRevoked"`
 	// Limited is how often each limit was met, by the limit's name.
-	Limited map[engineio.Limit]int64 `json:"limited"`
+	Limited map[string]int64 `json:"limited"`
 	// Metrics is what the metrics endpoint tells of the hub.
 	Metrics metrics.Status `json:"metrics"`
 }
@@ -57,7 +56,11 @@ func (h *Handler) serveStatus(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return methodNotAllowed(w, r)
 	}
-	stats, auth := h.stats.Stats(), h.stats.AuthStats()
+	m := h.claim.Metrics()
+	limited := make(map[string]int64, len(m.Limited))
+	for _, limit := range m.Limited {
+		limited[limit.Reason] = limit.Count
+	}
 	return writeJSON(w, r, http.StatusOK, serviceStatus{
 		Service: serviceName,
 		Status:  "running",
@@ -65,19 +68,19 @@ func (h *Handler) serveStatus(w http.ResponseWriter, r *http.Request) error {
 		Memory:  memory.Used(),
 		Port:    localPort(r),
 		SocketIO: socketIOStatus{
-			Connected:       h.stats.Connections(),
+			Connected:       m.Engine.Sessions,
 			Path:            h.settings.firstPath,
-			BufferedBytes:   stats.BufferedBytes,
-			SlowClients:     stats.SlowClients,
-			VolatileDropped: stats.VolatileDropped,
-			Refused:         stats.RefusedForSessions + stats.RefusedForBuffer + stats.RefusedForRate,
-			Identified:      auth.Identified,
-			AuthRefused:     auth.Refused,
-			AuthExpired:     auth.Expired,
-			AuthRefreshed:   auth.Refreshed,
-			AuthRevoked:     auth.Revoked,
-			Limited:         h.stats.Limited(),
-			Metrics:         metrics.StatusOf(h.stats.Metrics()),
+			BufferedBytes:   m.Engine.BufferedBytes,
+			SlowClients:     m.Engine.SlowClients,
+			VolatileDropped: m.Engine.VolatileDropped,
+			Refused:         m.Engine.RefusedForSessions + m.Engine.RefusedForBuffer + m.Engine.RefusedForRate,
+			Identified:      m.Auth.Identified,
+			AuthRefused:     m.Auth.Refused,
+			AuthExpired:     m.Auth.Expired,
+			AuthRefreshed:   m.Auth.Refreshed,
+			AuthRevoked:     m.Auth.Revoked,
+			Limited:         limited,
+			Metrics:         metrics.StatusOf(m),
 		},
 	})
 }

@@ -12,32 +12,42 @@ import (
 	"github.com/caddy-socketio/socketio-stream/streaming"
 )
 
-// shown has the servers by the name of their hub. The pool of hubs is not asked: it would wait for
-// a hub that is being made, and for ever if that fails.
+// shown has the hubs by name. The pool of hubs is not asked: it would wait for a hub that is being
+// made, and for ever if that fails.
 var shown sync.Map
 
-// Show makes the server of a hub known, in place of one of that name which is on its way out.
-func Show(name string, server *streaming.Server) { shown.Store(name, server) }
+// show makes the hub known, in place of one of that name which is on its way out.
+func (hub *hub) show() { shown.Store(hub.name, hub) }
 
-// Hide undoes Show.
-func Hide(name string, server *streaming.Server) { shown.CompareAndDelete(name, server) }
+// hide undoes show.
+func (hub *hub) hide() { shown.CompareAndDelete(hub.name, hub) }
+
+// shownHubs lists the hubs that are known, in no order.
+func shownHubs() []*hub {
+	var list []*hub
+	shown.Range(func(_, value any) bool {
+		list = append(list, value.(*hub))
+		return true
+	})
+	return list
+}
 
 // Find returns the server of the hub of that name, or nil. It is not to be kept: a reload may end
 // the hub, and make another of that name.
 func Find(name string) *streaming.Server {
-	found, _ := shown.Load(name)
-	server, _ := found.(*streaming.Server)
-	return server
+	if found, ok := shown.Load(name); ok {
+		return found.(*hub).server
+	}
+	return nil
 }
 
 // All returns the servers with the names of their hubs, in the order of these.
 func All() iter.Seq2[string, *streaming.Server] {
 	return func(yield func(string, *streaming.Server) bool) {
 		servers := make(map[string]*streaming.Server)
-		shown.Range(func(name, server any) bool {
-			servers[name.(string)] = server.(*streaming.Server)
-			return true
-		})
+		for _, hub := range shownHubs() {
+			servers[hub.name] = hub.server
+		}
 		for _, name := range slices.Sorted(maps.Keys(servers)) {
 			if !yield(name, servers[name]) {
 				return

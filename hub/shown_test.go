@@ -7,12 +7,12 @@ import (
 	"github.com/caddy-socketio/socketio-stream/streaming"
 )
 
-// newServer makes a server that ends with the test.
-func newServer(t *testing.T) *streaming.Server {
+// newShown makes a hub of that name whose server ends with the test.
+func newShown(t *testing.T, name string) *hub {
 	t.Helper()
 	server := streaming.New(streaming.Options{}, nil)
 	t.Cleanup(server.Close)
-	return server
+	return &hub{name: name, server: server}
 }
 
 // names lists the hubs that All tells of.
@@ -28,31 +28,31 @@ func TestShown(t *testing.T) {
 	if Find("first") != nil || names() != nil {
 		t.Fatalf("there are hubs at the beginning: %q", names())
 	}
-	first, second := newServer(t), newServer(t)
-	Show("second", second)
-	Show("first", first)
-	if Find("first") != first || Find("second") != second || Find("third") != nil {
+	first, second := newShown(t, "first"), newShown(t, "second")
+	second.show()
+	first.show()
+	if Find("first") != first.server || Find("second") != second.server || Find("third") != nil {
 		t.Error("a server was not found by its name")
 	}
 	if !slices.Equal(names(), []string{"first", "second"}) {
 		t.Errorf("got %q", names())
 	}
 	for name, server := range All() {
-		if name != "first" || server != first {
+		if name != "first" || server != first.server {
 			t.Errorf("the first is %q", name)
 		}
 		break
 	}
 
 	// One that has left its place does not take its successor along.
-	successor := newServer(t)
-	Show("first", successor)
-	Hide("first", first)
-	if Find("first") != successor {
+	successor := newShown(t, "first")
+	successor.show()
+	first.hide()
+	if Find("first") != successor.server {
 		t.Error("the successor is gone")
 	}
-	Hide("first", successor)
-	Hide("second", second)
+	successor.hide()
+	second.hide()
 	if names() != nil {
 		t.Errorf("left over: %q", names())
 	}

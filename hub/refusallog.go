@@ -1,4 +1,4 @@
-package socketiostream
+package hub
 
 import (
 	"errors"
@@ -21,9 +21,9 @@ const (
 	maxLoggedReason = 200
 )
 
-// refusalLog logs the requests that the handlers of a hub refuse, at warn level. Anyone can have requests refused at no
-// cost, and after a restart every client has one, so floods are counted: see logline.Limiter. It belongs to the hub, so
-// that a flood stays one across a reload.
+// refusalLog logs the requests that the handlers of a hub refuse, at warn level. Anyone can have
+// requests refused at no cost, and after a restart every client has one, so floods are counted: see
+// logline.Limiter. It belongs to the hub, so that a flood stays one across a reload.
 type refusalLog struct {
 	logger  *slog.Logger
 	limiter *logline.Limiter
@@ -58,7 +58,8 @@ func (l *refusalLog) byOrigin(r *http.Request, d cors.Decision) {
 		slog.String("host", logline.Text(r.Host, maxLoggedOrigin)))
 }
 
-// log writes a line, unless there are too many with that reason. The query holds the session's id, so it is left out.
+// log writes a line, unless there are too many with that reason. The query holds the session's id,
+// so it is left out.
 func (l *refusalLog) log(r *http.Request, reason, message string, attrs ...slog.Attr) {
 	if !l.logger.Enabled(r.Context(), slog.LevelWarn) || !l.limiter.Allow(reason) {
 		return
@@ -69,10 +70,4 @@ func (l *refusalLog) log(r *http.Request, reason, message string, attrs ...slog.
 		slog.String("path", logline.Text(r.URL.Path, maxLoggedPath)),
 		slog.String("client_ip", clientIP))
 	l.logger.LogAttrs(r.Context(), slog.LevelWarn, message, attrs...)
-}
-
-// refuseOrigin answers 403 as the reference server does, and tells the reason to the log only.
-func (h *Handler) refuseOrigin(w http.ResponseWriter, r *http.Request, d cors.Decision) {
-	h.refusals.byOrigin(r, d)
-	engineio.WriteError(w, http.StatusForbidden, engineio.CodeForbidden)
 }

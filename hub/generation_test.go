@@ -1,4 +1,4 @@
-package socketiostream
+package hub
 
 import (
 	"net"
@@ -9,7 +9,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// TestFreshConnections holds that a connection counts until its first request, its hijacking or its end, and not again.
+// TestFreshConnections holds that a connection counts until its first request, its hijacking or its
+// end, and not again.
 func TestFreshConnections(t *testing.T) {
 	var fresh freshConns
 	conns := make([]net.Conn, 4)
@@ -47,7 +48,8 @@ func TestFreshConnections(t *testing.T) {
 	}
 }
 
-// TestHandOverIsForThoseWhoHold holds that a config that comes to nothing does not open the gate of another's handover.
+// TestHandOverIsForThoseWhoHold holds that a config that comes to nothing does not open the gate of
+// another's handover.
 func TestHandOverIsForThoseWhoHold(t *testing.T) {
 	old, failed := &generation{holding: true}, new(generation)
 	failed.watch(new(caddyhttp.Server))

@@ -85,7 +85,7 @@ func TestDisagreement(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			err := disagreement(&test.a, &test.b)
+			err := test.a.plan().Disagreement(test.b.plan())
 			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}

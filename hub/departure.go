@@ -1,4 +1,4 @@
-package socketiostream
+package hub
 
 import (
 	"context"
@@ -14,11 +14,13 @@ import (
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
 
-// farewellGrace is how long, after the last client's turn has come, is waited for clients to hear of the end.
+// farewellGrace is how long, after the last client's turn has come, is waited for clients to hear
+// of the end.
 const farewellGrace = time.Second
 
 func init() {
-	// A hub that a reload has removed may still be at it when the process ends. It is done within its own time.
+	// A hub that a reload has removed may still be at it when the process ends. It is done within
+	// its own time.
 	caddy.OnExit(func(context.Context) { departures.wait() })
 }
 
@@ -65,9 +67,9 @@ func (l *departureList) wait() {
 	}
 }
 
-// depart ends the hub after a delay: new clients are refused, and those there are lose their connections in turns. It does
-// not wait; hub.departure.gone is closed in the end, at most delay, the drain's time and farewellGrace later. Only the
-// first call counts.
+// depart ends the hub after a delay: new clients are refused, and those there are lose their
+// connections in turns. It does not wait; hub.departure.gone is closed in the end, at most delay,
+// the drain's time and farewellGrace later. Only the first call counts.
 func (hub *hub) depart(delay time.Duration, drain engineio.Drain) {
 	hub.departure.once.Do(func() {
 		departures.add(hub)
@@ -103,8 +105,8 @@ func (hub *hub) close(drain engineio.Drain) {
 	logger.Info("hub closed", "hub", hub.name, "reason", string(drain.Reason), "clients", clients, "took", took.String())
 }
 
-// drainTime is how long the hub may take to close its connections: what its option says, and not more than the config's
-// grace_period.
+// drainTime is how long the hub may take to close its connections: what its option says, and not
+// more than the config's grace_period.
 func (hub *hub) drainTime() time.Duration {
 	hub.mu.Lock()
 	defer hub.mu.Unlock()
@@ -121,18 +123,15 @@ func (hub *hub) useTimes(drain, grace time.Duration) {
 	hub.drain, hub.grace = drain, grace
 }
 
-// leaveAll ends all hubs, since the process is going down, and returns when it is time for Caddy to stop its servers: a
-// client on long-polling can be told only as long as they answer.
+// leaveAll ends all hubs, since the process is going down, and returns when it is time for Caddy to
+// stop its servers: a client on long-polling can be told only as long as they answer.
 //
-// shutdown_delay is honoured: until it is over nothing changes but the answer of the health paths. Caddy sleeps that time
-// itself, but only after this. So when there is one, this function waits as long as the hubs will need, they begin when the
-// delay is over, and are through at the end of Caddy's sleep.
+// shutdown_delay is honoured: until it is over nothing changes but the answer of the health paths.
+// Caddy sleeps that time itself, but only after this. So when there is one, this function waits as
+// long as the hubs will need, they begin when the delay is over, and are through at the end of
+// Caddy's sleep.
 func leaveAll(delay time.Duration) {
-	var leaving []*hub
-	shownHubs.Range(func(_, value any) bool {
-		leaving = append(leaving, value.(*hub))
-		return true
-	})
+	leaving := shownHubs()
 	var longest time.Duration
 	for _, hub := range leaving {
 		drain := engineio.Drain{Over: hub.drainTime(), Reason: engineio.ReasonShutdown}
@@ -148,11 +147,19 @@ func leaveAll(delay time.Duration) {
 	}
 }
 
-// activeLogger returns the handlers' logger of the config that runs now. A hub that is on its way out outlives the logs of
-// the config that it was in.
+// handler is the module that the hub logs as.
+type handler struct{}
+
+// CaddyModule returns the Caddy module information.
+func (handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.socketio_stream"}
+}
+
+// activeLogger returns the handlers' logger of the config that runs now. A hub that is on its way
+// out outlives the logs of the config that it was in.
 func activeLogger() *slog.Logger {
-	h := new(Handler)
-	return slog.New(zapslog.NewHandler(caddy.ActiveContext().Logger(h).Core(), zapslog.WithName(string(h.CaddyModule().ID))))
+	core := caddy.ActiveContext().Logger(handler{}).Core()
+	return slog.New(zapslog.NewHandler(core, zapslog.WithName(string(handler{}.CaddyModule().ID))))
 }
 
 // shutdownTimes returns shutdown_delay and grace_period of the config.

@@ -1,26 +1,36 @@
-package socketiostream
+package hub
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap/exp/zapslog"
 	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/caddy-socketio/socketio-stream/internal/cors"
 	"github.com/caddy-socketio/socketio-stream/internal/logline"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
 
-// failingEngine refuses everything.
-type failingEngine struct{ err error }
+// newObservedLog makes a log of refusals whose lines can be looked at.
+func newObservedLog() (*refusalLog, *observer.ObservedLogs) {
+	core, logs := observer.New(zapcore.DebugLevel)
+	return newRefusalLog(slog.New(zapslog.NewHandler(core))), logs
+}
 
-func (e failingEngine) ServeHTTP(w http.ResponseWriter, _ *http.Request) error {
-	w.WriteHeader(http.StatusBadRequest)
-	return e.err
+// newRequest makes a request as Caddy would, with clientIP as the client's address.
+func newRequest(method, target, clientIP string) *http.Request {
+	r := httptest.NewRequest(method, target, nil)
+	vars := map[string]any{caddyhttp.ClientIPVarKey: clientIP}
+	return r.WithContext(context.WithValue(r.Context(), caddyhttp.VarsCtxKey, vars))
 }
 
 func TestRefusalsHaveReasonsFromAClosedSet(t *testing.T) {
@@ -42,9 +52,8 @@ func TestRefusalsHaveReasonsFromAClosedSet(t *testing.T) {
 		{errors.New("else"), "error"},
 	} {
 		t.Run(fmt.Sprint(test.want, " ", test.err), func(t *testing.T) {
-			h, _, logs := newTestHandler(t, new(Handler))
-			h.engine = failingEngine{test.err}
-			serve(t, h, httptest.NewRequest("GET", "/socket.io/?sid=secret", nil), "192.0.2.1")
+			refusals, logs := newObservedLog()
+			refusals.byEngine(newRequest("GET", "/socket.io/?sid=secret", "192.0.2.1"), test.err)
 			entries := logs.FilterMessage("request refused").All()
 			if len(entries) != 1 || entries[0].Level != zapcore.WarnLevel {
 				t.Fatalf("logged %v", entries)
@@ -57,45 +66,45 @@ func TestRefusalsHaveReasonsFromAClosedSet(t *testing.T) {
 	}
 }
 
-// TestRefusalsAreBounded holds that a client cannot make a line long, nor put control characters into it.
+// TestRefusalsAreBounded holds that a client cannot make a line long, nor put control characters
+// into it.
 func TestRefusalsAreBounded(t *testing.T) {
 	long := strings.Repeat("x", 100_000)
-	h, _, logs := newTestHandler(t, new(Handler))
-	h.engine = failingEngine{&engineio.RequestError{Status: 400, Code: engineio.CodeBadRequest, Reason: "method " + long}}
-	r := httptest.NewRequest("GET", "/socket.io/", nil)
+	refusals, logs := newObservedLog()
+	r := newRequest("GET", "/socket.io/", "192.0.2.1")
 	r.Method, r.URL.Path, r.Host = "M\n"+long, "/socket.io/\x1b[2J"+long, "h\r"+long
-	serve(t, h, r, "192.0.2.1")
-	r.Header.Set("Origin", "https://"+long)
-	serve(t, h, r, "192.0.2.1")
+	refusals.byEngine(r, &engineio.RequestError{Status: 400, Code: engineio.CodeBadRequest, Reason: "method " + long})
+	r.Header.Set("Origin", "https://"+long+"\x01")
+	refusals.byOrigin(r, new(cors.Policy).Decide(r))
 	entries := logs.All()
 	if len(entries) != 2 {
 		t.Fatalf("%d lines", len(entries))
 	}
 	for _, entry := range entries {
-		if text := fmt.Sprint(entry.ContextMap()); len(text) > 1000 || strings.ContainsAny(text, "\n\r\x1b") {
+		if text := fmt.Sprint(entry.ContextMap()); len(text) > 1000 || strings.ContainsAny(text, "\n\r\x1b\x01") {
 			t.Errorf("line %q", text)
 		}
+	}
+	if got := len(entries[1].ContextMap()["origin"].(string)); got > maxLoggedOrigin+len("…") {
+		t.Errorf("%d bytes of the origin in the log", got)
 	}
 }
 
 // TestFloodOfEachReasonIsCountedByItself holds that a flood of one reason does not hide another.
 func TestFloodOfEachReasonIsCountedByItself(t *testing.T) {
 	const flood = 1000
-	h, _, logs := newTestHandler(t, new(Handler))
-	request := func(code engineio.ErrorCode, origin string) {
-		h.engine = failingEngine{&engineio.RequestError{Status: 400, Code: code}}
-		r := httptest.NewRequest("GET", "/socket.io/", nil)
-		if origin != "" {
-			r.Header.Set("Origin", origin)
-		}
-		serve(t, h, r, "192.0.2.1")
+	refusals, logs := newObservedLog()
+	refuse := func(code engineio.ErrorCode) {
+		refusals.byEngine(newRequest("GET", "/socket.io/", "192.0.2.1"), &engineio.RequestError{Status: 400, Code: code})
 	}
 	for range flood {
-		request(engineio.CodeUnknownSID, "")
-		request(engineio.CodeUnknownSID, "https://evil.example.com")
+		refuse(engineio.CodeUnknownSID)
+		r := newRequest("GET", "/socket.io/", "192.0.2.1")
+		r.Header.Set("Origin", "https://evil.example.com")
+		refusals.byOrigin(r, new(cors.Policy).Decide(r))
 	}
-	request(engineio.CodeBadRequest, "")
-	h.refusals.flush()
+	refuse(engineio.CodeBadRequest)
+	refusals.flush()
 	if got := logs.FilterMessage("request refused").Len(); got != logline.First+1 {
 		t.Errorf("%d lines about requests", got)
 	}

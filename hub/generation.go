@@ -1,4 +1,4 @@
-package socketiostream
+package hub
 
 import (
 	"math"
@@ -15,19 +15,22 @@ import (
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
 
-// At a reload Caddy starts new HTTP servers and then stops the old ones. An HTTP/1.1 request that arrives at an old server
-// just then is dropped without an answer, and a client on long-polling takes that for the end of its connection. Requests
-// that the server is already dealing with are safe: it waits for them, and tells the client to come back by a connection of
-// its own.
+// At a reload Caddy starts new HTTP servers and then stops the old ones. An HTTP/1.1 request that
+// arrives at an old server just then is dropped without an answer, and a client on long-polling
+// takes that for the end of its connection. Requests that the server is already dealing with are
+// safe: it waits for them, and tells the client to come back by a connection of its own.
 //
-// So before the old servers stop, the answers of polls and POSTs are held back for some milliseconds. Clients that had
-// their answer just before come back meanwhile, to be held as well; then none of them has anything under way. As soon as
-// the old servers have stopped taking connections, the answers go out, and the clients come back to the new servers.
+// So before the old servers stop, the answers of polls and POSTs are held back for some
+// milliseconds. Clients that had their answer just before come back meanwhile, to be held as well;
+// then none of them has anything under way. As soon as the old servers have stopped taking
+// connections, the answers go out, and the clients come back to the new servers.
 
 const (
-	// gatherPatience is how long is waited for one more client to be there: those that are not may be far away, or gone.
+	// gatherPatience is how long is waited for one more client to be there: those that are not may
+	// be far away, or gone.
 	gatherPatience = 200 * time.Millisecond
-	// maxGather is how long is waited for clients in all, as long as more and more of them are there.
+	// maxGather is how long is waited for clients in all, as long as more and more of them are
+	// there.
 	maxGather = 2 * time.Second
 	// freshPatience is how long is waited, after that, for connections that are being made.
 	freshPatience = 250 * time.Millisecond
@@ -48,8 +51,8 @@ type generation struct {
 	mu sync.Mutex
 	// servers are the HTTP servers of the config that have not begun to stop.
 	servers map[*caddyhttp.Server]struct{}
-	// fresh are the connections that no request has come by yet. A server that stops drops their first request too, unless
-	// the connection goes over to the next server.
+	// fresh are the connections that no request has come by yet. A server that stops drops their
+	// first request too, unless the connection goes over to the next server.
 	fresh freshConns
 	// holding is true while answers are held back for this config.
 	holding bool
@@ -65,8 +68,8 @@ func joinGeneration(ctx caddy.Context, key any) *generation {
 	return g
 }
 
-// Destruct implements caddy.Destructor. The answers are not let go here: Caddy cleans a config up as soon as it has asked
-// its servers to stop, and they may still be taking connections.
+// Destruct implements caddy.Destructor. The answers are not let go here: Caddy cleans a config up
+// as soon as it has asked its servers to stop, and they may still be taking connections.
 func (*generation) Destruct() error { return nil }
 
 // watch makes the generation notice when the server begins to stop.
@@ -92,8 +95,8 @@ func (g *generation) watch(server *caddyhttp.Server) {
 	})
 }
 
-// gather holds answers back and waits, for a bounded time, until clients on long-polling have nothing under way. It is
-// called when the config is about to be replaced.
+// gather holds answers back and waits, for a bounded time, until clients on long-polling have
+// nothing under way. It is called when the config is about to be replaced.
 func (g *generation) gather() {
 	g.stopping.Do(func() {
 		if waiting, away := pollers(); waiting+away == 0 {
@@ -114,7 +117,8 @@ func (g *generation) gather() {
 	})
 }
 
-// awaitPollers waits until no client on long-polling has a request under way, or until it is no use to wait for more.
+// awaitPollers waits until no client on long-polling has a request under way, or until it is no use
+// to wait for more.
 func (g *generation) awaitPollers() {
 	const interval = time.Millisecond
 	ticker := time.NewTicker(interval)
@@ -147,13 +151,13 @@ func (g *generation) handOver() {
 	}
 }
 
-// pollers counts the clients of all hubs that are on long-polling: those whose poll waits, and those who are away.
+// pollers counts the clients of all hubs that are on long-polling: those whose poll waits, and
+// those who are away.
 func pollers() (waiting, away int) {
-	shownHubs.Range(func(_, value any) bool {
-		w, a := value.(*hub).server.Pollers()
+	for _, hub := range shownHubs() {
+		w, a := hub.server.Pollers()
 		waiting, away = waiting+w, away+a
-		return true
-	})
+	}
 	return waiting, away
 }
 

@@ -1,0 +1,67 @@
+package hub
+
+import (
+	"fmt"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// start brings a config that has started to the hub.
+func (hub *hub) start(c *Claim, ctx caddy.Context) {
+	_, grace := shutdownTimes(ctx)
+	hub.useTimes(c.plan.Drain, grace)
+	hub.apply(c)
+}
+
+// apply puts a plan in force.
+func (hub *hub) apply(c *Claim) {
+	hub.mu.Lock()
+	hub.applied = c
+	hub.mu.Unlock()
+	hub.logger.Use(c.logger)
+	hub.server.SetOptions(c.plan.Server)
+	hub.recheckOrigins(hub.plansOf(c.generation), c.logger)
+	if err := hub.useEvents(c.plan); err != nil {
+		// The handler has tried these sets: only a guest module that changes its mind comes here.
+		c.logger.Error("event sets were not changed", "hub", hub.name, "error", err)
+		return
+	}
+	hub.recheckAuth(c.plan)
+	for _, ns := range hub.server.Namespaces() {
+		if !c.plan.names(ns.Name()) {
+			sockets := hub.server.Remove(ns.Name())
+			c.logger.Info("namespace removed", "hub", hub.name, "namespace", ns.Name(), "sockets", sockets)
+		}
+	}
+}
+
+// useEvents gives the hub's namespaces their event sets, and says who may come in.
+func (hub *hub) useEvents(p *Plan) error {
+	hub.capture.Store(&p.Capture)
+	for _, ns := range p.Namespaces {
+		if _, err := hub.server.Use(ns.Name, ns.Sets...); err != nil {
+			return fmt.Errorf("namespace %q: %w", ns.Name, err)
+		}
+	}
+	return nil
+}
+
+// recheckAuth has the clients asked again who they are that are in namespaces of which the plan of
+// a config, which has started, says something else than the one before. When it says the same,
+// nobody is asked. It does not wait for that.
+func (hub *hub) recheckAuth(p *Plan) {
+	rules := p.rules()
+	hub.mu.Lock()
+	before := hub.authRules
+	hub.authRules = rules
+	hub.mu.Unlock()
+	for name, rule := range rules {
+		if known, ok := before[name]; !ok || known == rule {
+			// There was no such namespace, and so nobody in it.
+			continue
+		}
+		if ns := hub.server.Lookup(name); ns != nil {
+			ns.Recheck()
+		}
+	}
+}

@@ -1,0 +1,70 @@
+package hub
+
+import (
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/caddy-socketio/socketio-stream/internal/cors"
+	"github.com/caddy-socketio/socketio-stream/streaming"
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+)
+
+// newTestClaim makes a claim on a hub whose server ends with the test, and whose lines about
+// refusals can be looked at.
+func newTestClaim(t *testing.T, options streaming.Options) (*Claim, *observer.ObservedLogs) {
+	t.Helper()
+	refusals, logs := newObservedLog()
+	server := streaming.New(options, nil)
+	t.Cleanup(server.Close)
+	return &Claim{hub: &hub{name: "test", server: server, refusals: refusals}, plan: new(Plan)}, logs
+}
+
+// TestRefusalsOverALimitAreLoggedByItsName holds that the log says which limit it was, and what to
+// do when it was not the client's fault.
+func TestRefusalsOverALimitAreLoggedByItsName(t *testing.T) {
+	c, logs := newTestClaim(t, streaming.Options{Engine: engineio.Options{Limits: engineio.Limits{Connections: 1}}})
+	for _, want := range []int{200, 429} {
+		w := httptest.NewRecorder()
+		c.ServeHTTP(w, newRequest("GET", "/socket.io/?EIO=4&transport=polling", "192.0.2.1"))
+		if w.Code != want {
+			t.Errorf("status %d, want %d", w.Code, want)
+		}
+	}
+	entries := logs.FilterMessage("request refused").All()
+	if len(entries) != 1 {
+		t.Fatalf("%d lines", len(entries))
+	}
+	fields := entries[0].ContextMap()
+	if fields["reason"] != "connections_per_ip" || fields["client_ip"] != "192.0.2.1" || !strings.Contains(fields["error"].(string), "trusted_proxies") {
+		t.Errorf("logged %v", fields)
+	}
+}
+
+// TestOriginIsRefused holds that a refused origin is answered as the reference server does, logged,
+// and counted.
+func TestOriginIsRefused(t *testing.T) {
+	c, logs := newTestClaim(t, streaming.Options{})
+	r := newRequest("GET", "http://example.com/socket.io/?EIO=4&transport=polling", "192.0.2.1")
+	r.Header.Set("Origin", "https://evil.example.net")
+	w := httptest.NewRecorder()
+	c.RefuseOrigin(w, r, new(cors.Policy).Decide(r))
+	if got := w.Body.String(); w.Code != 403 || got != `{"code":4,"message":"Forbidden"}` {
+		t.Errorf("%d %s", w.Code, got)
+	}
+	entries := logs.FilterMessage("origin refused").All()
+	if len(entries) != 1 {
+		t.Fatalf("%d log lines", len(entries))
+	}
+	fields := entries[0].ContextMap()
+	if fields["reason"] != cors.ReasonNoCORS || fields["origin"] != "https://evil.example.net" {
+		t.Errorf("log fields %v", fields)
+	}
+	for _, refusals := range c.Metrics().Engine.Refusals {
+		if refusals.Reason == "forbidden" && refusals.Count != 1 {
+			t.Errorf("%d are counted", refusals.Count)
+		}
+	}
+}

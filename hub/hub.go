@@ -1,0 +1,166 @@
+package hub
+
+import (
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-socketio/socketio-stream/internal/cors"
+	"github.com/caddy-socketio/socketio-stream/internal/logline"
+	"github.com/caddy-socketio/socketio-stream/internal/migrate"
+	"github.com/caddy-socketio/socketio-stream/streaming"
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+)
+
+// hubs holds the hubs by name. A hub outlives a config as long as the next one names it too.
+var hubs = caddy.NewUsagePool()
+
+// hub is a Socket.IO server and what the handlers that name it have asked for.
+type hub struct {
+	name   string
+	server *streaming.Server
+	logger *logline.Switch
+	// refusals logs the requests that the handlers of the hub refuse.
+	refusals *refusalLog
+
+	departure departure
+
+	// capture is the Capture of the plan in force.
+	capture atomic.Pointer[[]func(*http.Request, map[string]string)]
+
+	mu     sync.Mutex
+	claims []*Claim
+	// applied is the claim whose plan is in force.
+	applied *Claim
+	// originRules is what the config in force says of origins, see recheckOrigins.
+	originRules string
+	// authRules is what the config in force says of who may come into which namespace, see
+	// recheckAuth.
+	authRules map[string]string
+	// drain and grace are drain and grace_period of the config in force.
+	drain, grace time.Duration
+}
+
+func newHub(ctx caddy.Context, p *Plan) (*hub, error) {
+	logger := logline.NewSwitch(ctx.Slogger(), slog.String("hub", p.Hub))
+	hub := &hub{
+		name:      p.Hub,
+		server:    streaming.New(p.Server, slog.New(logger)),
+		logger:    logger,
+		refusals:  newRefusalLog(slog.New(logger)),
+		departure: departure{gone: make(chan struct{})},
+		drain:     p.Drain,
+		authRules: p.rules(),
+	}
+	if err := hub.useEvents(p); err != nil {
+		hub.server.Close()
+		return nil, err
+	}
+	hub.show()
+	return hub, nil
+}
+
+// take registers a claim, unless the plan of another one of the same config wants something else of
+// the hub. made tells that the hub was made for it, with its options.
+func (hub *hub) take(c *Claim, made bool) error {
+	hub.mu.Lock()
+	defer hub.mu.Unlock()
+	for _, other := range hub.claims {
+		if other.generation == c.generation {
+			if err := other.plan.Disagreement(c.plan); err != nil {
+				return err
+			}
+		}
+	}
+	hub.claims = append(hub.claims, c)
+	if made {
+		hub.applied = c
+	}
+	return nil
+}
+
+// release gives up a claim. A config can fail even after it has started; the one before it goes on
+// then, and its plan is put back in force.
+func (hub *hub) release(c *Claim) {
+	hub.mu.Lock()
+	hub.claims = slices.DeleteFunc(hub.claims, func(other *Claim) bool { return other == c })
+	orphaned := len(hub.claims) > 0 && !slices.ContainsFunc(hub.claims, func(other *Claim) bool {
+		return other.generation == hub.applied.generation
+	})
+	var last *Claim
+	if orphaned {
+		last = hub.claims[len(hub.claims)-1]
+	}
+	hub.mu.Unlock()
+	if orphaned {
+		hub.apply(last)
+	}
+}
+
+// plansOf returns the plans of one config for the hub.
+func (hub *hub) plansOf(generation any) (plans []*Plan) {
+	hub.mu.Lock()
+	defer hub.mu.Unlock()
+	for _, c := range hub.claims {
+		if c.generation == generation {
+			plans = append(plans, c.plan)
+		}
+	}
+	return plans
+}
+
+// inbound returns what Caddy knows of a request, and what the hub asks of it.
+func (hub *hub) inbound(r *http.Request) engineio.Inbound {
+	in := engineio.Inbound{
+		Attributes:    hub.attributes(r),
+		SameOrigin:    cors.IsSameOrigin(r),
+		OriginChecked: true,
+		Gate:          handover,
+		Release:       migrate.Release,
+	}
+	in.RemoteAddr, _ = caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if ok && server.WriteTimeout > 0 {
+		// The server's write timeout counts from the request. A poll has to end before it.
+		in.MaxHold = time.Duration(server.WriteTimeout) * 3 / 4
+	}
+	return in
+}
+
+// attributes returns what is to be kept of a request, or nil where nothing is.
+func (hub *hub) attributes(r *http.Request) func() map[string]string {
+	list := hub.capture.Load()
+	if list == nil || len(*list) == 0 {
+		return nil
+	}
+	return func() map[string]string {
+		attributes := make(map[string]string)
+		for _, capture := range *list {
+			capture(r, attributes)
+		}
+		return attributes
+	}
+}
+
+// Destruct ends the hub: nobody names it any more. A reload does not wait for that; the end of the
+// process does, for a bounded time.
+func (hub *hub) Destruct() error {
+	hub.refusals.flush()
+	if !caddy.Exiting() {
+		hub.logger.Use(activeLogger())
+		hub.depart(0, engineio.Drain{Over: hub.drainTime(), Unserved: true, Reason: engineio.ReasonHubRemoved})
+		return nil
+	}
+	hub.depart(0, engineio.Drain{Unserved: true, Reason: engineio.ReasonShutdown})
+	<-hub.departure.gone
+	return nil
+}
+
+// Interface guard.
+var _ caddy.Destructor = (*hub)(nil)

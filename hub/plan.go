@@ -1,0 +1,95 @@
+package hub
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddy-socketio/socketio-stream/internal/cors"
+	"github.com/caddy-socketio/socketio-stream/streaming"
+)
+
+// Plan is what one handler of a config wants of a hub. It is not changed once [Join] has it.
+type Plan struct {
+	// Hub is the name of the hub, and DeclaredAt how messages name the handler: by the place of its
+	// declaration.
+	Hub, DeclaredAt string
+	// Options are what all handlers of the hub in one config must agree on.
+	Options []Option
+	// Server are the options of the Socket.IO server.
+	Server streaming.Options
+	// Namespaces are those that the hub has while the plan is in force, and no others.
+	Namespaces []Namespace
+	// Drain is the time that closing the connections is spread over when the hub ends.
+	Drain time.Duration
+	// Paths are the URL path prefixes by which clients come to the handler, and Origins says which
+	// origins may. The handler decides that for each request; the hub decides it again at a reload.
+	Paths   []string
+	Origins cors.Policy
+	// Capture is called with the first request of each client, before it is answered. It adds to
+	// attributes, which are kept for as long as the connection and are found in
+	// [engineio.Handshake.Attributes].
+	Capture []func(r *http.Request, attributes map[string]string)
+}
+
+// Option is an option of a handler in a form that can be compared, and shown.
+type Option struct{ Name, Value string }
+
+// Namespace is what a plan says of one Socket.IO namespace.
+type Namespace struct {
+	Name string
+	// Sets are its event sets. Who is let in is one of them.
+	Sets []streaming.EventSet
+	// Rule is the same as long as the namespace lets in the same clients in the same way. It is
+	// only compared.
+	Rule string
+}
+
+// Disagreement says in which option two plans for one hub differ, or returns nil.
+func (p *Plan) Disagreement(other *Plan) error {
+	for _, option := range slices.Concat(p.Options, other.Options) {
+		ours, theirs := p.option(option.Name), other.option(option.Name)
+		if ours != theirs {
+			return fmt.Errorf("hub %q is declared with different options: %s is %s at %s and %s at %s; "+
+				"make them equal, or give one of them a hub of its own",
+				p.Hub, option.Name, cmp.Or(ours, "absent"), p.DeclaredAt, cmp.Or(theirs, "absent"), other.DeclaredAt)
+		}
+	}
+	return nil
+}
+
+// option returns the value of the option of that name, or "" where the plan has none.
+func (p *Plan) option(name string) string {
+	for _, option := range p.Options {
+		if option.Name == name {
+			return option.Value
+		}
+	}
+	return ""
+}
+
+// rules tells who may come into which namespace, in a form that can be compared.
+func (p *Plan) rules() map[string]string {
+	rules := make(map[string]string, len(p.Namespaces))
+	for _, ns := range p.Namespaces {
+		rules[ns.Name] = ns.Rule
+	}
+	return rules
+}
+
+// names reports whether the plan has a namespace of that name.
+func (p *Plan) names(namespace string) bool {
+	return slices.ContainsFunc(p.Namespaces, func(ns Namespace) bool { return ns.Name == namespace })
+}
+
+// serves reports whether a request target lies below one of the paths.
+func (p *Plan) serves(target string) bool {
+	parsed, err := url.ParseRequestURI(target)
+	return err == nil && slices.ContainsFunc(p.Paths, func(path string) bool {
+		return strings.HasPrefix(parsed.Path, path)
+	})
+}
