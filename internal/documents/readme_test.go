@@ -115,3 +115,25 @@ func read(t *testing.T, file string) string {
 	}
 	return string(content)
 }
+
+// TestTablesAreWhole holds that each row of a table has as many cells as its head: what is beyond
+// would not be shown, and a bar within code counts as the end of a cell.
+func TestTablesAreWhole(t *testing.T) {
+	for _, page := range All(t) {
+		cells, fenced := 0, false
+		for i, line := range strings.Split(page.Text, "\n") {
+			fenced = fenced != strings.HasPrefix(strings.TrimSpace(line), "```")
+			if fenced || !strings.HasPrefix(line, "|") {
+				cells = 0
+				continue
+			}
+			bars := strings.Count(line, "|") - strings.Count(line, `\|`)
+			if cells > 0 && bars != cells || !strings.HasSuffix(line, "|") {
+				t.Errorf("%s:%d: the row has %d bars, and the head %d", page.Path, i+1, bars, cells)
+			}
+			if cells == 0 {
+				cells = bars
+			}
+		}
+	}
+}
