@@ -75,15 +75,13 @@ func (n *Namespace) deliver(p *packet.Packet, t Target) {
 	if len(receivers) == 0 {
 		return
 	}
-	message := p.Message()
-	var burst engineio.Burst
-	for _, s := range receivers {
-		if s != t.Sender {
-			s.greet(&burst)
-			burst.Send(s.client.session, message)
+	engineio.Broadcast(p.Message(), receivers, func(s *Socket) *engineio.Session {
+		if s == t.Sender {
+			return nil
 		}
-	}
-	burst.Flush()
+		s.greet()
+		return s.client.session
+	}, nil)
 }
 
 // Sockets returns the receivers that are connected to this process.

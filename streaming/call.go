@@ -71,27 +71,23 @@ func (n *Namespace) callElsewhere(ctx context.Context, p *packet.Packet, t Targe
 func (n *Namespace) ask(p *packet.Packet, t Target, reply func(Reply)) (asked []*Socket) {
 	targets := n.rooms.sockets(t)
 	asked = targets[:0]
-	message := p.Message()
-	var burst engineio.Burst
-	for _, s := range targets {
+	engineio.Broadcast(p.Message(), targets, func(s *Socket) *engineio.Session {
 		err := s.expect(p.ID, func(args packet.Args, err error) {
 			reply(Reply{SocketID: s.id, Args: args, Err: err})
 		})
 		switch {
 		case errors.Is(err, ErrTooManyAcks):
 			reply(Reply{SocketID: s.id, Err: err})
+			asked = append(asked, s)
+			return nil
 		case err != nil:
 			// It has just gone, and is not asked.
-			continue
-		default:
-			s.greet(&burst)
-			if !burst.Send(s.client.session, message) {
-				s.resolve(p.ID, packet.Args{}, ErrDisconnected)
-			}
+			return nil
 		}
 		asked = append(asked, s)
-	}
-	burst.Flush()
+		s.greet()
+		return s.client.session
+	}, func(s *Socket) { s.resolve(p.ID, packet.Args{}, ErrDisconnected) })
 	for _, s := range asked {
 		s.client.session.HandOver()
 	}

@@ -130,10 +130,8 @@ func (s *Socket) send(p *packet.Packet) bool {
 		return false
 	}
 	s.namespace.server.taps.toOne(s, p)
-	var burst engineio.Burst
-	defer burst.Flush()
-	s.greet(&burst)
-	return burst.Send(s.client.session, p.Encode())
+	s.greet()
+	return s.client.session.Send(p.Encode())
 }
 
 // Broadcast is a broadcast to everyone else in the namespace.
@@ -267,9 +265,7 @@ func (s *Socket) connect() {
 	s.mu.Unlock()
 	s.client.connected(s.namespace, s.Identity())
 	s.namespace.rooms.add(s)
-	var burst engineio.Burst
-	s.greet(&burst)
-	burst.FlushHere()
+	s.client.session.WriteHere(s.greet)
 	s.recheckSince(recheck)
 	if s.namespace.removed.Load() {
 		// It may have come too late for Remove to see it.
@@ -284,13 +280,13 @@ func (s *Socket) connect() {
 // greet queues the answer to CONNECT, unless that has been done. Whoever finds
 // the socket in its namespace greets it before sending it anything else: the
 // answer is always the first thing that a client gets.
-func (s *Socket) greet(burst *engineio.Burst) {
+func (s *Socket) greet() {
 	if !s.greeted.Load() {
-		s.greetFirst(burst)
+		s.greetFirst()
 	}
 }
 
-func (s *Socket) greetFirst(burst *engineio.Burst) {
+func (s *Socket) greetFirst() {
 	s.greeting.Lock()
 	defer s.greeting.Unlock()
 	if s.greeted.Load() {
@@ -300,7 +296,7 @@ func (s *Socket) greetFirst(burst *engineio.Burst) {
 		SID string `json:"sid"`
 	}{s.id})
 	p := packet.Packet{Type: packet.TypeConnect, Namespace: s.namespace.name, Object: data}
-	burst.Send(s.client.session, p.Encode())
+	s.client.session.Send(p.Encode())
 	s.greeted.Store(true)
 }
 

@@ -86,12 +86,7 @@ func BenchmarkBroadcast1000(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			for n := int64(1); b.Loop(); n++ {
-				var burst Burst
-				m := newMessage()
-				for _, session := range sessions {
-					burst.Send(session, m)
-				}
-				burst.Flush()
+				Broadcast(newMessage(), sessions, func(s *Session) *Session { return s }, nil)
 				await(opening + n*size)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/receivers, "ns/delivery")

@@ -19,11 +19,11 @@ func TestMessageCountsOnce(t *testing.T) {
 		pollers, sessions = append(pollers, p), append(sessions, r.session)
 	}
 	m := text(strings.Repeat("x", 1000))
-	var burst Burst
+	var b burst
 	for _, session := range sessions {
-		burst.Send(session, m)
+		b.send(session, m)
 	}
-	burst.Flush()
+	b.flush()
 	for _, p := range pollers {
 		expect(t, "bytes that wait", s.Stats().BufferedBytes, int64(m.Size()))
 		need(p.Get(t.Context()))(t)

@@ -51,13 +51,13 @@ func TestFlushWorkersGrowWhenStuck(t *testing.T) {
 		conn, neighbour := s.connectPipe(t)
 		// No worker is busy with an open packet any more.
 		time.Sleep(time.Second)
-		var burst Burst
+		var b burst
 		for _, r := range recorders {
-			burst.Send(r.session, text("nobody reads this"))
+			b.send(r.session, text("nobody reads this"))
 		}
-		burst.Send(neighbour.session, text("x"))
+		b.send(neighbour.session, text("x"))
 		watch := startWatch()
-		burst.Flush()
+		b.flush()
 		expect(t, "packet", need(conn.ReadText())(t), "4x")
 		if waited := time.Since(time.Time(watch)); waited > time.Second {
 			t.Errorf("stuck clients held up their neighbour for %v", waited)
@@ -167,12 +167,12 @@ func TestSlowClientIsCutOffAlone(t *testing.T) {
 	most := 0
 	for i := range count {
 		m := text(strconv.Itoa(i) + " " + filling)
-		var burst Burst
+		var b burst
 		for _, r := range slices.Concat(slowOnes, fastOnes) {
-			burst.Send(r.session, m)
+			b.send(r.session, m)
 			most = max(most, r.session.QueuedBytes())
 		}
-		burst.Flush()
+		b.flush()
 		// A sender that is faster than the fast clients would end those too.
 		eventually(t, "the fast clients to keep up", func() bool {
 			return !slices.ContainsFunc(fastOnes, func(r *recorder) bool { return r.session.QueuedBytes() > sendBuffer/2 })
@@ -199,8 +199,8 @@ func (s *Session) pendingBytes() int {
 	return s.pending.bytes
 }
 
-// TestBurstReachesAll sends to sessions of both transports, some of them over.
-func TestBurstReachesAll(t *testing.T) {
+// TestBroadcastReachesAll sends to sessions of both transports, some of them over.
+func TestBroadcastReachesAll(t *testing.T) {
 	s := newServer(t, Options{})
 	var conns []*rawclient.Conn
 	var pollers []*rawclient.Poller
@@ -217,18 +217,18 @@ func TestBurstReachesAll(t *testing.T) {
 	over.session.Close(ReasonForcedClose)
 
 	for round := range 3 {
-		var burst Burst
+		var b burst
 		m := text(strconv.Itoa(round))
 		for _, session := range sessions {
-			if !burst.Send(session, m) {
+			if !b.send(session, m) {
 				t.Error("a message was refused")
 			}
 		}
-		if burst.Send(over.session, m) {
+		if b.send(over.session, m) {
 			t.Error("a session that is over took a message")
 		}
-		burst.Flush()
-		burst.Flush()
+		b.flush()
+		b.flush()
 	}
 	for _, conn := range conns {
 		for round := range 3 {

@@ -282,12 +282,12 @@ func TestMetricsNeverFall(t *testing.T) {
 		}
 	})
 	for range messages {
-		var burst Burst
+		var b burst
 		m := text("to all")
 		for _, session := range sessions {
-			burst.Send(session, m)
+			b.send(session, m)
 		}
-		burst.Flush()
+		b.flush()
 	}
 	clients.Wait()
 	close(done)

@@ -249,12 +249,30 @@ func (r *readers) anyWorking() bool {
 	return false
 }
 
+// WriteHere calls send, and then writes what it has sent to the session in the
+// calling goroutine, which costs less than to wake another one. It waits for the
+// client, for the write timeout at most. When somebody else is writing to the
+// client already, or the session is on long-polling, it just calls send.
+func (s *Session) WriteHere(send func()) {
+	if !s.cork() {
+		send()
+		return
+	}
+	defer func() {
+		var done flushed
+		s.flushHere(&done)
+		s.server.metrics.flushed(WebSocket, &done)
+	}()
+	send()
+}
+
 // cork makes what is sent to the session from now on wait for release or
-// flush. It reports false when a flush worker is writing to it already.
+// flush. It reports false when a flush worker is writing to it already, and on
+// long-polling.
 func (s *Session) cork() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.flushing {
+	if s.flushing || s.conn == nil {
 		return false
 	}
 	s.flushing = true

@@ -198,16 +198,19 @@ func TestConcurrentSendCloseAbort(t *testing.T) {
 		for range 3 {
 			all.Go(func() {
 				<-start
-				var burst Burst
-				for range 20 {
-					session.Send(text("x", wire.Volatile))
-					session.Send(text("y"))
-					burst.Send(session, text("z"))
+				send := func() {
+					var b burst
+					defer b.flush()
+					for range 20 {
+						session.Send(text("x", wire.Volatile))
+						session.Send(text("y"))
+						b.send(session, text("z"))
+					}
 				}
 				if i%3 == 0 {
-					burst.FlushHere()
+					session.WriteHere(send)
 				} else {
-					burst.Flush()
+					send()
 				}
 			})
 		}
