@@ -35,11 +35,12 @@ func (r *request) emit(w http.ResponseWriter) error {
 		return apiError(http.StatusBadRequest, "rooms is empty: leave it out to reach everyone")
 	}
 	broadcast := r.namespace.To(wanted.Rooms...).Except(wanted.Except...)
+	var flags packet.Flags
 	if wanted.Volatile {
-		broadcast = broadcast.Volatile()
+		flags = packet.Volatile
 	}
 	receivers := len(broadcast.Sockets())
-	if err := broadcast.EmitArgs(wanted.Event, args); err != nil {
+	if err := broadcast.EmitArgs(wanted.Event, args, flags); err != nil {
 		return apiError(http.StatusBadRequest, "event: %v", err)
 	}
 	return answer(w, http.StatusOK, adminapi.Emitted{Receivers: receivers})

@@ -1,9 +1,6 @@
 package events
 
-import (
-	"github.com/caddy-socketio/socketio-stream/streaming"
-	"github.com/caddy-socketio/socketio-stream/streaming/packet"
-)
+import "github.com/caddy-socketio/socketio-stream/streaming"
 
 // CodeTooManyRooms is the code of the refusal that a client gets which is in as
 // many rooms as it may be.
@@ -23,21 +20,4 @@ func Relay(e *streaming.Event) {
 
 // Succeed acknowledges an event with {success: true}, if its sender asked for
 // that.
-func Succeed(e *streaming.Event) { Answer(e, Success{Success: true}) }
-
-// Answer acknowledges an event, if its sender asked for that.
-func Answer(e *streaming.Event, answer any) {
-	if e.Ack.Wanted() {
-		e.Ack.Reply(Encode(answer))
-	}
-}
-
-// Encode makes arguments of values that encoding/json cannot fail on. It panics
-// if one does.
-func Encode(values ...any) packet.Args {
-	args, err := packet.NewArgs(values...)
-	if err != nil {
-		panic(err)
-	}
-	return args
-}
+func Succeed(e *streaming.Event) { _ = e.Ack.ReplyWith(Success{Success: true}) }

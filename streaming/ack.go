@@ -34,19 +34,27 @@ func (a *Ack) Reply(args packet.Args) {
 	a.socket.send(&p)
 }
 
+// ReplyWith is Reply with arguments that are made of values, see
+// [packet.NewArgs], whose error it returns. Nothing is sent then. Values that
+// nobody waits for are not even encoded.
+func (a *Ack) ReplyWith(values ...any) error {
+	if !a.Wanted() {
+		return nil
+	}
+	args, err := packet.NewArgs(values...)
+	if err == nil {
+		a.Reply(args)
+	}
+	return err
+}
+
 // refuse answers that the event was not accepted.
 func (a *Ack) refuse(code, message string) {
-	if !a.Wanted() {
-		return
-	}
-	args, err := packet.NewArgs(struct {
+	_ = a.ReplyWith(struct {
 		Success bool   `json:"success"`
 		Error   string `json:"error"`
 		Code    string `json:"code"`
 	}{false, message, code})
-	if err == nil {
-		a.Reply(args)
-	}
 }
 
 // Wanted reports whether the client still waits for an answer.
@@ -101,7 +109,7 @@ func (s *Socket) resolve(id uint64, args packet.Args, err error) {
 }
 
 // Call sends an event and waits for the client's answer. An error is that of
-// ctx, ErrDisconnected, ErrTooManyAcks, or one of [Socket.Emit]. A handler may call its own
+// ctx, ErrDisconnected, ErrTooManyAcks, or one of [Socket.EmitArgs]. A handler may call its own
 // socket.
 func (s *Socket) Call(ctx context.Context, event string, args packet.Args) (packet.Args, error) {
 	type result struct {
@@ -136,7 +144,7 @@ func (s *Socket) Call(ctx context.Context, event string, args packet.Args) (pack
 // EmitWithAck sends an event and calls answer with the client's answer, or
 // with an error: context.DeadlineExceeded after timeout, ErrDisconnected when
 // the socket has gone. answer runs like a handler of this socket: in order
-// with the others. An error is ErrTooManyAcks or one of [Socket.Emit]; answer is then not
+// with the others. An error is ErrTooManyAcks or one of [Socket.EmitArgs]; answer is then not
 // called.
 func (s *Socket) EmitWithAck(event string, args packet.Args, timeout time.Duration, answer func(packet.Args, error)) error {
 	if err := packet.CheckEvent(event); err != nil {

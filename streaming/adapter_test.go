@@ -81,13 +81,8 @@ func TestClusterKeepsFlags(t *testing.T) {
 	c := newClusterTest(t)
 	there := c.cluster.of(1, "/")[0]
 	everyone := c.servers[0].Of("/").Everyone()
-	for flags, b := range map[packet.Flags]Broadcast{
-		0:                                   everyone,
-		packet.Volatile:                     everyone.Volatile(),
-		packet.NoCompress:                   everyone.Compress(false),
-		packet.Volatile | packet.NoCompress: everyone.Volatile().Compress(false),
-	} {
-		_ = b.EmitArgs("news", packet.Args{})
+	for _, flags := range []packet.Flags{0, packet.Volatile, packet.NoCompress, packet.Volatile | packet.NoCompress} {
+		_ = everyone.EmitArgs("news", packet.Args{}, flags)
 		if got := receive(t, "the flags", there.flags); got != flags {
 			t.Errorf("flags %b, want %b", got, flags)
 		}

@@ -17,7 +17,6 @@ type Broadcast struct {
 	except    []string
 	// sender, when not nil, does not receive.
 	sender *Socket
-	flags  packet.Flags
 }
 
 func (b Broadcast) target() Target {
@@ -36,30 +35,25 @@ func (b Broadcast) Except(rooms ...string) Broadcast {
 	return b
 }
 
-// Volatile makes the event one that is better lost than late.
-func (b Broadcast) Volatile() Broadcast {
-	b.flags |= packet.Volatile
-	return b
-}
-
-// Compress says whether the event is worth compressing. Default: true.
-func (b Broadcast) Compress(worthIt bool) Broadcast {
-	b.flags &^= packet.NoCompress
-	if !worthIt {
-		b.flags |= packet.NoCompress
+// Emit sends an event to all receivers, with arguments that are made of values,
+// see [packet.NewArgs]. The error is that of NewArgs or of EmitArgs.
+func (b Broadcast) Emit(event string, values ...any) error {
+	args, err := packet.NewArgs(values...)
+	if err != nil {
+		return err
 	}
-	return b
+	return b.EmitArgs(event, args)
 }
 
-// Emit sends an event to all receivers that are there when it is called: to
+// EmitArgs sends an event to all receivers that are there when it is called: to
 // those of this process first. It does not wait for any of them. An error is
 // [packet.ErrReservedEvent].
-func (b Broadcast) EmitArgs(event string, args packet.Args) error {
+func (b Broadcast) EmitArgs(event string, a packet.Args, flags ...packet.Flags) error {
 	if err := packet.CheckEvent(event); err != nil {
 		return err
 	}
 	n, t := b.namespace, b.target()
-	p := &packet.Packet{Type: packet.TypeEvent, Namespace: n.name, Event: event, Args: args, Flags: b.flags}
+	p := &packet.Packet{Type: packet.TypeEvent, Namespace: n.name, Event: event, Args: a, Flags: union(flags)}
 	n.counts.broadcast(b.sender)
 	n.server.taps.toMany(n.name, t, p)
 	n.deliver(p, t)
@@ -67,6 +61,14 @@ func (b Broadcast) EmitArgs(event string, args packet.Args) error {
 		n.elsewhere("a broadcast", func(a Adapter) { a.Broadcast(p, t) })
 	}
 	return nil
+}
+
+// union returns the flags of all that are given.
+func union(flags []packet.Flags) (all packet.Flags) {
+	for _, f := range flags {
+		all |= f
+	}
+	return all
 }
 
 // deliver sends a packet to the sockets of this process that are meant.

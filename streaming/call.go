@@ -21,15 +21,15 @@ type Reply struct {
 }
 
 // Call sends an event to all receivers and waits until each has answered or
-// has gone, or until ctx ends. Its error is that of ctx, one of [Socket.Emit],
+// has gone, or until ctx ends. Its error is that of ctx, one of [Broadcast.EmitArgs],
 // or that of the [Adapter]; the replies that came are returned in any case.
-func (b Broadcast) Call(ctx context.Context, event string, args packet.Args) ([]Reply, error) {
+func (b Broadcast) Call(ctx context.Context, event string, a packet.Args) ([]Reply, error) {
 	if err := packet.CheckEvent(event); err != nil {
 		return nil, err
 	}
 	n, t := b.namespace, b.target()
 	p := &packet.Packet{
-		Type: packet.TypeEvent, Namespace: n.name, ID: n.nextAckID(), HasID: true, Event: event, Args: args, Flags: b.flags,
+		Type: packet.TypeEvent, Namespace: n.name, ID: n.nextAckID(), HasID: true, Event: event, Args: a,
 	}
 	n.counts.broadcast(b.sender)
 	n.server.taps.toMany(n.name, t, p)

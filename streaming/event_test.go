@@ -1,9 +1,11 @@
 package streaming
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 	"github.com/caddy-socketio/socketio-stream/streaming/packet"
@@ -232,4 +234,81 @@ func TestOrderFromClientToClient(t *testing.T) {
 		}
 		next[sender]++
 	}
+}
+
+// Values are sent in one line, to one and to many; bytes are binary.
+func TestEmitTakesValues(t *testing.T) {
+	sockets := make(chan *Socket, 2)
+	s := newTestServer(t, Options{}, onConnect(sockets), on("ask", func(e *Event) {
+		if err := e.Ack.ReplyWith("answer", []byte("data")); err != nil {
+			t.Error(err)
+		}
+		if err := e.Ack.ReplyWith("another answer", func() {}); err != nil {
+			t.Errorf("an answer that nobody waits for was encoded: %v", err)
+		}
+	}))
+	one, _ := s.connected(engineio.WebSocket)
+	other, _ := s.connected(engineio.WebSocket)
+	first := receive(t, "a socket", sockets)
+	second := receive(t, "another socket", sockets)
+	second.Admit("room")
+	n := s.Of("/")
+	point := struct{ X, Y int }{1, 2}
+	for name, emit := range map[string]func(event string, values ...any) error{
+		"socket": second.Emit, "everyone else": first.Broadcast().Emit, "room": n.To("room").Emit,
+		"namespace": func(event string, values ...any) error {
+			err := n.Emit(event, values...)
+			one.expect(`51-["news",{"X":1,"Y":2},`+placeholder0+`]`, []byte("bytes"))
+			return err
+		},
+	} {
+		if err := emit("news", point, []byte("bytes")); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		other.expect(`51-["news",{"X":1,"Y":2},`+placeholder0+`]`, []byte("bytes"))
+	}
+	one.send(`27["ask"]`)
+	one.expect(`61-7["answer",`+placeholder0+`]`, []byte("data"))
+}
+
+// What cannot be sent is an error to who sends it, and nothing is sent.
+func TestEmitRefusesWhatCannotBeSent(t *testing.T) {
+	sockets := make(chan *Socket, 1)
+	s := newTestServer(t, Options{}, onConnect(sockets), on("ask", func(e *Event) {
+		if err := e.Ack.ReplyWith(e.Args); !errors.Is(err, packet.ErrArgs) {
+			t.Errorf("arguments among the values of an answer: %v", err)
+		}
+		e.Ack.Reply(e.Args)
+	}))
+	c, _ := s.connected(engineio.WebSocket)
+	socket := receive(t, "a socket", sockets)
+	n := s.Of("/")
+	args := mustArgs(1)
+	for name, emit := range map[string]func(event string, values ...any) error{
+		"socket": socket.Emit, "broadcast": n.Everyone().Emit, "namespace": n.Emit,
+	} {
+		if err := emit("news", args); !errors.Is(err, packet.ErrArgs) {
+			t.Errorf("%s: arguments among the values: %v", name, err)
+		}
+		if err := emit("news", func() {}); err == nil {
+			t.Errorf("%s: a function was sent", name)
+		}
+		if err := emit("disconnect", 1); !errors.Is(err, packet.ErrReservedEvent) {
+			t.Errorf("%s: a reserved name: %v", name, err)
+		}
+	}
+	_, called := socket.Call(t.Context(), "connect", args)
+	_, calledMany := n.Call(t.Context(), "connect", args)
+	for name, err := range map[string]error{
+		"emit": socket.EmitArgs("connect", args), "to many": n.EmitArgs("connect", args), "call": called, "call to many": calledMany,
+		"with ack": socket.EmitWithAck("connect", args, time.Second, func(packet.Args, error) { t.Error("it was answered") }),
+		"handler":  new(Handlers).On("connect", func(*Event) {}),
+	} {
+		if !errors.Is(err, packet.ErrReservedEvent) {
+			t.Errorf("%s: a reserved name: %v", name, err)
+		}
+	}
+	c.send(`27["ask",1]`)
+	c.expect(`37[1]`)
+	c.expectAlive()
 }

@@ -304,17 +304,12 @@ func refresh(a Authenticator, e *Event) {
 	auth.counts.refreshed.Add(1)
 	// The client hears first that it has succeeded.
 	defer s.recheckSince(recheck)
-	if !e.Ack.Wanted() {
-		return
-	}
 	answer := refreshed{Success: true}
 	if !identity.Expires.IsZero() {
 		at := identity.Expires.UnixMilli()
 		answer.ExpiresAt = &at
 	}
-	if args, err := packet.NewArgs(answer); err == nil {
-		e.Ack.Reply(args)
-	}
+	_ = e.Ack.ReplyWith(answer)
 }
 
 // renewed asks who the client is now, by what it shows.

@@ -1,6 +1,7 @@
 package streaming
 
 import (
+	"context"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -68,9 +69,20 @@ func (n *Namespace) Everyone() Broadcast { return Broadcast{namespace: n} }
 // To is a broadcast to the members of rooms.
 func (n *Namespace) To(rooms ...string) Broadcast { return n.Everyone().To(rooms...) }
 
-// Emit sends an event to everyone.
-func (n *Namespace) EmitArgs(event string, args packet.Args) error {
-	return n.Everyone().EmitArgs(event, args)
+// Emit sends an event to everyone, see [Broadcast.Emit].
+func (n *Namespace) Emit(event string, values ...any) error {
+	return n.Everyone().Emit(event, values...)
+}
+
+// EmitArgs sends an event to everyone, see [Broadcast.EmitArgs].
+func (n *Namespace) EmitArgs(event string, a packet.Args, flags ...packet.Flags) error {
+	return n.Everyone().EmitArgs(event, a, flags...)
+}
+
+// Call sends an event to everyone and waits for the answers, see
+// [Broadcast.Call].
+func (n *Namespace) Call(ctx context.Context, event string, a packet.Args) ([]Reply, error) {
+	return n.Everyone().Call(ctx, event, a)
 }
 
 // Count is the number of sockets in a room.

@@ -95,16 +95,24 @@ func (s *Socket) Connected() bool {
 	return s.state == socketConnected
 }
 
-// Emit sends an event to this socket. It does not wait for the client. The
-// error is ErrDisconnected or [packet.ErrReservedEvent].
-func (s *Socket) EmitArgs(event string, args packet.Args, flags ...packet.Flags) error {
+// Emit sends an event to this socket, with arguments that are made of values,
+// see [packet.NewArgs]. The error is that of NewArgs or of EmitArgs.
+func (s *Socket) Emit(event string, values ...any) error {
+	args, err := packet.NewArgs(values...)
+	if err != nil {
+		return err
+	}
+	return s.EmitArgs(event, args)
+}
+
+// EmitArgs sends an event to this socket. It does not wait for the client. The
+// error is [ErrDisconnected] or [packet.ErrReservedEvent]. A volatile event that
+// does not arrive is no error.
+func (s *Socket) EmitArgs(event string, a packet.Args, flags ...packet.Flags) error {
 	if err := packet.CheckEvent(event); err != nil {
 		return err
 	}
-	p := packet.Packet{Type: packet.TypeEvent, Namespace: s.namespace.name, Event: event, Args: args}
-	for _, flag := range flags {
-		p.Flags |= flag
-	}
+	p := packet.Packet{Type: packet.TypeEvent, Namespace: s.namespace.name, Event: event, Args: a, Flags: union(flags)}
 	s.namespace.counts.eventTo(s)
 	if !s.send(&p) && p.Flags&packet.Volatile == 0 {
 		return ErrDisconnected
@@ -115,13 +123,10 @@ func (s *Socket) EmitArgs(event string, args packet.Args, flags ...packet.Flags)
 // EmitError tells the client that something it asked for was refused: an
 // "error" event of {message, code}.
 func (s *Socket) EmitError(code, message string) {
-	args, err := packet.NewArgs(struct {
+	_ = s.Emit("error", struct {
 		Message string `json:"message"`
 		Code    string `json:"code"`
 	}{message, code})
-	if err == nil {
-		_ = s.EmitArgs("error", args)
-	}
 }
 
 // send queues a packet if the socket is connected.

@@ -139,9 +139,7 @@ func (r *request) answer(value any) {
 		r.result = value
 		return
 	}
-	if r.ack.Wanted() {
-		r.ack.Reply(events.Encode(value))
-	}
+	_ = r.ack.ReplyWith(value)
 }
 
 func (r *request) succeed() { r.answer(events.Success{Success: true}) }

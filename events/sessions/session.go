@@ -14,7 +14,6 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"github.com/caddy-socketio/socketio-stream/events"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
@@ -99,7 +98,7 @@ func (s *session) admit(r *request, name string, key *fingerprint, options *Set)
 	s.history.replay(r.socket, options.History)
 	// Whether there is room for it was asked before.
 	_ = r.socket.Join(s.room)
-	_ = r.socket.To(s.room).EmitArgs("client-joined", events.Encode(clientJoined{s.id, r.socket.ID(), name}))
+	_ = r.socket.To(s.room).Emit("client-joined", clientJoined{s.id, r.socket.ID(), name})
 	return m, len(s.members) == 1, nil
 }
 
@@ -145,20 +144,22 @@ func (s *session) dismiss(m *member) (empty bool) {
 	s.members = slices.Delete(s.members, i, i+1)
 	s.table.clients.Add(-1)
 	m.socket.Leave(s.room)
-	_ = m.socket.To(s.room).EmitArgs("client-left", events.Encode(clientJoined{SessionID: s.id, ClientID: m.socket.ID()}))
+	_ = m.socket.To(s.room).Emit("client-left", clientJoined{SessionID: s.id, ClientID: m.socket.ID()})
 	return len(s.members) == 0
 }
 
 // share passes an event on to the other members. Content that is to be kept
 // for those who come later is given as kept as well. Who has been told that it
 // has left gets nothing any more.
-func (s *session) share(audience streaming.Broadcast, event string, args packet.Args, kept *packet.Args, options *Set) {
+func (s *session) share(
+	sender *streaming.Socket, event string, args packet.Args, flags packet.Flags, kept *packet.Args, options *Set,
+) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if kept != nil {
 		s.history.add(s.table, *kept, options.History, options.HistorySize)
 	}
-	_ = audience.EmitArgs(event, args)
+	_ = sender.To(s.room).EmitArgs(event, args, flags)
 }
 
 // payload builds what the others get of an event: the session's ID and the one

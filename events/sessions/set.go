@@ -268,15 +268,16 @@ func (s *service) content(r *request) *denial {
 	}
 	args := m.session.payload(&b, "content", content, "data", data)
 	if s.pace(r, p, m, args.Size()) {
-		audience, kept := r.socket.To(m.session.room), (*packet.Args)(nil)
+		var flags packet.Flags
+		var kept *packet.Args
 		if isVolatile(r) {
-			audience = audience.Volatile()
+			flags = packet.Volatile
 		} else if s.History > 0 && args.Size() <= s.HistorySize {
 			// What is kept must not hold on to all that came with it.
 			clone := args.Clone()
 			kept = &clone
 		}
-		m.session.share(audience, "content", args, kept, &s.Set)
+		m.session.share(r.socket, "content", args, flags, kept, &s.Set)
 		s.table.counts.shared(s.table.counts.contents, r.socket, args)
 	}
 	r.succeed()
@@ -302,7 +303,7 @@ func (s *service) chunk(r *request) *denial {
 	}
 	args := m.session.payload(&b, "chunk", forwarded, "", nil)
 	if s.pace(r, p, m, args.Size()) {
-		m.session.share(r.socket.To(m.session.room), "chunk", args, nil, &s.Set)
+		m.session.share(r.socket, "chunk", args, 0, nil, &s.Set)
 		s.table.counts.shared(s.table.counts.chunks, r.socket, args)
 	}
 	r.succeed()

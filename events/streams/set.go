@@ -175,8 +175,8 @@ func (s *service) start(e *streaming.Event) {
 		return
 	}
 	stream.begin(header)
-	_ = e.Socket.EmitArgs("stream:started", events.Encode(status{Status: "ok", StreamID: id}))
-	events.Answer(e, s.streams.answer(id))
+	_ = e.Socket.Emit("stream:started", status{Status: "ok", StreamID: id})
+	_ = e.Ack.ReplyWith(s.streams.answer(id))
 }
 
 var claimRefusals = map[string]string{
@@ -242,10 +242,10 @@ func (s *service) stop(e *streaming.Event) {
 		e.Refuse(CodeNotOwner, "the stream belongs to another client")
 		return
 	}
-	stopped := events.Encode(status{Status: "ok", StreamID: id})
-	_ = e.Socket.EmitArgs("stream:stopped", stopped)
+	stopped := status{Status: "ok", StreamID: id}
+	_ = e.Socket.Emit("stream:stopped", stopped)
 	if ended {
-		_ = e.Socket.To(room(id)).EmitArgs("stream:stopped", stopped)
+		_ = e.Socket.To(room(id)).Emit("stream:stopped", stopped)
 	}
 	events.Succeed(e)
 }
@@ -267,7 +267,7 @@ func (s *service) join(e *streaming.Event) {
 		e.Refuse(events.CodeTooManyRooms, "the client is in too many rooms")
 		return
 	}
-	events.Answer(e, s.streams.answer(id))
+	_ = e.Ack.ReplyWith(s.streams.answer(id))
 }
 
 func (s *service) leave(e *streaming.Event) {
@@ -288,7 +288,7 @@ func (s *service) disconnect(socket *streaming.Socket, _ streaming.Reason) {
 		if s.Audience == AudienceSubscribers {
 			audience = audience.To(room(id))
 		}
-		_ = audience.EmitArgs("stream:stopped", events.Encode(status{Status: "ok", StreamID: id, Reason: "the owner has disconnected"}))
+		_ = audience.Emit("stream:stopped", status{Status: "ok", StreamID: id, Reason: "the owner has disconnected"})
 	}
 	for _, name := range socket.Rooms() {
 		if id, ok := idOfRoom(name); ok {

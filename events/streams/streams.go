@@ -240,7 +240,7 @@ func (s *stream) tellViewers() {
 		StreamID string `json:"streamId"`
 		Viewers  int    `json:"viewers"`
 	}{s.id, n.Count(room(s.id))}
-	_ = n.To(room(s.id), s.owner.ID()).EmitArgs("stream:viewers", events.Encode(count))
+	_ = n.To(room(s.id), s.owner.ID()).Emit("stream:viewers", count)
 }
 
 // begin tells those who wait for a stream that it has started.
@@ -250,7 +250,7 @@ func (s *stream) begin(header *packet.Args) {
 	defer s.mu.Unlock()
 	s.replay = header
 	viewers := s.owner.To(room(s.id))
-	_ = viewers.EmitArgs("stream:started", events.Encode(status{Status: "ok", StreamID: s.id}))
+	_ = viewers.Emit("stream:started", status{Status: "ok", StreamID: s.id})
 	if header != nil {
 		_ = viewers.EmitArgs("stream:data", *header)
 	}
