@@ -69,11 +69,12 @@ func newTestHandler(t *testing.T, h *Handler) (*Handler, *recordingClaim, *obser
 	}
 	core, logs := observer.New(zapcore.DebugLevel)
 	claim := &recordingClaim{metrics: streaming.Metrics{
-		Engine: engineio.Metrics{Stats: engineio.Stats{
-			Sessions: 3, BufferedBytes: 1234, SlowClients: 5, VolatileDropped: 67, RefusedForSessions: 8, RefusedForBuffer: 90,
-		}},
-		Auth: streaming.AuthStats{Identified: 2, Refused: 11, Expired: 12, Refreshed: 13, Revoked: 14},
-		Limited: []engineio.ReasonCount{
+		Engine: engineio.Metrics{
+			Sessions: 3, BufferedBytes: 1234, SlowClients: 5, VolatileDropped: 67,
+			Refusals: engineio.ReasonCounts{{Reason: "max_connections", Count: 8}, {Reason: "hub_buffer", Count: 90}},
+		},
+		Auth: streaming.AuthMetrics{Identified: 2, Refused: 11, Expired: 12, Refreshed: 13, Revoked: 14},
+		Limited: engineio.ReasonCounts{
 			{Reason: string(engineio.LimitHandshakes), Count: 11}, {Reason: string(streaming.LimitEvents), Count: 12},
 		},
 	}}

@@ -73,7 +73,7 @@ func (h *Handler) serveStatus(w http.ResponseWriter, r *http.Request) error {
 			BufferedBytes:   m.Engine.BufferedBytes,
 			SlowClients:     m.Engine.SlowClients,
 			VolatileDropped: m.Engine.VolatileDropped,
-			Refused:         m.Engine.RefusedForSessions + m.Engine.RefusedForBuffer + m.Engine.RefusedForRate,
+			Refused:         m.Engine.Refusals.Of("max_connections", "hub_buffer", "handshake_rate"),
 			Identified:      m.Auth.Identified,
 			AuthRefused:     m.Auth.Refused,
 			AuthExpired:     m.Auth.Expired,

@@ -122,7 +122,7 @@ func counters(m streaming.Metrics) adminapi.Counters {
 	return adminapi.Counters{
 		SlowClients:     m.Engine.SlowClients,
 		VolatileDropped: m.Engine.VolatileDropped,
-		Refused:         m.Engine.RefusedForSessions + m.Engine.RefusedForBuffer,
+		Refused:         m.Engine.Refusals.Of("max_connections", "hub_buffer"),
 		EventsIn:        &eventsIn,
 		EventsOut:       &eventsOut,
 		Deliveries:      &deliveries,

@@ -55,10 +55,10 @@ func TestFailedConnectsAreBounded(t *testing.T) {
 			if limited < attemptsAtOnce+DefaultNamespaces {
 				t.Errorf("ended after %d refusals", limited)
 			}
-			if n, refused := asked.Load(), s.AuthStats().Refused; int64(n) != refused || n > failuresAtOnce+10 {
+			if n, refused := asked.Load(), s.Metrics().Auth.Refused; int64(n) != refused || n > failuresAtOnce+10 {
 				t.Errorf("asked %d times, refused %d", n, refused)
 			}
-			if n := s.Limited()[LimitAuthAttempts]; n < int64(limited) {
+			if n := s.met(LimitAuthAttempts); n < int64(limited) {
 				t.Errorf("counted %d of %d", n, limited)
 			}
 			eventually(t, "the line of the end", func() bool { return len(s.logs.all("connection ended")) > 0 })
@@ -126,8 +126,8 @@ func TestRefreshPayloadIsBounded(t *testing.T) {
 	c.send(`21["auth:refresh",{"name":"ada","token":"` + long + `"}]`)
 	c.expect(`31[{"success":false,"error":"auth payload too large","code":"auth_too_large"}]`,
 		`2["error",{"message":"auth payload too large","code":"auth_too_large"}]`)
-	if asked.Load() != 1 || s.Limited()[LimitAuth] != 1 {
-		t.Errorf("asked %d times, limited %v", asked.Load(), s.Limited())
+	if asked.Load() != 1 || s.met(LimitAuth) != 1 {
+		t.Errorf("asked %d times, limited %v", asked.Load(), s.Metrics().Limited)
 	}
 	c.send(`22["auth:refresh",{"name":"ada"}]`)
 	c.expect(`32[{"success":true,"expiresAt":null}]`)

@@ -222,7 +222,7 @@ func TestConnectToTooManyNamespacesIsRefused(t *testing.T) {
 	}
 	c.send("0")
 	c.expect(`4{"message":"too many namespaces","data":{"code":"too_many_namespaces"}}`)
-	if n := s.Limited()[LimitNamespaces]; n != 1 {
+	if n := s.met(LimitNamespaces); n != 1 {
 		t.Errorf("counted %d", n)
 	}
 	// Who leaves one may join another.

@@ -140,8 +140,8 @@ func refusalOf(err error) *Refusal {
 	return r
 }
 
-// AuthStats tells of the clients that had to show who they are.
-type AuthStats struct {
+// AuthMetrics tells of the clients that had to show who they are.
+type AuthMetrics struct {
 	// Identified is how many sockets have an identity now.
 	Identified int64
 	// The others count since the server was made: connections that were
@@ -169,7 +169,7 @@ func (c *authCounts) refuse(r *Refusal) {
 }
 
 // refusals tells how many connections were refused with each code.
-func (c *authCounts) refusals() (counts []engineio.ReasonCount) {
+func (c *authCounts) refusals() (counts engineio.ReasonCounts) {
 	for i := range c.refused {
 		code := "other"
 		if i < len(refusalCodes) {
@@ -180,16 +180,15 @@ func (c *authCounts) refusals() (counts []engineio.ReasonCount) {
 	return counts
 }
 
-// AuthStats tells of the clients that had to show who they are.
-func (s *Server) AuthStats() AuthStats {
-	c := &s.auth.counts
-	stats := AuthStats{
+// metrics tells of the clients that had to show who they are.
+func (c *authCounts) metrics() AuthMetrics {
+	m := AuthMetrics{
 		Identified: c.identified.Load(), Expired: c.expired.Load(), Refreshed: c.refreshed.Load(), Revoked: c.revoked.Load(),
 	}
 	for i := range c.refused {
-		stats.Refused += c.refused[i].Load()
+		m.Refused += c.refused[i].Load()
 	}
-	return stats
+	return m
 }
 
 // Authenticate makes clients show who they are, before any check of

@@ -110,7 +110,7 @@ func TestRefusalsTellTheClientACodeAlone(t *testing.T) {
 			if len(lines) != 1 || lines[0].attrs["code"] != test.code || test.err != nil && lines[0].attrs["error"] != secret {
 				t.Errorf("logged %+v", lines)
 			}
-			if stats := s.AuthStats(); stats.Refused != 1 || stats.Identified != 0 {
+			if stats := s.Metrics().Auth; stats.Refused != 1 || stats.Identified != 0 {
 				t.Errorf("counted %+v", stats)
 			}
 			for _, count := range s.Metrics().AuthRefusals {
@@ -162,7 +162,7 @@ func TestAClientThatLeavesEndsTheQuestion(t *testing.T) {
 		t.Error(err)
 	}
 	s.empty()
-	eventually(t, "the identity to be forgotten", func() bool { return s.AuthStats().Identified == 0 })
+	eventually(t, "the identity to be forgotten", func() bool { return s.Metrics().Auth.Identified == 0 })
 }
 
 // TestIdentityIsOnTheSocket holds that event sets find the identity, the log
@@ -187,7 +187,7 @@ func TestIdentityIsOnTheSocket(t *testing.T) {
 	}
 	c.send(`21["who"]`)
 	c.expect(`31["ada\nlovelace"]`)
-	if stats := s.AuthStats(); stats.Identified != 1 {
+	if stats := s.Metrics().Auth; stats.Identified != 1 {
 		t.Errorf("counted %+v", stats)
 	}
 	c.close()
@@ -195,7 +195,7 @@ func TestIdentityIsOnTheSocket(t *testing.T) {
 		t.Errorf("the handler saw %q", id)
 	}
 	s.empty()
-	if stats := s.AuthStats(); stats.Identified != 0 {
+	if stats := s.Metrics().Auth; stats.Identified != 0 {
 		t.Errorf("counted %+v", stats)
 	}
 	eventually(t, "the line of the end", func() bool { return len(s.logs.all("connection ended")) == 1 })
@@ -266,7 +266,7 @@ func TestExpiryDisconnects(t *testing.T) {
 			if reason := receive(t, "the disconnect", reasons); reason != ReasonAuthExpired {
 				t.Errorf("the reason is %q", reason)
 			}
-			if stats := s.AuthStats(); stats.Expired != 1 || stats.Identified != 0 {
+			if stats := s.Metrics().Auth; stats.Expired != 1 || stats.Identified != 0 {
 				t.Errorf("counted %+v", stats)
 			}
 			// A client that does not come back is not kept.
@@ -293,7 +293,7 @@ func TestExpiryOfMany(t *testing.T) {
 			stay = append(stay, c)
 		}
 	}
-	eventually(t, "those that expire to be gone", func() bool { return s.AuthStats().Expired == 20 })
+	eventually(t, "those that expire to be gone", func() bool { return s.Metrics().Auth.Expired == 20 })
 	for _, c := range stay {
 		c.expectAlive()
 	}
@@ -339,7 +339,7 @@ func TestRefresh(t *testing.T) {
 	}
 	c.send(`22["auth:refresh",{"name":"ada","rooms":["*"]}]`)
 	c.expect(`32[{"success":true,"expiresAt":null}]`)
-	if stats := s.AuthStats(); stats.Refreshed != 1 || stats.Identified != 1 {
+	if stats := s.Metrics().Auth; stats.Refreshed != 1 || stats.Identified != 1 {
 		t.Errorf("counted %+v", stats)
 	}
 	before := time.Now()
@@ -352,7 +352,7 @@ func TestRefresh(t *testing.T) {
 		t.Fatalf("%+v %v", answer, err)
 	}
 	c.expect(`2["error",{"message":"the token has expired","code":"token_expired"}]`, "1")
-	if stats := s.AuthStats(); stats.Refreshed != 2 || stats.Expired != 1 {
+	if stats := s.Metrics().Auth; stats.Refreshed != 2 || stats.Expired != 1 {
 		t.Errorf("counted %+v", stats)
 	}
 }
@@ -417,7 +417,7 @@ func TestExpiryRacesWithEverything(t *testing.T) {
 	eventually(t, "the identities to be forgotten", func() bool {
 		s.auth.mu.Lock()
 		defer s.auth.mu.Unlock()
-		return len(s.auth.ending) == 0 && s.AuthStats().Identified == 0
+		return len(s.auth.ending) == 0 && s.Metrics().Auth.Identified == 0
 	})
 	seen := make(map[string]bool)
 	for len(gone) > 0 {

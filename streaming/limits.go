@@ -73,18 +73,17 @@ type limitCounts struct {
 	events, rooms, namespaces, pendingAcks, attachments, auth, attempts atomic.Int64
 }
 
-// Limited is how often each limit was met since the server was made, those of
-// the layer below included. The names are always the same.
-func (s *Server) Limited() map[engineio.Limit]int64 {
-	all := s.engine.Stats().Limited
-	all[LimitEvents] = s.limited.events.Load()
-	all[LimitRooms] = s.limited.rooms.Load()
-	all[LimitNamespaces] = s.limited.namespaces.Load()
-	all[LimitPendingAcks] = s.limited.pendingAcks.Load()
-	all[LimitAttachments] = s.limited.attachments.Load()
-	all[LimitAuth] = s.limited.auth.Load()
-	all[LimitAuthAttempts] = s.limited.attempts.Load()
-	return all
+// met tells how often each limit was met, by its name.
+func (c *limitCounts) met() engineio.ReasonCounts {
+	return engineio.ReasonCounts{
+		{Reason: string(LimitEvents), Count: c.events.Load()},
+		{Reason: string(LimitRooms), Count: c.rooms.Load()},
+		{Reason: string(LimitNamespaces), Count: c.namespaces.Load()},
+		{Reason: string(LimitPendingAcks), Count: c.pendingAcks.Load()},
+		{Reason: string(LimitAttachments), Count: c.attachments.Load()},
+		{Reason: string(LimitAuth), Count: c.auth.Load()},
+		{Reason: string(LimitAuthAttempts), Count: c.attempts.Load()},
+	}
 }
 
 // talk is what a client has sent lately. Only the goroutine that reads touches

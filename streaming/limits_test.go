@@ -39,7 +39,7 @@ func TestEventsOverTheLimitAreRefused(t *testing.T) {
 			c.expect(`2["error",{"message":"too many events","code":"rate_limited"}]`)
 			c.send(`2["echo"]`, `28["echo"]`)
 			c.expect(`38[{"success":false,"error":"too many events","code":"rate_limited"}]`)
-			if n := s.Limited()[LimitEvents]; n != 3 {
+			if n := s.met(LimitEvents); n != 3 {
 				t.Errorf("counted %d", n)
 			}
 		})
@@ -138,7 +138,7 @@ func TestRoomsOfASocketAreBounded(t *testing.T) {
 	}
 	socket.Leave("a")
 	join(nil, "d")
-	if n := s.Limited()[LimitRooms]; n != 2 {
+	if n := s.met(LimitRooms); n != 2 {
 		t.Errorf("counted %d", n)
 	}
 	// What the server chooses is not the client's to answer for.
@@ -173,7 +173,7 @@ func TestPendingAcksAreBounded(t *testing.T) {
 	if err != nil || len(replies) != 1 || !errors.Is(replies[0].Err, ErrTooManyAcks) {
 		t.Errorf("%v, %v", replies, err)
 	}
-	if n := s.Limited()[LimitPendingAcks]; n != 3 {
+	if n := s.met(LimitPendingAcks); n != 3 {
 		t.Errorf("counted %d", n)
 	}
 	c.expect(`20["ask"]`, `21["ask"]`)
@@ -214,7 +214,7 @@ func TestAttachmentsAreBounded(t *testing.T) {
 		}
 		c.send(packet(most + 1))
 		c.expectEnd()
-		if n := s.Limited()[LimitAttachments]; n != 1 {
+		if n := s.met(LimitAttachments); n != 1 {
 			t.Errorf("limit %d: counted %d", limit, n)
 		}
 	}
@@ -278,7 +278,7 @@ func TestAuthPayloadIsBounded(t *testing.T) {
 	if m := c.next(); !strings.HasPrefix(m.text, `0{"sid"`) {
 		t.Errorf("got %v", m)
 	}
-	if n := s.Limited()[LimitAuth]; n != 1 {
+	if n := s.met(LimitAuth); n != 1 {
 		t.Errorf("counted %d", n)
 	}
 }
@@ -306,7 +306,7 @@ func TestClientsWithoutNamespaceAreHalfOpen(t *testing.T) {
 			if c, err := dialClient(s, transport); err == nil {
 				c.vanish()
 			}
-			if n := s.Limited()[engineio.LimitHalfOpen]; n != 1 {
+			if n := s.met(engineio.LimitHalfOpen); n != 1 {
 				t.Errorf("counted %d", n)
 			}
 			first.connect("/")
@@ -321,7 +321,10 @@ func TestLimitsHaveAClosedSetOfNames(t *testing.T) {
 		engineio.LimitConnections, engineio.LimitHalfOpen, engineio.LimitHandshakes, engineio.LimitBytes,
 		LimitEvents, LimitRooms, LimitNamespaces, LimitPendingAcks, LimitAttachments, LimitAuth, LimitAuthAttempts,
 	}
-	got := s.Limited()
+	got := make(map[engineio.Limit]int64)
+	for _, limit := range s.Metrics().Limited {
+		got[engineio.Limit(limit.Reason)] = limit.Count
+	}
 	for _, name := range want {
 		if n, ok := got[name]; !ok || n != 0 {
 			t.Errorf("%s: %d, %t", name, n, ok)

@@ -20,12 +20,13 @@ type Metrics struct {
 	// InvalidNamespaces is how many clients wanted to connect to a namespace
 	// that does not exist, NotAuthorized how many were not let into one.
 	InvalidNamespaces, NotAuthorized int64
-	// Limited is how often each limit was met, see [Server.Limited].
-	Limited []engineio.ReasonCount
+	// Limited is how often each limit was met, those of the layer below included, by
+	// its name.
+	Limited engineio.ReasonCounts
 	// Auth tells of the clients that had to show who they are, AuthRefusals how
 	// many of those that were refused had which code.
-	Auth         AuthStats
-	AuthRefusals []engineio.ReasonCount
+	Auth         AuthMetrics
+	AuthRefusals engineio.ReasonCounts
 }
 
 // NamespaceMetrics is what is counted for one namespace. It goes on where it
@@ -134,15 +135,13 @@ func (s *Server) Metrics() Metrics {
 		Engine:            s.engine.Metrics(),
 		InvalidNamespaces: s.invalidNamespaces.Load(),
 		NotAuthorized:     s.notAuthorized.Load(),
-		Auth:              s.AuthStats(),
+		Auth:              s.auth.counts.metrics(),
 		AuthRefusals:      s.auth.counts.refusals(),
 	}
 	for _, n := range s.Namespaces() {
 		m.Namespaces = append(m.Namespaces, n.metrics())
 	}
-	for name, count := range s.Limited() {
-		m.Limited = append(m.Limited, engineio.ReasonCount{Reason: string(name), Count: count})
-	}
+	m.Limited = slices.Concat(m.Engine.Limited, s.limited.met())
 	slices.SortFunc(m.Limited, func(a, b engineio.ReasonCount) int { return cmp.Compare(a.Reason, b.Reason) })
 	slices.SortFunc(m.Namespaces, func(a, b NamespaceMetrics) int { return cmp.Compare(a.Name, b.Name) })
 	return m

@@ -23,6 +23,11 @@ func (s *testServer) counted(namespace string) NamespaceMetrics {
 	return NamespaceMetrics{}
 }
 
+// met returns how often a limit was met.
+func (s *testServer) met(limit engineio.Limit) int64 {
+	return s.Metrics().Limited.Of(string(limit))
+}
+
 func TestMetricsOfEvents(t *testing.T) {
 	sockets := make(chan *Socket, 2)
 	s := newTestServer(t, Options{}, onConnect(sockets), relayTo("message"))

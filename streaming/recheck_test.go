@@ -106,7 +106,7 @@ func TestRecheckDisconnectsThoseWhoWouldNotBeLetIn(t *testing.T) {
 			in.send(`22["other"]`)
 			in.expect(`32[{"success":false,"error":"not allowed to send this event","code":"forbidden"}]`,
 				`2["error",{"message":"not allowed to send this event","code":"forbidden"}]`)
-			if stats := s.AuthStats(); stats.Revoked != 1 || stats.Identified != 1 || stats.Refused != 0 {
+			if stats := s.Metrics().Auth; stats.Revoked != 1 || stats.Identified != 1 || stats.Refused != 0 {
 				t.Errorf("counted %+v", stats)
 			}
 			lines := s.logs.all("client disconnected")
@@ -197,7 +197,7 @@ func TestRecheckKeepsThoseAboutWhomNothingIsKnown(t *testing.T) {
 		c.send(`21["who"]`)
 		c.expect(`31["nobody"]`)
 	}
-	if stats := s.AuthStats(); stats.Revoked != 0 {
+	if stats := s.Metrics().Auth; stats.Revoked != 0 {
 		t.Errorf("counted %+v", stats)
 	}
 	if len(s.logs.all("panic in an authenticator")) == 0 {
@@ -205,7 +205,7 @@ func TestRecheckKeepsThoseAboutWhomNothingIsKnown(t *testing.T) {
 	}
 	down.Store(false)
 	bad.expect(revokedUnauthorized, "1")
-	eventually(t, "the others to be known", func() bool { return s.AuthStats().Identified == 2 })
+	eventually(t, "the others to be known", func() bool { return s.Metrics().Auth.Identified == 2 })
 	before := asked.Load()
 	s.changeAuth(authenticate(byName), whoAmI)
 	s.checked(2)
@@ -263,7 +263,7 @@ func TestRecheckWithoutAnAuthenticator(t *testing.T) {
 	c := s.as(`{"name":"ada","publish":[],"lives":3600000}`)
 	s.changeAuth(whoAmI)
 	s.checked(1)
-	if stats := s.AuthStats(); stats.Identified != 0 || stats.Revoked != 0 {
+	if stats := s.Metrics().Auth; stats.Identified != 0 || stats.Revoked != 0 {
 		t.Errorf("counted %+v", stats)
 	}
 	s.auth.mu.Lock()
@@ -297,7 +297,7 @@ func TestRecheckIsBounded(t *testing.T) {
 	s.changeAuth(authenticate(byName))
 	s.checked(clients)
 	eventually(t, "the end of the questions", func() bool { return under.Load() == 0 })
-	if stats := s.AuthStats(); stats.Identified != clients || stats.Revoked != 0 || most.Load() != recheckAtOnce {
+	if stats := s.Metrics().Auth; stats.Identified != clients || stats.Revoked != 0 || most.Load() != recheckAtOnce {
 		t.Errorf("counted %+v, at most %d at a time", stats, most.Load())
 	}
 	s.changeAuth(authenticate(func(ctx context.Context, _ *Credentials) (*Identity, error) {
@@ -373,9 +373,9 @@ func TestRecheckRacesWithEverything(t *testing.T) {
 	eventually(t, "the identities to be forgotten", func() bool {
 		s.auth.mu.Lock()
 		defer s.auth.mu.Unlock()
-		return len(s.auth.ending) == 0 && s.AuthStats().Identified == 0
+		return len(s.auth.ending) == 0 && s.Metrics().Auth.Identified == 0
 	})
-	if n := s.AuthStats().Revoked; n != 0 {
+	if n := s.Metrics().Auth.Revoked; n != 0 {
 		t.Errorf("%d were disconnected", n)
 	}
 }

@@ -226,9 +226,6 @@ func (s *Server) namespace(name string) *Namespace {
 // Connections is the number of clients that are connected.
 func (s *Server) Connections() int { return s.engine.Sessions() }
 
-// Stats tells how the layer below is doing.
-func (s *Server) Stats() engineio.Stats { return s.engine.Stats() }
-
 // ServeHTTP handles a request of the protocol, see [engineio.Server.ServeHTTP].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request, in engineio.Inbound) error {
 	return s.engine.ServeHTTP(w, r, in)

@@ -26,7 +26,7 @@ func (s *samples) addDistribution(m *metric, d *measure.Distribution, labels ...
 	*s = append(*s, sample{metric: m, labels: labels, distribution: d})
 }
 
-func (s *samples) addReasons(m *metric, counts []engineio.ReasonCount) {
+func (s *samples) addReasons(m *metric, counts engineio.ReasonCounts) {
 	for _, count := range counts {
 		s.add(m, count.Count, count.Reason)
 	}

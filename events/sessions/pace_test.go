@@ -97,7 +97,7 @@ func TestSenderGoesAsFastAsItsSlowestReceiver(t *testing.T) {
 			}
 			var most atomic.Int64
 			observe := func() {
-				if waiting := s.Stats().BufferedBytes; waiting > most.Load() {
+				if waiting := s.Metrics().Engine.BufferedBytes; waiting > most.Load() {
 					most.Store(waiting)
 				}
 			}
@@ -137,7 +137,7 @@ func TestSenderGoesAsFastAsItsSlowestReceiver(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if n := s.Stats().SlowClients; n != 0 {
+			if n := s.Metrics().Engine.SlowClients; n != 0 {
 				t.Errorf("%d clients were cut off", n)
 			}
 			if limit := int64(pacedBacklog + 2*size); most.Load() > limit {
@@ -168,7 +168,7 @@ func TestReceiverThatTakesNothingIsWaitedForOnce(t *testing.T) {
 	if err := <-received; err != nil {
 		t.Error(err)
 	}
-	eventstest.Eventually(t, "it is cut off", func() bool { return s.Stats().SlowClients == 1 })
+	eventstest.Eventually(t, "it is cut off", func() bool { return s.Metrics().Engine.SlowClients == 1 })
 	eventstest.Eventually(t, "it has left", func() bool { return s.stats().Clients == 2 })
 }
 

@@ -51,7 +51,7 @@ func TestHandshakeRateAdmitsABurstAndThenTheRate(t *testing.T) {
 		expect(t, "admitted after a minute", admitted, 3)
 		expect(t, "refused after a minute", refused, 7)
 		expect(t, "sessions", s.Sessions(), 8)
-		expect(t, "refused for the rate", s.Stats().RefusedForRate, 17+7)
+		expect(t, "refused for the rate", s.Metrics().Refusals.Of("handshake_rate"), 17+7)
 
 		// A request of a session there is takes no token.
 		s.recorders[0].session.Send(text("x"))

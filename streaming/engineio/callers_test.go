@@ -90,7 +90,7 @@ func TestConnectionsOfOneAddressAreBounded(t *testing.T) {
 	if seconds, err := strconv.Atoi(retry); err != nil || seconds < 1 {
 		t.Errorf("Retry-After %q", retry)
 	}
-	expect(t, "counter", s.Stats().Limited[LimitConnections], 1)
+	expect(t, "counter", s.Metrics().Limited.Of(string(LimitConnections)), 1)
 	if status, _, _ := s.comeFrom(t, "192.0.2.2"); status != 200 {
 		t.Errorf("another address: %d", status)
 	}
@@ -126,7 +126,7 @@ func TestHalfOpenSessionsOfOneAddressAreBounded(t *testing.T) {
 	}
 	status, _, _ := s.comeFrom(t, "192.0.2.1")
 	expect(t, "status", status, 429)
-	expect(t, "counter", s.Stats().Limited[LimitHalfOpen], 1)
+	expect(t, "counter", s.Metrics().Limited.Of(string(LimitHalfOpen)), 1)
 	s.recorders[0].session.Settle()
 	s.recorders[0].session.Settle()
 	status, _, _ = s.comeFrom(t, "192.0.2.1")
@@ -158,7 +158,7 @@ func TestHandshakesOfOneAddressAreBounded(t *testing.T) {
 		}
 		expect(t, "status", status, want)
 	}
-	expect(t, "counter", s.Stats().Limited[LimitHandshakes], 15)
+	expect(t, "counter", s.Metrics().Limited.Of(string(LimitHandshakes)), 15)
 }
 
 func TestExemptAddressesAreNotLimited(t *testing.T) {

@@ -10,17 +10,26 @@ import (
 
 // Metrics is what a server has counted since it was made, and how it is doing.
 type Metrics struct {
-	Stats
+	// Sessions is the number of open sessions.
+	Sessions int
+	// BufferedBytes is the size of all messages that wait for clients, each counted once.
+	BufferedBytes int64
+	// SlowClients is how many clients were cut off because they did not keep up.
+	SlowClients int64
+	// VolatileDropped is how many volatile messages were dropped.
+	VolatileDropped int64
 	// Transports has what is counted for each transport.
 	Transports []TransportMetrics
-	// Upgrades is how many sessions have moved to WebSocket, UpgradeFailures
-	// how many attempts came to nothing.
+	// Upgrades is how many sessions have moved to WebSocket, UpgradeFailures how many attempts came
+	// to nothing.
 	Upgrades        int64
-	UpgradeFailures []ReasonCount
-	// Refusals is how many requests were refused.
-	Refusals []ReasonCount
+	UpgradeFailures ReasonCounts
+	// Refusals is how many requests were refused, by [RequestError.Cause].
+	Refusals ReasonCounts
+	// Limited is how often each of the limits of [Limits] was met.
+	Limited ReasonCounts
 	// Disconnects is how many sessions have ended.
-	Disconnects []ReasonCount
+	Disconnects ReasonCounts
 	// HeartbeatLatency is the time from a ping, as it is queued, to the pong.
 	HeartbeatLatency measure.Distribution
 }
@@ -46,11 +55,25 @@ type TransportMetrics struct {
 	FlushMessages, QueuedBytes measure.Distribution
 }
 
-// ReasonCount is how often something has happened for one reason. The reasons
-// are a closed set, and those that have not come up yet are told as well.
+// ReasonCount is how often something has happened for one reason.
 type ReasonCount struct {
 	Reason string
 	Count  int64
+}
+
+// ReasonCounts are how often something has happened for each reason. The reasons are a closed set,
+// and those that have not come up yet are among them.
+type ReasonCounts []ReasonCount
+
+// Of adds up the counts of some reasons.
+func (c ReasonCounts) Of(reasons ...string) int64 {
+	var sum int64
+	for _, count := range c {
+		if slices.Contains(reasons, count.Reason) {
+			sum += count.Count
+		}
+	}
+	return sum
 }
 
 // protocolRevision is the revision of the protocol that this server speaks.
@@ -68,6 +91,10 @@ type metrics struct {
 	// What is no known reason comes last.
 	disconnects [len(disconnectReasons) + 1]atomic.Int64
 	heartbeats  measure.Histogram
+
+	slowClients, volatileDropped atomic.Int64
+	// slowedDown is how often [LimitBytes] was met.
+	slowedDown atomic.Int64
 }
 
 type transportCounts struct {
@@ -171,8 +198,17 @@ func (s *Server) CountRefusal(code ErrorCode) { s.metrics.refused(refuse(code, "
 func (s *Server) Metrics() Metrics {
 	m := &s.metrics
 	all := Metrics{
-		Stats:            s.Stats(),
-		Upgrades:         m.upgrades.Load(),
+		Sessions:        s.Sessions(),
+		BufferedBytes:   s.budget.bytes.Load(),
+		SlowClients:     m.slowClients.Load(),
+		VolatileDropped: m.volatileDropped.Load(),
+		Upgrades:        m.upgrades.Load(),
+		Limited: ReasonCounts{
+			{string(LimitConnections), s.callers.connections.Load()},
+			{string(LimitHalfOpen), s.callers.halfOpen.Load()},
+			{string(LimitHandshakes), s.callers.handshakes.Load()},
+			{string(LimitBytes), m.slowedDown.Load()},
+		},
 		HeartbeatLatency: m.heartbeats.Distribution(measure.Latencies),
 	}
 	for i, t := range transportNames {

@@ -32,7 +32,6 @@ type Server struct {
 	readers *readers
 	wheel   wheel
 	budget  budget
-	counts  counts
 	// connections logs the starts and ends of sessions.
 	connections *connectionLog
 	metrics     metrics
@@ -206,17 +205,14 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, in Inbound) *Requ
 	}
 	defer visit.end()
 	if s.budget.exhausted(options.ServerBuffer, refuseAt) {
-		s.counts.refusedForBuffer.Add(1)
 		return refuseForLater(causeServerBuffer, "too much waits for other clients")
 	}
 	if open := s.open.Add(1); options.MaxSessions > 0 && open > int64(options.MaxSessions) {
 		s.open.Add(-1)
-		s.counts.refusedForSessions.Add(1)
 		return refuseForLater(causeMaxSessions, "the limit of connections is reached")
 	}
 	if !s.admission.allow() {
 		s.open.Add(-1)
-		s.counts.refusedForRate.Add(1)
 		return refuseForLater(causeHandshakeRate, "more clients come at a time than handshake_rate lets in")
 	}
 	return s.handshake(w, r, in, options, transport, &visit)

@@ -186,11 +186,11 @@ func (s *Session) enqueue(m *wire.Message) (ready, ok bool) {
 	}
 	if m.Has(wire.Volatile) && s.behindLocked() {
 		s.mu.Unlock()
-		s.server.counts.volatileDropped.Add(1)
+		s.server.metrics.volatileDropped.Add(1)
 		return false, false
 	}
 	if !s.hasRoomLocked(m) {
-		s.server.counts.volatileDropped.Add(int64(s.pending.dropVolatile(&s.server.budget)))
+		s.server.metrics.volatileDropped.Add(int64(s.pending.dropVolatile(&s.server.budget)))
 		if !s.hasRoomLocked(m) {
 			s.forOthers = s.pending.bytes+s.inFlight+m.Size() <= s.options.SendBuffer
 			s.mu.Unlock()
@@ -341,7 +341,7 @@ func (s *Session) tellClosed(reason Reason) {
 	s.leaveCallers()
 	s.endSlowDown()
 	if reason == ReasonSlowClient {
-		s.server.counts.slowClients.Add(1)
+		s.server.metrics.slowClients.Add(1)
 	}
 	s.listener.Close(reason)
 }

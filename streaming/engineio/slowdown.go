@@ -68,7 +68,7 @@ func (s *Session) payOff() {
 	over := s.inbound.over
 	s.mu.Unlock()
 
-	s.server.counts.slowedDown.Add(1)
+	s.server.metrics.slowedDown.Add(1)
 	// A client that is not read from cannot answer heartbeats.
 	s.stalled.Store(true)
 	defer s.stalled.Store(false)

@@ -20,7 +20,7 @@ func slow() Limits { return Limits{Bytes: &Rate{Amount: 1, Per: time.Hour, Burst
 // waitSlowed waits until sessions were slowed down so often.
 func (s *testServer) waitSlowed(t testing.TB, times int64) {
 	t.Helper()
-	eventually(t, "the session to be slowed down", func() bool { return s.Stats().Limited[LimitBytes] >= times })
+	eventually(t, "the session to be slowed down", func() bool { return s.Metrics().Limited.Of(string(LimitBytes)) >= times })
 }
 
 func TestWebSocketOverItsBytesIsSlowedDown(t *testing.T) {
@@ -56,7 +56,7 @@ func TestNothingIsLostOfWhatIsSlowedDown(t *testing.T) {
 	for _, text := range r.waitFor(t, 20) {
 		expect(t, "length", len(text), 2000)
 	}
-	if slowed := s.Stats().Limited[LimitBytes]; slowed < 1 {
+	if slowed := s.Metrics().Limited.Of(string(LimitBytes)); slowed < 1 {
 		t.Errorf("slowed down %d times", slowed)
 	}
 }
@@ -119,7 +119,7 @@ func TestExemptSessionsAreNotSlowedDown(t *testing.T) {
 		must(t, conn.WriteText("4"+strings.Repeat("a", 2000)))
 	}
 	r.waitFor(t, 10)
-	expect(t, "slowed down", s.Stats().Limited[LimitBytes], 0)
+	expect(t, "slowed down", s.Metrics().Limited.Of(string(LimitBytes)), 0)
 }
 
 // TestEndOfASessionThatIsSlowedDown holds that who waits does so no longer than
