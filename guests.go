@@ -9,13 +9,20 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/caddy-socketio/socketio-stream/events/eventscaddy"
+	"github.com/caddy-socketio/socketio-stream/auth"
 	"github.com/caddy-socketio/socketio-stream/internal/option"
 	"github.com/caddy-socketio/socketio-stream/streaming"
+
+	// The guest modules that every build has.
+	"github.com/caddy-socketio/socketio-stream/auth/authcaddy"
+	"github.com/caddy-socketio/socketio-stream/events/eventscaddy"
 )
 
-// eventsKey is the JSON key that names an event set.
-const eventsKey = "set"
+// The JSON keys that name a guest module.
+const (
+	eventsKey = "set"
+	authKey   = "method"
+)
 
 // eventSet is a guest module that gives a Socket.IO namespace the events of one service.
 type eventSet interface {
@@ -23,16 +30,29 @@ type eventSet interface {
 	streaming.EventSet
 }
 
-// loadEventSets loads the event sets of a namespace. The raw configuration is kept, because the
-// namespace belongs to the config and may be asked for again.
+// authenticator is a guest module that says who the clients of a Socket.IO namespace are.
+type authenticator interface {
+	caddy.Module
+	streaming.Authenticator
+}
+
+// defaultEvents are the event sets of the namespace that exists when the config names none.
+func defaultEvents() []json.RawMessage {
+	return []json.RawMessage{
+		caddyconfig.JSONModuleObject(new(eventscaddy.Streaming), eventsKey, "streaming", nil),
+	}
+}
+
+// loadEventSets loads the event sets of a namespace. raw stays as it is, because it belongs to the
+// config and may be asked for again.
 func loadEventSets(ctx caddy.Context, raw []json.RawMessage) ([]eventSet, error) {
 	if len(raw) == 0 {
 		return nil, errors.New("it has no events")
 	}
 	holder := struct {
-		EventsRaw []json.RawMessage `caddy:"namespace=http.handlers.socketio_stream.events inline_key=set"`
+		Raw []json.RawMessage `caddy:"namespace=http.handlers.socketio_stream.events inline_key=set"`
 	}{raw}
-	loaded, err := ctx.LoadModule(&holder, "EventsRaw")
+	loaded, err := ctx.LoadModule(&holder, "Raw")
 	if err != nil {
 		return nil, fmt.Errorf("loading events: %w", err)
 	}
@@ -47,28 +67,98 @@ func loadEventSets(ctx caddy.Context, raw []json.RawMessage) ([]eventSet, error)
 	return sets, nil
 }
 
-// defaultEvents are the event sets of the namespace that exists when the config names none.
-func defaultEvents() []json.RawMessage {
-	return []json.RawMessage{caddyconfig.JSONModuleObject(new(eventscaddy.Streaming), eventsKey, "streaming", nil)}
+// loadAuth loads the authenticator of a namespace, or of the handler. It is nil where there is none,
+// or where it is the one that lets everyone in; given tells these apart. raw stays as it is, as in
+// loadEventSets.
+func loadAuth(ctx caddy.Context, raw json.RawMessage) (loaded *authentication, given bool, err error) {
+	if len(raw) == 0 {
+		return nil, false, nil
+	}
+	holder := struct {
+		Raw json.RawMessage `caddy:"namespace=http.handlers.socketio_stream.auth inline_key=method"`
+	}{raw}
+	module, err := ctx.LoadModule(&holder, "Raw")
+	if err != nil {
+		return nil, true, fmt.Errorf("loading auth: %w", err)
+	}
+	if _, none := module.(*authcaddy.None); none {
+		return nil, true, nil
+	}
+	guest, ok := module.(authenticator)
+	if !ok {
+		return nil, true, fmt.Errorf("module %T is no authenticator", module)
+	}
+	return &authentication{authenticator: guest, config: raw}, true, nil
 }
 
-// unmarshalEvents hands the tokens after "events" to the guest module they name.
+// authentication is an authenticator as an event set: a namespace takes it like the others. Where it
+// is nil everyone is let in.
+type authentication struct {
+	authenticator
+	// config is the module's JSON, for comparing.
+	config json.RawMessage
+}
+
+// Register implements streaming.EventSet.
+func (a *authentication) Register(_ *streaming.Namespace, h *streaming.Handlers) error {
+	return h.Authenticate(a.authenticator)
+}
+
+// String returns the authentication in a form that can be compared, and shown.
+func (a *authentication) String() string {
+	if a == nil {
+		return "none"
+	}
+	return fmt.Sprintf("%s with options %.8s", a.CaddyModule().ID.Name(), auth.Fingerprint(a.config))
+}
+
+// fingerprint is the same for authentications that let in the same clients in the same way.
+func (a *authentication) fingerprint() string {
+	if a == nil {
+		return "none"
+	}
+	rules := string(a.config)
+	if d, ok := a.authenticator.(auth.Distinct); ok {
+		rules = d.Fingerprint()
+	}
+	return auth.Fingerprint(string(a.CaddyModule().ID), rules)
+}
+
+// unmarshalEvents hands the tokens after "events" to the guest module they name. given are the event
+// sets of the namespace so far.
 func unmarshalEvents(d *caddyfile.Dispenser, given option.Given) (json.RawMessage, error) {
 	if !d.NextArg() {
 		return nil, d.ArgErr()
 	}
-	set := d.Val()
-	id := eventscaddy.Namespace + "." + set
+	if given[d.Val()] {
+		return nil, d.Errf("events %s is given twice", d.Val())
+	}
+	given[d.Val()] = true
+	return unmarshalGuest(d, "event set", eventscaddy.Namespace, eventsKey)
+}
+
+// unmarshalAuth hands the tokens after "auth" to the guest module they name.
+func unmarshalAuth(d *caddyfile.Dispenser) (json.RawMessage, error) {
+	if !d.NextArg() {
+		return nil, d.ArgErr()
+	}
+	return unmarshalGuest(d, "auth method", authcaddy.Namespace, authKey)
+}
+
+// unmarshalGuest hands the tokens to the guest module whose name d stands at. Modules of its kind
+// are in one module namespace, and are named by one key in JSON.
+func unmarshalGuest(d *caddyfile.Dispenser, kind, namespace, key string) (json.RawMessage, error) {
+	name := d.Val()
+	id := namespace + "." + name
 	if _, err := caddy.GetModule(id); err != nil {
-		return nil, d.Errf("unknown event set '%s': there is no module %s in this build", set, id)
+		return nil, d.Errf("unknown %s '%s': there is no module %s in this build", kind, name, id)
 	}
-	if given[set] {
-		return nil, d.Errf("events %s is given twice", set)
-	}
-	given[set] = true
 	module, err := caddyfile.UnmarshalModule(d, id)
 	if err != nil {
 		return nil, err
 	}
-	return caddyconfig.JSONModuleObject(module, eventsKey, set, nil), nil
+	return caddyconfig.JSONModuleObject(module, key, name, nil), nil
 }
+
+// Interface guard.
+var _ streaming.EventSet = (*authentication)(nil)
