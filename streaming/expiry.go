@@ -41,9 +41,8 @@ type grants struct {
 	// forbidden limits the lines about events that were refused, revocations
 	// those about sockets that were disconnected.
 	forbidden, revocations *logline.Limiter
-	// ctx ends with the server, by end.
+	// ctx ends with the server.
 	ctx context.Context
-	end context.CancelFunc
 	// recheckRetry is the constant, unless a test has another.
 	recheckRetry time.Duration
 
@@ -52,13 +51,12 @@ type grants struct {
 	timer  *time.Timer
 }
 
-func (g *grants) init(logger *slog.Logger) {
-	g.logger = logger
+func (g *grants) init(ctx context.Context, logger *slog.Logger) {
+	g.ctx, g.logger = ctx, logger
 	g.forbidden = logline.NewLimiter(func(namespace string, more int64) {
 		logger.Warn("more events refused", "namespace", namespace, "count", more)
 	})
 	g.revocations = newRevocations(g)
-	g.ctx, g.end = context.WithCancel(context.Background())
 	g.recheckRetry = recheckRetry
 }
 

@@ -11,10 +11,11 @@ type inbox struct {
 	tasks []task
 	// event comes before the tasks: the only one of an inbox that had been
 	// empty, as is the rule, needs no list.
-	event   *Event
-	running bool
+	event *Event
 	// bytes is the size of the events that wait.
 	bytes int
+	// running is true while a goroutine works on the inbox.
+	running bool
 	// closed inboxes take no more events.
 	closed bool
 	// room is signalled when there is room again. It is nil until needed.

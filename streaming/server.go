@@ -45,6 +45,11 @@ type Server struct {
 	// refusals limits the lines about clients that a namespace refuses.
 	refusals *logline.Limiter
 	taps     taps
+	// ctx ends with the server, by end. ending is true from the moment on when
+	// the server is going down.
+	ctx    context.Context
+	end    context.CancelCauseFunc
+	ending atomic.Bool
 	// auth is who the clients are.
 	auth grants
 
@@ -66,7 +71,8 @@ func New(options Options, logger *slog.Logger) *Server {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{logger: logger, runners: newRunners(), namespaces: make(map[string]*Namespace), refusals: newRefusals(logger)}
-	s.auth.init(logger)
+	s.ctx, s.end = context.WithCancelCause(context.Background())
+	s.auth.init(s.ctx, logger)
 	s.limits.Store(options.Limits.withDefaults())
 	s.engine = engineio.New(options.Engine, s.accept, logger)
 	s.SetOptions(options)
@@ -240,7 +246,7 @@ func (s *Server) Handler() http.Handler { return s.engine.Handler() }
 func (s *Server) Close() {
 	defer s.takeLeave()
 	s.taps.close()
-	s.auth.end()
+	s.finish()
 	s.engine.Close(engineio.ReasonShutdown)
 	s.runners.close()
 }
@@ -254,7 +260,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	defer s.runners.close()
 	defer s.detach(ctx)
 	s.taps.close()
-	s.auth.end()
+	s.finish()
 	return s.engine.Shutdown(ctx, engineio.ReasonShutdown)
 }
 
@@ -262,9 +268,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // their connection and are not disconnected from their namespaces first: after
 // that they would not come back by themselves.
 func (s *Server) Drain(ctx context.Context, d engineio.Drain) error {
+	s.ending.Store(true)
 	defer s.runners.close()
 	defer s.detach(ctx)
-	defer s.auth.end()
+	defer s.finish()
 	return s.engine.Drain(ctx, d)
 }
 
@@ -279,6 +286,12 @@ func (s *Server) CloseIf(reason Reason, end func(*engineio.Handshake) bool) int 
 
 // Pollers counts the clients on long-polling, see [engineio.Server.Pollers].
 func (s *Server) Pollers() (waiting, away int) { return s.engine.Pollers() }
+
+// finish ends what waits for the server to end.
+func (s *Server) finish() {
+	s.ending.Store(true)
+	s.end(ErrServerClosed)
+}
 
 // accept attaches a client to a new session.
 func (s *Server) accept(session *engineio.Session) engineio.Listener {

@@ -55,6 +55,8 @@ type Socket struct {
 	// cancel ends the context of the authorization under way.
 	cancel context.CancelFunc
 	acks   map[uint64]owedAck
+	// extras are nil until they are needed.
+	extras *extras
 	// left holds the rooms of a socket that has disconnected.
 	left  []string
 	inbox inbox
@@ -228,6 +230,7 @@ func (s *Socket) close(reason Reason) {
 	if s.cancel != nil {
 		s.cancel()
 	}
+	s.endContextLocked()
 	s.mu.Unlock()
 	if was == socketClosed {
 		return
