@@ -30,7 +30,7 @@ func (n *naiveRooms) sockets(all []*Socket, t Target) (ids []string) {
 	return ids
 }
 
-// Random operations have the same result with the adapter as with a naive one.
+// Random operations have the same result with rooms as with naive ones.
 func TestRoomsAgainstNaiveModel(t *testing.T) {
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
