@@ -72,8 +72,11 @@ describe("the streaming example", { timeout: 15 * 60_000 }, () => {
       try {
         await run(open);
       } catch (error) {
-        error.message += `\nThe pages said: ${said.join("\n") || "nothing"}`;
-        throw error;
+        const pages = contexts.flatMap((context) => context.pages());
+        const states = await Promise.all(pages.map((page) => state(page).catch(String)));
+        const shown = states.join("\n  ");
+        const heard = said.join("\n  ") || "nothing";
+        throw new Error(`${error.message}\nThe pages show:\n  ${shown}\nThey said:\n  ${heard}`, { cause: error });
       } finally {
         await Promise.all(contexts.map((context) => context.close()));
       }
@@ -350,7 +353,7 @@ async function wentThrough(page, name, past) {
       { timeout: DEADLINE },
     );
   } catch (error) {
-    throw new Error(`the page was never ${name}: ${await state(page)}`, { cause: error });
+    throw new Error(`the page was never ${name}`, { cause: error });
   }
 }
 
@@ -360,7 +363,7 @@ async function phase(page, name) {
   try {
     await page.waitForSelector(selector, { timeout: DEADLINE });
   } catch (error) {
-    throw new Error(`the page did not become ${name}: ${await state(page)}`, { cause: error });
+    throw new Error(`the page did not become ${name}`, { cause: error });
   }
 }
 
@@ -375,7 +378,7 @@ function state(page) {
       phase: document.querySelector(".view:not([hidden]) .stage").dataset.phase,
       phases: window.phases.join(" "),
       connection: document.querySelector("#connection").textContent.trim(),
-      notice: document.querySelector("#notice p").textContent,
+      notice: document.querySelector("#notice:not([hidden]) p")?.textContent,
       video: { time: video.currentTime, ready: video.readyState, seeking: video.seeking, paused: video.paused, ranges },
     });
   });
@@ -400,7 +403,7 @@ async function plays(page) {
       { timeout: DEADLINE },
     );
   } catch (error) {
-    throw new Error(`the video did not move on from ${first.time}: ${await state(page)}`, { cause: error });
+    throw new Error(`the video did not move on from ${first.time}`, { cause: error });
   }
   const second = await picture(page);
   for (const { brightness } of [first, second]) assert.ok(brightness > 8, `the picture is black: ${brightness}`);

@@ -2,7 +2,8 @@ import { afterEach, beforeEach } from "vitest";
 import { type ServiceEvents, type ServiceOptions, SocketService } from "../src/index.js";
 import { TestServer } from "./server.js";
 
-const DEADLINE = 10_000;
+/** How long anything that has to happen may take, in milliseconds. */
+export const DEADLINE = 30_000;
 
 /** Bench is a server, and services that are closed after the test. */
 export interface Bench {

@@ -1,11 +1,13 @@
 // @vitest-environment jsdom
-import { act, cleanup, render, screen, waitFor } from "@testing-library/react";
+import { act, cleanup, configure, render, screen, waitFor } from "@testing-library/react";
 import { Blob, File } from "node:buffer";
 import { StrictMode } from "react";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { generateKey, sha256 } from "../src/index.js";
 import { type FileItem, type Session, SocketProvider, useSession, useSocket } from "../src/react/index.js";
-import { next, noise, until, useBench } from "./helpers.js";
+import { DEADLINE, next, noise, until, useBench } from "./helpers.js";
+
+configure({ asyncUtilTimeout: DEADLINE });
 
 const SESSION = "s";
 const socket = { forceNew: true, reconnectionDelay: 10, reconnectionDelayMax: 50, transports: ["websocket"] };
@@ -50,7 +52,7 @@ describe("the hooks", () => {
   }
 
   const options = () => ({ url: bench.server.url, socket });
-  const status = (text: string) => waitFor(() => screen.getByText(`status: ${text}`), { timeout: 10_000 });
+  const status = (text: string) => waitFor(() => screen.getByText(`status: ${text}`));
   const joins = () => bench.server.events("join").length;
 
   it("join once in strict mode, see others come and go, and leave with the component", async () => {

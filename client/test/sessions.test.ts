@@ -1,7 +1,8 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
 import { describe, expect, it } from "vitest";
 import { ConnectionError, fingerprint, generateKey, KeyError, SessionError } from "../src/index.js";
 import { next, until, useBench } from "./helpers.js";
-import { TestServer } from "./server.js";
 
 const SESSION = "s";
 
@@ -70,16 +71,17 @@ describe("a session", () => {
   });
 
   it("is asked for in good time, or given up", async () => {
-    const nobody = new TestServer();
-    await nobody.start();
-    const { url } = nobody;
-    await nobody.stop();
+    // It turns away whoever comes, and keeps its port from others.
+    const nobody = createServer((socket) => socket.destroy()).listen(0, "127.0.0.1");
+    await once(nobody, "listening");
+    const url = `http://127.0.0.1:${(nobody.address() as AddressInfo).port}`;
     const ada = bench.service({ url, joinTimeout: 200 });
     const failed = next(ada, "connection-error");
     const error = await ada.joinSession(SESSION, "Ada").catch((error: unknown) => error);
     expect(error).toBeInstanceOf(ConnectionError);
     expect(error).toMatchObject({ code: "timeout" });
     expect((await failed).code).toBe("connect_failed");
+    nobody.close();
   });
 
   it("is joined again after a lost connection, with a new token", async () => {
