@@ -26,7 +26,7 @@ import (
 )
 
 // patience is how long a test waits for what has to happen.
-const patience = 5 * time.Second
+const patience = 30 * time.Second
 
 // site is an address that one server after the other serves.
 type site struct {
