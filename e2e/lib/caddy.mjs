@@ -62,6 +62,12 @@ export const caddyBin = path.resolve(root, process.env.CADDY_BIN || "build/caddy
 /** The race-checked Caddy with the `echo` events, built by ./test.sh. */
 export const e2eBin = path.resolve(root, process.env.CADDY_E2E_BIN || "build/caddy-e2e");
 
+// A run that is broken off ends by its exit, like any other, and takes along
+// what it has started.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
+  process.once(signal, () => process.exit(1));
+}
+
 // How long anything that has to happen may take, in milliseconds.
 const limit = 30_000;
 
