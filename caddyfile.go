@@ -2,15 +2,12 @@ package socketiostream
 
 import (
 	"path/filepath"
-	"slices"
 	"strconv"
-	"time"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddy-socketio/socketio-stream/internal/cors"
 	"github.com/caddy-socketio/socketio-stream/internal/option"
 )
 
@@ -109,18 +106,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	given := make(option.Given)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if d.Val() != "namespace" {
-			if err := given.Add(d); err != nil {
-				return err
-			}
-		}
-		if err := h.unmarshalOption(d); err != nil {
-			return err
-		}
-	}
-	return nil
+	return option.Each(d, func(string) error { return h.unmarshalOption(d) }, "namespace")
 }
 
 func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) (err error) {
@@ -159,7 +145,7 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	case "max_connections":
 		h.MaxConnections, err = option.Count(d)
 	case "handshake_rate":
-		h.HandshakeRate, err = parseHandshakeRate(d)
+		h.HandshakeRate, err = clientRate.unmarshal(d)
 	case "drain":
 		h.Drain, err = option.Duration(d)
 	case "limits":
@@ -181,7 +167,9 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	case "auth":
 		h.AuthRaw, err = unmarshalAuth(d)
 	case "namespace":
-		err = h.unmarshalNamespace(d)
+		ns := new(Namespace)
+		err = ns.unmarshalCaddyfile(d, h.Namespaces)
+		h.Namespaces = append(h.Namespaces, ns)
 	case "events":
 		err = d.Err("events belongs into the block of a namespace, as in: namespace / { ... }")
 	default:
@@ -190,133 +178,12 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	return err
 }
 
-func (c *CORS) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	given := make(option.Given)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := given.Add(d); err != nil {
-			return err
-		}
-		switch name := d.Val(); name {
-		case "origins":
-			var err error
-			if c.Origins, err = option.List(d); err != nil {
-				return err
-			}
-			if _, err := cors.New(option.WithoutPlaceholders(c.Origins), false); err != nil {
-				return d.WrapErr(err)
-			}
-		case "credentials":
-			if d.NextArg() {
-				return d.ArgErr()
-			}
-			c.Credentials = true
-		default:
-			return d.Errf("unrecognized option '%s' of cors", name)
-		}
-		if err := option.RefuseBlock(d); err != nil {
-			return err
-		}
-	}
-	if len(c.Origins) == 0 {
-		return d.Err("cors needs origins")
-	}
-	return nil
-}
-
-func (c *Cookie) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	if d.NextArg() {
-		c.Name = d.Val()
-		if d.NextArg() {
-			return d.ArgErr()
-		}
-	}
-	return option.Each(d, func(name string) (err error) {
-		switch name {
-		case "path":
-			c.Path, err = option.Text(d)
-		case "domain":
-			c.Domain, err = option.Text(d)
-		case "same_site":
-			c.SameSite, err = option.Choice(d, "lax", "strict", "none")
-		case "secure":
-			c.Secure, err = option.Switch(d)
-		case "http_only":
-			c.HTTPOnly, err = option.Switch(d)
-		case "max_age":
-			if c.MaxAge, err = option.Duration(d); err == nil {
-				err = option.Wrap(d, checkMaxAge(time.Duration(c.MaxAge)))
-			}
-		default:
-			err = d.Errf("unrecognized option '%s' of cookie", name)
-		}
-		return err
-	})
-}
-
-func (s *Status) unmarshalCaddyfile(d *caddyfile.Dispenser) (err error) {
-	if s.Paths, err = option.PathsBeforeBlock(d); err != nil {
-		return err
-	}
-	return option.Each(d, func(name string) (err error) {
-		if name != "allow" {
-			return d.Errf("unrecognized option '%s' of status", name)
-		}
-		s.Allow, err = option.Prefixes(d)
-		return err
-	})
-}
-
-func (h *Handler) unmarshalNamespace(d *caddyfile.Dispenser) error {
-	ns := new(Namespace)
-	if !d.AllArgs(&ns.Name) {
-		return d.ArgErr()
-	}
-	for _, name := range option.WithoutPlaceholders([]string{ns.Name}) {
-		if err := checkNamespaceName(name); err != nil {
-			return d.WrapErr(err)
-		}
-	}
-	if slices.ContainsFunc(h.Namespaces, func(other *Namespace) bool { return other.Name == ns.Name }) {
-		return d.Errf("namespace %q is given twice", ns.Name)
-	}
-	given := make(option.Given)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if d.Val() == "auth" {
-			if ns.AuthRaw != nil {
-				return d.Err("auth is given twice")
-			}
-			var err error
-			if ns.AuthRaw, err = unmarshalAuth(d); err != nil {
-				return err
-			}
-			continue
-		}
-		if d.Val() != "events" {
-			return d.Errf("unrecognized option '%s' of namespace", d.Val())
-		}
-		raw, err := unmarshalEvents(d, given)
-		if err != nil {
-			return err
-		}
-		ns.EventsRaw = append(ns.EventsRaw, raw)
-	}
-	if len(ns.EventsRaw) == 0 {
-		return d.Errf("namespace %q has no events", ns.Name)
-	}
-	h.Namespaces = append(h.Namespaces, ns)
-	return nil
-}
-
 func parseTransports(d *caddyfile.Dispenser) ([]string, error) {
 	transports := d.RemainingArgs()
 	if len(transports) == 0 {
 		return nil, d.ArgErr()
 	}
-	checked := settings{transports: transports}
-	if err := checked.checkTransports(); err != nil {
+	if err := checkTransports(transports); err != nil {
 		return nil, d.WrapErr(err)
 	}
 	return transports, option.RefuseBlock(d)

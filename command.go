@@ -11,7 +11,8 @@ import (
 	"github.com/caddy-socketio/socketio-stream/internal/doctor"
 )
 
-// exitCodeUnreachable is how a command ends that has found no Caddy to ask; one that was refused ends with 1.
+// exitCodeUnreachable is how a command ends that has found no Caddy to ask; one that was refused
+// ends with 1.
 const exitCodeUnreachable = 4
 
 func init() {

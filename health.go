@@ -2,19 +2,17 @@ package socketiostream
 
 import (
 	"cmp"
-	"encoding/json"
-	"net"
 	"net/http"
+	"path"
 	"runtime/debug"
-	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-)
 
-// serviceName is how the service calls itself in its health and status answers.
-const serviceName = "socket-io-streaming"
+	"github.com/caddy-socketio/socketio-stream/streaming"
+)
 
 // retryAfter is how many seconds a load balancer is asked to wait once the process is going down.
 const retryAfter = "5"
@@ -43,10 +41,23 @@ type prefixHealth struct {
 	Timestamp string `json:"timestamp"`
 }
 
-// serveHealth tells whether the service is up: 200 "ok", or 503 "stopping" once the process is going down.
-func (h *Handler) serveHealth(w http.ResponseWriter, r *http.Request, prefix string) error {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return methodNotAllowed(w, r)
+// healthPage tells whether the service is up: 200 "ok", or 503 "stopping" once the process is going
+// down.
+type healthPage struct {
+	// prefix is the path that the page stands below, or "" at the root.
+	prefix string
+}
+
+// newHealthPage returns the page for a path.
+func newHealthPage(at string) healthPage {
+	return healthPage{strings.TrimSuffix(path.Dir(strings.TrimSuffix(at, "/")), "/")}
+}
+
+func (healthPage) kind() string { return "health" }
+
+func (p healthPage) serve(w http.ResponseWriter, r *http.Request, metrics func() streaming.Metrics) error {
+	if err := refuseWriting(w, r); err != nil {
+		return err
 	}
 	code, status := http.StatusOK, "ok"
 	if exiting() || isShuttingDown(r) {
@@ -54,9 +65,9 @@ func (h *Handler) serveHealth(w http.ResponseWriter, r *http.Request, prefix str
 		w.Header().Set("Retry-After", retryAfter)
 	}
 	timestamp := time.Now().UTC().Format(isoMilliseconds)
-	if prefix != "" {
+	if p.prefix != "" {
 		return writeJSON(w, r, code, prefixHealth{
-			Status: status, Service: serviceName, Path: prefix, Timestamp: timestamp,
+			Status: status, Service: serviceName, Path: p.prefix, Timestamp: timestamp,
 		})
 	}
 	return writeJSON(w, r, code, rootHealth{
@@ -65,11 +76,12 @@ func (h *Handler) serveHealth(w http.ResponseWriter, r *http.Request, prefix str
 		Port:        localPort(r),
 		Timestamp:   timestamp,
 		Version:     version(),
-		Connections: h.claim.Metrics().Engine.Sessions,
+		Connections: metrics().Engine.Sessions,
 	})
 }
 
-// isShuttingDown reports whether the server that r came to is about to stop, as Caddy tells during shutdown_delay.
+// isShuttingDown reports whether the server that r came to is about to stop, as Caddy tells during
+// shutdown_delay.
 func isShuttingDown(r *http.Request) bool {
 	replacer, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok {
@@ -78,36 +90,6 @@ func isShuttingDown(r *http.Request) bool {
 	value, _ := replacer.Get("http.shutting_down")
 	stopping, _ := value.(bool)
 	return stopping
-}
-
-// writeJSON answers with payload, which no cache may keep.
-func writeJSON(w http.ResponseWriter, r *http.Request, code int, payload any) error {
-	body, err := json.Marshal(payload)
-	if err != nil {
-		return err
-	}
-	header := w.Header()
-	header.Set("Content-Type", "application/json; charset=utf-8")
-	header.Set("Content-Length", strconv.Itoa(len(body)))
-	header.Set("Cache-Control", "no-store")
-	w.WriteHeader(code)
-	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // a client that is gone needs no answer
-	}
-	return nil
-}
-
-// localPort returns the port r came in on, or "" where there is none, as on a Unix socket.
-func localPort(r *http.Request) string {
-	addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	if !ok {
-		return ""
-	}
-	_, port, err := net.SplitHostPort(addr.String())
-	if err != nil {
-		return ""
-	}
-	return port
 }
 
 // version returns the version this module was built at, "(devel)" for a build from a working tree.
@@ -129,3 +111,6 @@ var version = sync.OnceValue(func() string {
 	}
 	return development
 })
+
+// Interface guard.
+var _ page = healthPage{}

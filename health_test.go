@@ -64,7 +64,8 @@ func TestHealthWhileStopping(t *testing.T) {
 	}
 }
 
-// TestHealthDuringShutdownDelay holds that a server which is about to stop says so, though the process goes on.
+// TestHealthDuringShutdownDelay holds that a server which is about to stop says so, though the
+// process goes on.
 func TestHealthDuringShutdownDelay(t *testing.T) {
 	h, _, _ := newTestHandler(t, &Handler{Health: []string{"/health"}})
 	for stopping, code := range map[bool]int{false: http.StatusOK, true: http.StatusServiceUnavailable} {

@@ -15,7 +15,7 @@ func TestLimitDefaults(t *testing.T) {
 	if err := resolveOnly(t, h); err != nil {
 		t.Fatal(err)
 	}
-	options := h.streamingOptions()
+	options := h.server()
 	wantEngine := engineio.Limits{
 		Connections: 5000, HalfOpen: 1000,
 		Handshakes: &engineio.Rate{Amount: 100, Per: time.Second, Burst: 1000},
@@ -44,7 +44,7 @@ func TestLimitsThatAreSet(t *testing.T) {
 	if err := resolveOnly(t, h); err != nil {
 		t.Fatal(err)
 	}
-	options := h.streamingOptions()
+	options := h.server()
 	if got, want := options.Engine.Limits, (engineio.Limits{
 		HalfOpen: 3, Bytes: &engineio.Rate{Amount: 10_000_000, Per: time.Second, Burst: 9},
 	}); !reflect.DeepEqual(got, want) {

@@ -20,15 +20,17 @@ func init() {
 	caddy.RegisterModule(new(ListenerWrapper))
 }
 
-// ListenerWrapper lets the HTTP/1.1 connections of a server go over to the server that takes its place at a reload, so
-// that no request is lost that is under way at that moment, whoever would answer it. It has to come after "tls", which is
-// where Caddy puts it when that is not named, and after all other wrappers.
+// ListenerWrapper lets the HTTP/1.1 connections of a server go over to the server that takes its
+// place at a reload, so that no request is lost that is under way at that moment, whoever would
+// answer it. It has to come after "tls", which is where Caddy puts it when that is not named, and
+// after all other wrappers.
 //
-// Connections go over to a server at the same address whose listener wrappers and TLS connection policies are the same.
-// They do not where clients have to show certificates: only a new connection is judged by the new config. HTTP/2 and
-// HTTP/3 need none of it.
+// Connections go over to a server at the same address whose listener wrappers and TLS connection
+// policies are the same. They do not where clients have to show certificates: only a new connection
+// is judged by the new config. HTTP/2 and HTTP/3 need none of it.
 type ListenerWrapper struct {
-	// kind is what the servers have in common that connections go over between, or "" where they do not.
+	// kind is what the servers have in common that connections go over between, or "" where they do
+	// not.
 	kind   string
 	logger *zap.Logger
 }
@@ -41,7 +43,8 @@ func (*ListenerWrapper) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision implements caddy.Provisioner. It is called before Caddy has loaded what it looks at here.
+// Provision implements caddy.Provisioner. It is called before Caddy has loaded what it looks at
+// here.
 func (w *ListenerWrapper) Provision(ctx caddy.Context) error {
 	w.logger = ctx.Logger()
 	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
@@ -65,8 +68,8 @@ func (w *ListenerWrapper) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// checkPlace holds that the wrapper comes last, and once: it sees where requests begin and end, which it could not if
-// others had read ahead, or if they were encrypted.
+// checkPlace holds that the wrapper comes last, and once: it sees where requests begin and end,
+// which it could not if others had read ahead, or if they were encrypted.
 func checkPlace(wrappers []json.RawMessage) error {
 	for i, raw := range wrappers {
 		var wrapper struct {

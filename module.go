@@ -1,13 +1,18 @@
 // Package socketiostream makes Caddy itself a Socket.IO server: the HTTP handler
-// http.handlers.socketio_stream answers Engine.IO and Socket.IO requests in Caddy's own process and passes everything
-// else on.
+// http.handlers.socketio_stream answers Engine.IO and Socket.IO requests in Caddy's own process and
+// passes everything else on.
 package socketiostream
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -18,199 +23,167 @@ import (
 	"github.com/caddy-socketio/socketio-stream/admin/metrics"
 	"github.com/caddy-socketio/socketio-stream/hub"
 	"github.com/caddy-socketio/socketio-stream/internal/cors"
+	"github.com/caddy-socketio/socketio-stream/internal/memory"
+	"github.com/caddy-socketio/socketio-stream/internal/option"
 	"github.com/caddy-socketio/socketio-stream/streaming"
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
 
 func init() {
 	caddy.RegisterModule(new(Handler))
 }
 
-// Handler is a middleware that is a Socket.IO server. Requests below its paths, and requests for its health and status
-// paths, are answered here; every other request goes to the next handler.
+// Handler is a middleware that is a Socket.IO server. Requests below its paths, and requests for
+// its health and status paths, are answered here; every other request goes to the next handler.
 //
-// The connections belong to a hub, which has a name and outlives a config reload. Handlers that name the same hub share
-// its connections, and must agree on its options.
+// The connections belong to a hub, which has a name and outlives a config reload. Handlers that
+// name the same hub share its connections, and must agree on its options.
 //
-// Placeholders that are known when the config is loaded, such as {env.NAME}, are replaced in every text field.
+// Placeholders that are known when the config is loaded, such as {env.NAME}, are replaced in every
+// text field.
 type Handler struct {
-	// Hub is the name of the hub that holds the connections: up to 64 letters, digits, dots, dashes and underscores.
-	// Default: "default".
+	// Hub is the name of the hub that holds the connections: up to 64 letters, digits, dots, dashes
+	// and underscores. Default: "default".
 	Hub string `json:"hub,omitempty"`
 
-	// Paths are the URL path prefixes of the Socket.IO endpoint. Each begins with a slash; a missing slash at the end is
-	// added. All of them lead to the same hub. Default: ["/socket.io/"].
+	// Paths are the URL path prefixes of the Socket.IO endpoint. Each begins with a slash; a
+	// missing slash at the end is added. All of them lead to the same hub. Default:
+	// ["/socket.io/"].
 	Paths []string `json:"paths,omitempty"`
 
-	// Transports are the transports a client may use: "polling", "websocket" or both. Default: both.
+	// Transports are the transports a client may use: "polling", "websocket" or both. Default:
+	// both.
 	Transports []string `json:"transports,omitempty"`
 
 	// AllowUpgrades tells whether a client may move from polling to WebSocket. Default: true.
 	AllowUpgrades *bool `json:"allow_upgrades,omitempty"`
 
-	// PingInterval is the time between two heartbeats the server sends. Zero means the default. Default: 25s.
+	// PingInterval is the time between two heartbeats the server sends. Zero means the default.
+	// Default: 25s.
 	PingInterval caddy.Duration `json:"ping_interval,omitempty"`
 
-	// PingTimeout is how long a client may take to answer a heartbeat before it is disconnected. Zero means the default.
-	// Default: 20s.
+	// PingTimeout is how long a client may take to answer a heartbeat before it is disconnected.
+	// Zero means the default. Default: 20s.
 	PingTimeout caddy.Duration `json:"ping_timeout,omitempty"`
 
-	// ConnectTimeout is how long a client may stay without having joined a namespace. Zero means the default.
-	// Default: 45s.
+	// ConnectTimeout is how long a client may stay without having joined a namespace. Zero means
+	// the default. Default: 45s.
 	ConnectTimeout caddy.Duration `json:"connect_timeout,omitempty"`
 
-	// UpgradeTimeout is how long a move from polling to WebSocket may take. Zero means the default. Default: 10s.
+	// UpgradeTimeout is how long a move from polling to WebSocket may take. Zero means the default.
+	// Default: 10s.
 	UpgradeTimeout caddy.Duration `json:"upgrade_timeout,omitempty"`
 
-	// MaxHTTPBufferSize is the greatest size, in bytes, of one message or one POST body, whichever the transport. A client
-	// that sends more is disconnected. Zero means the default. Default: 1000000.
+	// MaxHTTPBufferSize is the greatest size, in bytes, of one message or one POST body, whichever
+	// the transport. A client that sends more is disconnected. Zero means the default. Default:
+	// 1000000.
 	MaxHTTPBufferSize int64 `json:"max_http_buffer_size,omitempty"`
 
-	// CORS says which other origins may connect. Without it only pages of the same origin, and clients that send no
-	// Origin header at all, are let in.
+	// CORS says which other origins may connect. Without it only pages of the same origin, and
+	// clients that send no Origin header at all, are let in.
 	CORS *CORS `json:"cors,omitempty"`
 
-	// Cookie is the cookie that carries the session's id, for load balancers that need one. Without it no cookie is set.
+	// Cookie is the cookie that carries the session's id, for load balancers that need one. Without
+	// it no cookie is set.
 	Cookie *Cookie `json:"cookie,omitempty"`
 
-	// SendBuffer is how many bytes may wait for one client before it is cut off as too slow. At least 64000. Zero means
-	// the default. Default: 4000000.
+	// SendBuffer is how many bytes may wait for one client before it is cut off as too slow. At
+	// least 64000. Zero means the default. Default: 4000000.
 	SendBuffer int64 `json:"send_buffer,omitempty"`
 
-	// HubBuffer is how many bytes may wait for all clients of the hub together; a message counts once, for however many
-	// clients it waits. From 80 % of it on new connections are answered 503 with Retry-After; beyond it volatile packets
-	// are dropped, and clients for whom more than 64 KiB wait are cut off. At least send_buffer. Zero means the default.
-	// Default: a quarter of GOMEMLIMIT, or, where that is not set, of the machine's memory, and no limit where neither is
+	// HubBuffer is how many bytes may wait for all clients of the hub together; a message counts
+	// once, for however many clients it waits. From 80 % of it on new connections are answered 503
+	// with Retry-After; beyond it volatile packets are dropped, and clients for whom more than 64
+	// KiB wait are cut off. At least send_buffer. Zero means the default. Default: a quarter of
+	// GOMEMLIMIT, or, where that is not set, of the machine's memory, and no limit where neither is
 	// known; never less than send_buffer.
 	HubBuffer int64 `json:"hub_buffer,omitempty"`
 
-	// WriteTimeout is how long one write to one client may take before it is cut off. Zero means the default.
-	// Default: 10s.
+	// WriteTimeout is how long one write to one client may take before it is cut off. Zero means
+	// the default. Default: 10s.
 	WriteTimeout caddy.Duration `json:"write_timeout,omitempty"`
 
 	// MaxConnections is how many clients the hub takes at a time. Zero means no limit. Default: 0.
 	MaxConnections int `json:"max_connections,omitempty"`
 
-	// HandshakeRate bounds how many clients are let in at a time; the others are answered 503 with a Retry-After that
-	// differs from one to the next. Default: 1000 in a second, and 2000 at once.
-	HandshakeRate *HandshakeRate `json:"handshake_rate,omitempty"`
+	// HandshakeRate bounds how many clients are let in at a time; the others are answered 503 with
+	// a Retry-After that differs from one to the next. Default: 1000 in a second, and 2000 at once.
+	HandshakeRate *RateLimit `json:"handshake_rate,omitempty"`
 
-	// Drain is the time that closing the connections is spread over when the process ends, or when a reload removes the hub,
-	// so that clients do not all come back at once. Few clients take less: at least 200 are closed in a second. It is never
-	// more than grace_period. Zero means the default. Default: 5s.
+	// Drain is the time that closing the connections is spread over when the process ends, or when
+	// a reload removes the hub, so that clients do not all come back at once. Few clients take
+	// less: at least 200 are closed in a second. It is never more than grace_period. Zero means the
+	// default. Default: 5s.
 	Drain caddy.Duration `json:"drain,omitempty"`
-	// Limits bound what one client, or all clients of one address, may take of the hub. Default: see Limits.
+
+	// Limits bound what one client, or all clients of one address, may take of the hub. Default:
+	// see Limits.
 	Limits *Limits `json:"limits,omitempty"`
 
-	// PerMessageDeflate compresses WebSocket messages for clients that offer permessage-deflate, without context takeover,
-	// so that a message is compressed once for all of them. Default: off.
+	// PerMessageDeflate compresses WebSocket messages for clients that offer permessage-deflate,
+	// without context takeover, so that a message is compressed once for all of them. Default: off.
 	PerMessageDeflate *Compression `json:"per_message_deflate,omitempty"`
 
-	// HTTPCompression compresses the answers of polls with gzip or deflate, as the client accepts. It is not needed where
-	// Caddy's encode handler does that. Default: off.
+	// HTTPCompression compresses the answers of polls with gzip or deflate, as the client accepts.
+	// It is not needed where Caddy's encode handler does that. Default: off.
 	HTTPCompression *Compression `json:"http_compression,omitempty"`
 
-	// LogConnections says of which clients the start and the end of their connection are logged: "all", "sampled" (up to
-	// 100 that come within one second; the others are counted, and a line says how many), or "faults" (only the ends that
-	// are the client's fault). Default: "sampled".
+	// LogConnections says of which clients the start and the end of their connection are logged:
+	// "all", "sampled" (up to 100 that come within one second; the others are counted, and a line
+	// says how many), or "faults" (only the ends that are the client's fault). Default: "sampled".
 	LogConnections string `json:"log_connections,omitempty"`
 
-	// ServeClient says what is answered for the browser client's files, such as /socket.io/socket.io.js: "cdn" redirects
-	// to the official CDN at a pinned version, "off" serves none, and anything else is the folder that holds them.
-	// Default: "cdn".
+	// ServeClient says what is answered for the browser client's files, such as
+	// /socket.io/socket.io.js: "cdn" redirects to the official CDN at a pinned version, "off"
+	// serves none, and anything else is the folder that holds them. Default: "cdn".
 	ServeClient string `json:"serve_client,omitempty"`
 
 	// Health are the paths that answer whether the service is up. Default: none.
 	Health []string `json:"health,omitempty"`
 
-	// Status are the paths that answer with uptime, memory and the state of the connections. Default: none.
+	// Status are the paths that answer with uptime, memory and the state of the connections.
+	// Default: none.
 	Status *Status `json:"status,omitempty"`
 
-	// AuthRaw says who clients are, in every namespace that does not say so itself: a module of the namespace
-	// http.handlers.socketio_stream.auth named by its key "method". Default: everyone is let in.
+	// AuthRaw says who clients are, in every namespace that does not say so itself: a module of the
+	// namespace http.handlers.socketio_stream.auth named by its key "method". Default: everyone is
+	// let in.
 	AuthRaw json.RawMessage `json:"auth,omitempty" caddy:"namespace=http.handlers.socketio_stream.auth inline_key=method"`
 
-	// Namespaces are the Socket.IO namespaces and the event sets they speak. Default: "/" with the event set "streaming".
+	// Namespaces are the Socket.IO namespaces and the event sets they speak. Default: "/" with the
+	// event set "streaming".
 	Namespaces []*Namespace `json:"namespaces,omitempty"`
 
-	// DeclaredAt is where the Caddyfile declared this handler, as file:line, so that messages can name the place. The
-	// Caddyfile adapter fills it in.
+	// DeclaredAt is where the Caddyfile declared this handler, as file:line, so that messages can
+	// name the place. The Caddyfile adapter fills it in.
 	DeclaredAt string `json:"declared_at,omitempty"`
 
-	logger   *zap.Logger
-	settings settings
-	claim    claim
+	logger  *zap.Logger
+	origins cors.Policy
+	paths   paths
+	client  clientFiles
+	claim   claim
 }
 
-// CORS says which other origins may connect, and is held against every transport, WebSocket included.
-type CORS struct {
-	// Origins are the origins let in besides the page's own: exact ("https://example.com"), every subdomain
-	// ("https://*.example.com", or "*.example.com" for http and https; with a port where it is not the default one), "null",
-	// or "*" for all. One entry may hold several, separated by commas or spaces.
-	Origins []string `json:"origins,omitempty"`
+// The defaults that are the handler's own.
+const (
+	defaultHub   = "default"
+	defaultPath  = "/socket.io/"
+	defaultDrain = 5 * time.Second
+)
 
-	// Credentials lets those origins send cookies and HTTP authentication. Default: false.
-	Credentials bool `json:"credentials,omitempty"`
-}
+// defaultHandshakeRate lets in two thousand clients at once, and twenty thousand within twenty
+// seconds.
+var defaultHandshakeRate = RateLimit{Amount: 1000}
 
-// Cookie describes the cookie that carries the session's id.
-type Cookie struct {
-	// Name is the cookie's name. Default: "io".
-	Name string `json:"name,omitempty"`
-
-	// Path is the path the cookie is sent for. Default: "/".
-	Path string `json:"path,omitempty"`
-
-	// Domain is the domain the cookie is sent for. Default: none, which means the host that set it.
-	Domain string `json:"domain,omitempty"`
-
-	// SameSite is "lax", "strict" or "none"; "none" needs a secure cookie. Default: "lax".
-	SameSite string `json:"same_site,omitempty"`
-
-	// Secure keeps the cookie off plain HTTP. Default: true for requests that came over TLS, and with same_site "none".
-	Secure *bool `json:"secure,omitempty"`
-
-	// HTTPOnly hides the cookie from scripts. Default: true.
-	HTTPOnly *bool `json:"http_only,omitempty"`
-
-	// MaxAge is how long the browser keeps the cookie, in whole seconds. Zero means until the browser is closed.
-	// Default: 0.
-	MaxAge caddy.Duration `json:"max_age,omitempty"`
-}
-
-// Compression says what is worth compressing.
-type Compression struct {
-	// Threshold is the size, in bytes, from which on a message or an answer is compressed. Zero means the default.
-	// Default: 1024.
-	Threshold int64 `json:"threshold,omitempty"`
-}
-
-// Status describes the status endpoint. It tells the process' memory, so it has an allow-list of its own.
-type Status struct {
-	// Paths are the paths that answer with the status. Default: none.
-	Paths []string `json:"paths,omitempty"`
-
-	// Allow are the client addresses that may read it, as CIDR or single address. The client's address follows the
-	// server's trusted_proxies. Default: loopback and private ranges.
-	Allow []string `json:"allow,omitempty"`
-}
-
-// Namespace is one Socket.IO namespace.
-type Namespace struct {
-	// Name begins with a slash; "/" is the namespace of clients that name none.
-	Name string `json:"name,omitempty"`
-
-	// EventsRaw are the event sets the namespace speaks, each a module of the namespace
-	// http.handlers.socketio_stream.events named by its key "set".
-	EventsRaw []json.RawMessage `json:"events,omitempty" caddy:"namespace=http.handlers.socketio_stream.events inline_key=set"`
-
-	// AuthRaw says who the namespace's clients are, in place of what the handler says for all namespaces. The method
-	// "none" lets everyone in. Default: the handler's.
-	AuthRaw json.RawMessage `json:"auth,omitempty" caddy:"namespace=http.handlers.socketio_stream.auth inline_key=method"`
-}
+// minSendBuffer is the smallest send_buffer, in bytes: below it a client is cut off by an ordinary
+// burst.
+const minSendBuffer = 64_000
 
 // claim is what the handler has of its hub: a [hub.Claim].
 type claim interface {
-	// ServeHTTP answers a request that is Engine.IO's. The CORS headers are set, and the origin has been checked.
+	// ServeHTTP answers a request that is Engine.IO's. The CORS headers are set, and the origin has
+	// been checked.
 	ServeHTTP(w http.ResponseWriter, r *http.Request)
 	// RefuseOrigin answers a request of an origin that may not connect.
 	RefuseOrigin(w http.ResponseWriter, r *http.Request, d cors.Decision)
@@ -228,15 +201,14 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision replaces placeholders, fills in defaults and checks the result.
+// Provision replaces placeholders, fills in defaults, checks the result, and takes the hub.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
-	resolved, err := h.resolve(ctx)
-	if err != nil {
+	if err := h.prepare(ctx); err != nil {
 		return h.declared(err)
 	}
-	h.settings = resolved
-	// A hub must never be made from options that Validate, which Caddy calls after Provision, would refuse.
+	// A hub must never be made from options that Validate, which Caddy calls after Provision, would
+	// refuse.
 	if err := h.Validate(); err != nil {
 		return err
 	}
@@ -244,13 +216,65 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := metrics.Register(ctx); err != nil {
 		return h.declared(err)
 	}
-	// The hub comes last: a config that fails after this point is cleaned up, and only then gives it up again.
+	// The hub comes last: a config that fails after this point is cleaned up, and only then gives
+	// it up again.
 	joined, err := hub.Join(ctx, h.plan())
 	if err != nil {
 		return h.declared(err)
 	}
 	h.claim = joined
 	return nil
+}
+
+// prepare makes the options what they are, in place.
+func (h *Handler) prepare(ctx caddy.Context) error {
+	t := option.NewResolver()
+	t.Text("hub", &h.Hub, defaultHub)
+	t.Check(checkHubName(h.Hub))
+	t.Texts("path", &h.Paths)
+	h.paths.addSocket(t, h.Paths)
+	h.provisionTransports(t)
+	t.Switch(&h.AllowUpgrades, true)
+	t.Duration("ping_interval", &h.PingInterval, engineio.DefaultPingInterval)
+	t.Duration("ping_timeout", &h.PingTimeout, engineio.DefaultPingTimeout)
+	t.Duration("connect_timeout", &h.ConnectTimeout, streaming.DefaultConnectTimeout)
+	t.Duration("upgrade_timeout", &h.UpgradeTimeout, engineio.DefaultUpgradeTimeout)
+	t.Size("max_http_buffer_size", &h.MaxHTTPBufferSize, engineio.DefaultMaxPayload, 1)
+	h.origins = h.CORS.provision(t)
+	h.Cookie.provision(t)
+	t.Size("send_buffer", &h.SendBuffer, engineio.DefaultSendBuffer, minSendBuffer)
+	h.HubBuffer = cmp.Or(h.HubBuffer, defaultHubBuffer(memory.Available(), h.SendBuffer))
+	t.Duration("write_timeout", &h.WriteTimeout, engineio.DefaultWriteTimeout)
+	if h.MaxConnections < 0 {
+		t.Check(fmt.Errorf("max_connections must not be negative, is %d", h.MaxConnections))
+	}
+	clientRate.provision(t, "handshake_rate", &h.HandshakeRate, defaultHandshakeRate)
+	t.Duration("drain", &h.Drain, defaultDrain)
+	h.Limits = h.Limits.provision(t)
+	h.PerMessageDeflate.provision(t, "per_message_deflate")
+	h.HTTPCompression.provision(t, "http_compression")
+	t.Choice("log_connections", &h.LogConnections, logSampled, logAll, logSampled, logFaults)
+	t.Text("serve_client", &h.ServeClient, serveClientCDN)
+	h.client = clientFiles(h.ServeClient)
+	t.Check(h.client.check())
+	t.Texts("health", &h.Health)
+	for _, at := range h.Health {
+		h.paths.add(t, at, newHealthPage(at))
+	}
+	h.Status.provision(t, &h.paths)
+	if err := t.Err(); err != nil {
+		return err
+	}
+	return h.provisionNamespaces(ctx, t)
+}
+
+// Validate checks the options against each other.
+func (h *Handler) Validate() error {
+	if h.HubBuffer != 0 && h.HubBuffer < h.SendBuffer {
+		return h.declared(fmt.Errorf("hub_buffer must be at least send_buffer, which is %d bytes, is %d bytes",
+			h.SendBuffer, h.HubBuffer))
+	}
+	return h.declared(checkNamespaces(h.plan().Namespaces))
 }
 
 // Cleanup gives up the hub. Requests of this handler that are under way still need its fields.
@@ -261,9 +285,36 @@ func (h *Handler) Cleanup() error {
 	return h.claim.Leave()
 }
 
-// Validate checks the options against each other.
-func (h *Handler) Validate() error {
-	return h.declared(h.settings.check())
+// ServeHTTP answers what is the handler's own and passes everything else to next.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	page, file, isSocket := h.paths.match(r.URL.Path)
+	switch {
+	case page != nil:
+		return page.serve(w, r, h.claim.Metrics)
+	case isSocket:
+		return h.serveSocketPath(w, r, file)
+	default:
+		return next.ServeHTTP(w, r)
+	}
+}
+
+// serveSocketPath answers a request below a socket path: file is what follows the path.
+func (h *Handler) serveSocketPath(w http.ResponseWriter, r *http.Request, file string) error {
+	allowed := h.origins.Decide(r)
+	h.origins.SetHeaders(w.Header(), r, allowed)
+	switch {
+	case h.client.has(file):
+		// The client's files are public, so a foreign origin is not refused here; it only gets no
+		// CORS headers.
+		return h.client.serve(w, r, file)
+	case !allowed.OK():
+		h.claim.RefuseOrigin(w, r, allowed)
+	case cors.IsPreflight(r):
+		cors.AnswerPreflight(w, r)
+	default:
+		h.claim.ServeHTTP(w, r)
+	}
+	return nil
 }
 
 // declared adds the place of the handler's declaration to err.
@@ -276,53 +327,62 @@ func (h *Handler) declared(err error) error {
 
 // warn logs what is allowed but rarely meant.
 func (h *Handler) warn() {
-	if h.settings.origins.AllowsAny() && h.settings.origins.AllowsCredentials() {
+	if h.origins.AllowsAny() && h.origins.AllowsCredentials() {
 		h.logger.Warn("every origin may connect with credentials, so any page can act in its visitor's name",
 			zap.String("declared_at", h.DeclaredAt))
 	}
-	if h.settings.sendBuffer < h.settings.maxHTTPBufferSize {
+	if h.SendBuffer < h.MaxHTTPBufferSize {
 		h.logger.Warn("send_buffer is smaller than max_http_buffer_size, so one large message can cut off every receiver that has others waiting",
-			zap.Int64("send_buffer", h.settings.sendBuffer),
-			zap.Int64("max_http_buffer_size", h.settings.maxHTTPBufferSize),
+			zap.Int64("send_buffer", h.SendBuffer),
+			zap.Int64("max_http_buffer_size", h.MaxHTTPBufferSize),
 			zap.String("declared_at", h.DeclaredAt))
 	}
 }
 
-// ServeHTTP answers what is the handler's own and passes everything else to next.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	urlPath := r.URL.Path
-	if prefix, ok := h.settings.health[urlPath]; ok {
-		return h.serveHealth(w, r, prefix)
+// hubName is what a hub may be called: the name appears in admin addresses and in metrics.
+var hubName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+func checkHubName(name string) error {
+	if !hubName.MatchString(name) {
+		return fmt.Errorf("hub %q: a name is up to 64 letters, digits, dots, dashes and underscores", name)
 	}
-	if h.settings.status[urlPath] {
-		return h.serveStatus(w, r)
-	}
-	for _, socketPath := range h.settings.paths {
-		if file, ok := strings.CutPrefix(urlPath, socketPath); ok {
-			return h.serveSocketPath(w, r, file)
-		}
-	}
-	return next.ServeHTTP(w, r)
+	return nil
 }
 
-// serveSocketPath answers a request below a socket path: file is what follows the path.
-func (h *Handler) serveSocketPath(w http.ResponseWriter, r *http.Request, file string) error {
-	allowed := h.settings.origins.Decide(r)
-	h.settings.origins.SetHeaders(w.Header(), r, allowed)
-	if h.settings.serveClient != serveClientOff && clientFiles[file] {
-		// The client's files are public, so a foreign origin is not refused here; it only gets no CORS headers.
-		return h.serveClientFile(w, r, file)
+// provisionTransports writes the transports in lower case and in one order, which is of no account.
+func (h *Handler) provisionTransports(t *option.Resolver) {
+	t.Texts("transports", &h.Transports, string(engineio.Polling), string(engineio.WebSocket))
+	for i, transport := range h.Transports {
+		h.Transports[i] = strings.ToLower(transport)
 	}
-	if !allowed.OK() {
-		h.claim.RefuseOrigin(w, r, allowed)
-		return nil
+	slices.Sort(h.Transports)
+	t.Check(checkTransports(h.Transports))
+}
+
+func checkTransports(transports []string) error {
+	if len(transports) == 0 {
+		return errors.New("transports is empty")
 	}
-	if cors.IsPreflight(r) {
-		cors.AnswerPreflight(w, r)
-		return nil
+	for i, transport := range transports {
+		if t := engineio.Transport(transport); t != engineio.Polling && t != engineio.WebSocket {
+			return fmt.Errorf("unknown transport %q: write polling, websocket or both", transport)
+		}
+		if slices.Contains(transports[:i], transport) {
+			return fmt.Errorf("transport %q is given twice", transport)
+		}
 	}
-	h.claim.ServeHTTP(w, r)
 	return nil
+}
+
+// defaultHubBuffer returns the hub_buffer of a hub that names none, in bytes: a quarter of the
+// available memory, which leaves room for the heap to grow to twice what is live before it is
+// collected. It must not undercut sendBuffer, which one client may use up. Zero, where the memory
+// is not known, is no limit.
+func defaultHubBuffer(memory, sendBuffer int64) int64 {
+	if memory <= 0 {
+		return 0
+	}
+	return max(memory/4, sendBuffer)
 }
 
 // Interface guards.

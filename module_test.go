@@ -53,15 +53,14 @@ func resolveOnly(t *testing.T, h *Handler) error {
 	t.Helper()
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
 	t.Cleanup(cancel)
-	resolved, err := h.resolve(ctx)
-	if err != nil {
+	if err := h.prepare(ctx); err != nil {
 		return h.declared(err)
 	}
-	h.settings = resolved
 	return h.Validate()
 }
 
-// newTestHandler resolves h, and gives it a claim that records, on a hub of three clients, and a logger that observes.
+// newTestHandler resolves h, and gives it a claim that records, on a hub of three clients, and a
+// logger that observes.
 func newTestHandler(t *testing.T, h *Handler) (*Handler, *recordingClaim, *observer.ObservedLogs) {
 	t.Helper()
 	if err := resolveOnly(t, h); err != nil {
@@ -82,7 +81,8 @@ func newTestHandler(t *testing.T, h *Handler) (*Handler, *recordingClaim, *obser
 	return h, claim, logs
 }
 
-// serve sends r through h as Caddy would, with clientIP as the client's address. A HandlerError becomes its status.
+// serve sends r through h as Caddy would, with clientIP as the client's address. A HandlerError
+// becomes its status.
 func serve(t *testing.T, h *Handler, r *http.Request, clientIP string) (recorder *httptest.ResponseRecorder, passedOn bool) {
 	t.Helper()
 	vars := map[string]any{caddyhttp.ClientIPVarKey: clientIP}
@@ -148,9 +148,9 @@ func TestBadInputIsRefused(t *testing.T) {
 		{"hub_buffer below send_buffer", Handler{SendBuffer: 8_000_000, HubBuffer: 7_999_999}, "which is 8000000 bytes, is 7999999 bytes"},
 		{"hub_buffer negative", Handler{HubBuffer: -1}, "hub_buffer must be at least send_buffer"},
 		{"max_connections", Handler{MaxConnections: -1}, "max_connections must not be negative"},
-		{"handshake_rate", Handler{HandshakeRate: &HandshakeRate{Handshakes: -1}}, "handshake_rate must let in at least one client"},
-		{"handshake_rate burst", Handler{HandshakeRate: &HandshakeRate{Burst: -1}}, "handshake_rate must let in at least one client"},
-		{"handshake_rate time", Handler{HandshakeRate: &HandshakeRate{Per: -1}}, "handshake_rate must count in at least 1ms"},
+		{"handshake_rate", Handler{HandshakeRate: &RateLimit{Amount: -1}}, "handshake_rate must let in at least one client"},
+		{"handshake_rate burst", Handler{HandshakeRate: &RateLimit{Burst: -1}}, "handshake_rate must let in at least one client"},
+		{"handshake_rate time", Handler{HandshakeRate: &RateLimit{Per: -1}}, "handshake_rate must count in at least 1ms"},
 		{"drain", Handler{Drain: -1}, "drain must be at least 1ms"},
 		{"per_message_deflate", Handler{PerMessageDeflate: &Compression{Threshold: -1}}, "per_message_deflate: the threshold must be"},
 		{"http_compression", Handler{HTTPCompression: &Compression{Threshold: -1}}, "http_compression: the threshold must be"},
@@ -221,38 +221,37 @@ func TestDefaults(t *testing.T) {
 	if err := resolveOnly(t, h); err != nil {
 		t.Fatal(err)
 	}
-	s := h.settings
 	for _, test := range []struct {
 		name      string
 		got, want any
 	}{
-		{"hub", s.hub, "default"},
-		{"paths", strings.Join(s.paths, " "), "/socket.io/"},
-		{"transports", strings.Join(s.transports, " "), "polling websocket"},
-		{"allow_upgrades", s.allowUpgrades, true},
-		{"ping_interval", s.pingInterval, 25 * time.Second},
-		{"ping_timeout", s.pingTimeout, 20 * time.Second},
-		{"connect_timeout", s.connectTimeout, 45 * time.Second},
-		{"upgrade_timeout", s.upgradeTimeout, 10 * time.Second},
-		{"max_http_buffer_size", s.maxHTTPBufferSize, int64(1_000_000)},
-		{"send_buffer", s.sendBuffer, int64(4_000_000)},
-		{"write_timeout", s.writeTimeout, 10 * time.Second},
-		{"hub_buffer", s.hubBuffer, defaultHubBuffer(memory.Available(), 4_000_000)},
-		{"max_connections", s.maxConnections, 0},
-		{"per_message_deflate", s.perMessageDeflate == nil, true},
-		{"http_compression", s.httpCompression == nil, true},
-		{"serve_client", s.serveClient, "cdn"},
-		{"cookie", s.cookie == nil, true},
-		{"namespaces", len(s.namespaces), 1},
-		{"namespace", s.namespaces[0].name, "/"},
+		{"hub", h.Hub, "default"},
+		{"paths", strings.Join(h.paths.socket, " "), "/socket.io/"},
+		{"transports", strings.Join(h.Transports, " "), "polling websocket"},
+		{"allow_upgrades", *h.AllowUpgrades, true},
+		{"ping_interval", time.Duration(h.PingInterval), 25 * time.Second},
+		{"ping_timeout", time.Duration(h.PingTimeout), 20 * time.Second},
+		{"connect_timeout", time.Duration(h.ConnectTimeout), 45 * time.Second},
+		{"upgrade_timeout", time.Duration(h.UpgradeTimeout), 10 * time.Second},
+		{"max_http_buffer_size", h.MaxHTTPBufferSize, int64(1_000_000)},
+		{"send_buffer", h.SendBuffer, int64(4_000_000)},
+		{"write_timeout", time.Duration(h.WriteTimeout), 10 * time.Second},
+		{"hub_buffer", h.HubBuffer, defaultHubBuffer(memory.Available(), 4_000_000)},
+		{"max_connections", h.MaxConnections, 0},
+		{"per_message_deflate", h.PerMessageDeflate == nil, true},
+		{"http_compression", h.HTTPCompression == nil, true},
+		{"serve_client", h.ServeClient, "cdn"},
+		{"cookie", h.Cookie == nil, true},
+		{"namespaces", len(h.Namespaces), 1},
+		{"namespace", h.Namespaces[0].Name, "/"},
 	} {
 		if test.got != test.want {
 			t.Errorf("%s is %v, want %v", test.name, test.got, test.want)
 		}
 	}
-	set, ok := s.namespaces[0].sets[0].(*eventscaddy.Streaming)
+	set, ok := h.Namespaces[0].sets[0].(*eventscaddy.Streaming)
 	if !ok || set.Audience != "all" || set.Replay != "none" || set.MaxStreams != 10_000 {
-		t.Errorf("the default event set is %+v", s.namespaces[0].sets[0])
+		t.Errorf("the default event set is %+v", h.Namespaces[0].sets[0])
 	}
 }
 
@@ -270,16 +269,16 @@ func TestPlaceholders(t *testing.T) {
 	if err := resolveOnly(t, h); err != nil {
 		t.Fatal(err)
 	}
-	if h.settings.hub != "live" || strings.Join(h.settings.paths, " ") != "/a/ /b/" {
-		t.Errorf("hub %q, paths %q", h.settings.hub, h.settings.paths)
+	if h.Hub != "live" || strings.Join(h.paths.socket, " ") != "/a/ /b/" {
+		t.Errorf("hub %q, paths %q", h.Hub, h.paths.socket)
 	}
 	for _, origin := range []string{"https://a.example.com", "https://b.example.com"} {
-		if d := h.settings.origins.DecideAgain(origin, false); !d.OK() {
+		if d := h.origins.DecideAgain(origin, false); !d.OK() {
 			t.Errorf("origin %s is refused: %s", origin, d.Reason)
 		}
 	}
-	if len(h.settings.statusAllow) != 2 {
-		t.Errorf("status allow %v", h.settings.statusAllow)
+	if page := h.paths.pages["/status"].(statusPage); len(page.allow) != 2 {
+		t.Errorf("status allow %v", page.allow)
 	}
 }
 
@@ -327,8 +326,8 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// TestManualJSON holds that each handler in JSON that the manual shows is taken, whole and without unknown fields, and that
-// all else it shows is JSON.
+// TestManualJSON holds that each handler in JSON that the manual shows is taken, whole and without
+// unknown fields, and that all else it shows is JSON.
 func TestManualJSON(t *testing.T) {
 	handlers := 0
 	for _, block := range documents.Blocks(t, "json") {
@@ -384,7 +383,7 @@ func TestHubBufferFollowsTheRuntimesLimit(t *testing.T) {
 	if err := resolveOnly(t, h); err != nil {
 		t.Fatal(err)
 	}
-	if h.settings.hubBuffer != 3<<28 {
-		t.Errorf("hub_buffer is %d with a limit of 3 GiB", h.settings.hubBuffer)
+	if h.HubBuffer != 3<<28 {
+		t.Errorf("hub_buffer is %d with a limit of 3 GiB", h.HubBuffer)
 	}
 }

@@ -20,7 +20,7 @@ func TestEngineOptions(t *testing.T) {
 	if err := resolveOnly(t, h); err != nil {
 		t.Fatal(err)
 	}
-	got := h.streamingOptions().Engine
+	got := h.server().Engine
 	if got.SendBuffer != 100_000 || got.ServerBuffer != 200_000 {
 		t.Errorf("send buffer %d, server buffer %d", got.SendBuffer, got.ServerBuffer)
 	}
@@ -35,18 +35,18 @@ func TestEngineOptions(t *testing.T) {
 	if err := resolveOnly(t, h); err != nil {
 		t.Fatal(err)
 	}
-	got = h.streamingOptions().Engine
+	got = h.server().Engine
 	if got.Deflate != nil || got.HTTPCompression != nil {
 		t.Errorf("compression is on by default: deflate %+v, HTTP compression %+v", got.Deflate, got.HTTPCompression)
 	}
 	if got.HandshakeRate == nil || *got.HandshakeRate != (engineio.Rate{Amount: 1000, Per: time.Second, Burst: 2000}) {
 		t.Errorf("handshake rate by default %+v", got.HandshakeRate)
 	}
-	h = &Handler{HandshakeRate: &HandshakeRate{Handshakes: 300, Per: caddy.Duration(time.Minute)}}
+	h = &Handler{HandshakeRate: &RateLimit{Amount: 300, Per: caddy.Duration(time.Minute)}}
 	if err := resolveOnly(t, h); err != nil {
 		t.Fatal(err)
 	}
-	if got := h.streamingOptions().Engine.HandshakeRate; *got != (engineio.Rate{Amount: 300, Per: time.Minute, Burst: 600}) {
+	if got := h.server().Engine.HandshakeRate; *got != (engineio.Rate{Amount: 300, Per: time.Minute, Burst: 600}) {
 		t.Errorf("300 a minute are %+v", got)
 	}
 }
@@ -67,15 +67,22 @@ func TestDisagreement(t *testing.T) {
 		{"per_message_deflate thresholds", Handler{PerMessageDeflate: &Compression{Threshold: 1}}, Handler{PerMessageDeflate: &Compression{Threshold: 2}},
 			"per_message_deflate is on from 1 bytes at a:1 and on from 2 bytes at b:2"},
 		{"per_message_deflate, the default written", Handler{PerMessageDeflate: new(Compression)}, Handler{PerMessageDeflate: &Compression{Threshold: 1024}}, ""},
-		{"limits", Handler{Limits: &Limits{PendingAcks: &seven}}, Handler{}, "pending_acks 7"},
+		{"limits", Handler{Limits: &Limits{PendingAcks: &seven}}, Handler{}, "limits pending_acks is 7 at a:1 and 1000 at b:2"},
 		{"limits, the defaults written", Handler{Limits: &Limits{Allow: []string{"127.0.0.0/8", "::1"}, HandshakesPerIP: &RateLimit{Amount: 100, Burst: 1000}}}, Handler{}, ""},
 		{"http_compression off", Handler{}, Handler{HTTPCompression: new(Compression)},
 			"http_compression is off at a:1 and on from 1024 bytes at b:2"},
 		{"http_compression thresholds", Handler{HTTPCompression: &Compression{Threshold: 10}}, Handler{HTTPCompression: &Compression{Threshold: 20}},
 			"http_compression is on from 10 bytes at a:1 and on from 20 bytes at b:2"},
-		{"handshake_rate off", Handler{}, Handler{HandshakeRate: &HandshakeRate{Off: true}},
+		{"handshake_rate off", Handler{}, Handler{HandshakeRate: &RateLimit{Off: true}},
 			"handshake_rate is 1000/1s with a burst of 2000 at a:1 and off at b:2"},
-		{"handshake_rate, the default written", Handler{}, Handler{HandshakeRate: &HandshakeRate{Handshakes: 1000, Burst: 2000}}, ""},
+		{"handshake_rate, the default written", Handler{}, Handler{HandshakeRate: &RateLimit{Amount: 1000, Burst: 2000}}, ""},
+		{"cookie", Handler{Cookie: new(Cookie)}, Handler{}, "cookie is on at a:1 and off at b:2"},
+		{"cookie names", Handler{Cookie: new(Cookie)}, Handler{Cookie: &Cookie{Name: "b"}}, `cookie name is "io" at a:1 and "b" at b:2`},
+		{"cookie, the default written", Handler{Cookie: new(Cookie)}, Handler{Cookie: &Cookie{Name: "io", SameSite: "Lax"}}, ""},
+		{"transports", Handler{Transports: []string{"polling"}}, Handler{}, `transports is ["polling"] at a:1 and ["polling","websocket"] at b:2`},
+		{"transports in another order", Handler{Transports: []string{"websocket", "polling"}}, Handler{}, ""},
+		{"namespaces", Handler{}, Handler{Namespaces: []*Namespace{{Name: "/", EventsRaw: defaultEvents()}, {Name: "/b", EventsRaw: defaultEvents()}}},
+			"namespace /b is absent at a:1"},
 		{"drain", Handler{Drain: caddy.Duration(time.Second)}, Handler{}, "drain is 1s at a:1 and 5s at b:2"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -1,17 +1,66 @@
 package socketiostream
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-socketio/socketio-stream/admin/metrics"
 	"github.com/caddy-socketio/socketio-stream/internal/memory"
+	"github.com/caddy-socketio/socketio-stream/internal/option"
+	"github.com/caddy-socketio/socketio-stream/streaming"
 )
+
+// Status describes the status endpoint. It tells the process' memory, so it has an allow-list of
+// its own.
+type Status struct {
+	// Paths are the paths that answer with the status. Default: none.
+	Paths []string `json:"paths,omitempty"`
+
+	// Allow are the client addresses that may read it, as CIDR or single address. The client's
+	// address follows the server's trusted_proxies. Default: loopback and private ranges.
+	Allow []string `json:"allow,omitempty"`
+}
+
+// privateRanges are the client addresses that may read the status unless the config says otherwise.
+var privateRanges = []string{
+	"127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7",
+}
+
+// provision adds the page to the paths, if there is one.
+func (s *Status) provision(t *option.Resolver, p *paths) {
+	if s == nil {
+		return
+	}
+	t.Texts("status", &s.Paths)
+	if len(s.Paths) == 0 {
+		t.Check(errors.New("status has no paths"))
+	}
+	answer := statusPage{t.Prefixes("status allow", &s.Allow, privateRanges...), p.first}
+	for _, at := range s.Paths {
+		p.add(t, at, answer)
+	}
+}
+
+func (s *Status) unmarshalCaddyfile(d *caddyfile.Dispenser) (err error) {
+	if s.Paths, err = option.PathsBeforeBlock(d); err != nil {
+		return err
+	}
+	return option.Each(d, func(name string) (err error) {
+		if name != "allow" {
+			return d.Errf("unrecognized option '%s' of status", name)
+		}
+		s.Allow, err = option.Prefixes(d)
+		return err
+	})
+}
 
 // processStart is what uptime counts from.
 var processStart = time.Now()
@@ -34,11 +83,13 @@ type socketIOStatus struct {
 	SlowClients     int64 `json:"slowClients"`
 	VolatileDropped int64 `json:"volatileDropped"`
 	Refused         int64 `json:"refused"`
-	// Identified is how many sockets have an identity right now; the others count since the hub was made.
+	// Identified is how many sockets have an identity right now; the others count since the hub was
+	// made.
 	Identified  int64 `json:"identified"`
 	AuthRefused int64 `json:"authRefused"`
 	AuthExpired int64 `json:"authExpired"`
-	// AuthRefreshed is how often a client has shown anew who it is, AuthRevoked how many a reload of auth has disconnected.
+	// AuthRefreshed is how often a client has shown anew who it is, AuthRevoked how many a reload
+	// of auth has disconnected.
 	AuthRefreshed int64 `json:"authRefreshed"`
 	AuthRevoked   int64 `json:"authRevoked"`
 	// Limited is how often each limit was met, by the limit's name.
@@ -47,16 +98,24 @@ type socketIOStatus struct {
 	Metrics metrics.Status `json:"metrics"`
 }
 
-// serveStatus tells uptime, memory and connections to the clients that may know.
-func (h *Handler) serveStatus(w http.ResponseWriter, r *http.Request) error {
+// statusPage tells uptime, memory and connections to the clients that may know.
+type statusPage struct {
+	allow []netip.Prefix
+	// socketPath is the path of Socket.IO that it tells.
+	socketPath string
+}
+
+func (statusPage) kind() string { return "status" }
+
+func (p statusPage) serve(w http.ResponseWriter, r *http.Request, counted func() streaming.Metrics) error {
 	clientIP, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
-	if !h.settings.allowsStatus(clientIP) {
+	if !p.allows(clientIP) {
 		return caddyhttp.Error(http.StatusForbidden, fmt.Errorf("client address %q is not in status allow", clientIP))
 	}
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return methodNotAllowed(w, r)
+	if err := refuseWriting(w, r); err != nil {
+		return err
 	}
-	m := h.claim.Metrics()
+	m := counted()
 	limited := make(map[string]int64, len(m.Limited))
 	for _, limit := range m.Limited {
 		limited[limit.Reason] = limit.Count
@@ -69,7 +128,7 @@ func (h *Handler) serveStatus(w http.ResponseWriter, r *http.Request) error {
 		Port:    localPort(r),
 		SocketIO: socketIOStatus{
 			Connected:       m.Engine.Sessions,
-			Path:            h.settings.firstPath,
+			Path:            p.socketPath,
 			BufferedBytes:   m.Engine.BufferedBytes,
 			SlowClients:     m.Engine.SlowClients,
 			VolatileDropped: m.Engine.VolatileDropped,
@@ -85,18 +144,17 @@ func (h *Handler) serveStatus(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// allowsStatus reports whether the client at address may read the status. An address that cannot be read may not.
-func (s *settings) allowsStatus(address string) bool {
+// allows reports whether the client at address may read the status. An address that cannot be read
+// may not.
+func (p statusPage) allows(address string) bool {
 	address, _, _ = strings.Cut(address, "%") // the zone of a link-local address
 	parsed, err := netip.ParseAddr(address)
 	if err != nil {
 		return false
 	}
 	parsed = parsed.Unmap()
-	for _, prefix := range s.statusAllow {
-		if prefix.Contains(parsed) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(p.allow, func(prefix netip.Prefix) bool { return prefix.Contains(parsed) })
 }
+
+// Interface guard.
+var _ page = statusPage{}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -226,13 +225,11 @@ func (s *Sessions) unmarshalThrottle(d *caddyfile.Dispenser) error {
 	if !d.AllArgs(&throttle.Event, &rate) {
 		return d.ArgErr()
 	}
-	count, per, ok := strings.Cut(rate, "/")
-	number, countErr := strconv.Atoi(count)
-	duration, perErr := caddy.ParseDuration(per)
-	if !ok || countErr != nil || perErr != nil {
+	count, per, err := option.ParseRate(rate, option.Whole)
+	if err != nil {
 		return d.Errf("throttle %s: bad rate %q, write one such as 20/1s", throttle.Event, rate)
 	}
-	throttle.Count, throttle.Per = number, caddy.Duration(duration)
+	throttle.Count, throttle.Per = int(count), caddy.Duration(per)
 	if err := throttle.check(s.Throttle); err != nil {
 		return d.WrapErr(err)
 	}

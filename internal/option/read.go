@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -277,6 +278,24 @@ func refuseBadPrefixes(d *caddyfile.Dispenser, list []string) error {
 		}
 	}
 	return RefuseBlock(d)
+}
+
+// ParseRate parses an amount per time, such as 100/s or 300/1m. parse parses the amount.
+func ParseRate(
+	text string, parse func(string) (int64, error),
+) (amount int64, per time.Duration, err error) {
+	number, period, ok := strings.Cut(text, "/")
+	if !ok {
+		return 0, 0, strconv.ErrSyntax
+	}
+	if amount, err = parse(number); err != nil {
+		return 0, 0, err
+	}
+	if period != "" && (period[0] < '0' || period[0] > '9') {
+		period = "1" + period
+	}
+	per, err = caddy.ParseDuration(period)
+	return amount, per, err
 }
 
 // Whole parses a whole number that fits into 32 bits.

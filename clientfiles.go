@@ -18,11 +18,12 @@ const (
 	serveClientOff = "off"
 )
 
-// clientCDN is where the official client files are, at one version of the 4.8 line that this server speaks with.
+// clientCDN is where the official client files are, at one version of the 4.8 line that this server
+// speaks with.
 const clientCDN = "https://cdn.socket.io/4.8.1/"
 
-// clientFiles are the files a Socket.IO server serves of the browser client.
-var clientFiles = map[string]bool{
+// clientFileNames are the files a Socket.IO server serves of the browser client.
+var clientFileNames = map[string]bool{
 	"socket.io.js":                 true,
 	"socket.io.js.map":             true,
 	"socket.io.min.js":             true,
@@ -33,38 +34,45 @@ var clientFiles = map[string]bool{
 	"socket.io.esm.min.js.map":     true,
 }
 
-// checkClientFolder refuses a serve_client folder that holds no client.
-func checkClientFolder(serveClient string) error {
-	if serveClient == serveClientCDN || serveClient == serveClientOff {
+// clientFiles is where the browser client's files come from: the CDN, nowhere, or a folder.
+type clientFiles string
+
+// check refuses a folder that holds no client.
+func (c clientFiles) check() error {
+	if c == serveClientCDN || c == serveClientOff {
 		return nil
 	}
-	info, err := os.Stat(serveClient)
+	folder := string(c)
+	info, err := os.Stat(folder)
 	if err != nil {
-		return fmt.Errorf("serve_client %q is neither cdn nor off, nor a folder that can be read: %w", serveClient, err)
+		return fmt.Errorf("serve_client %q is neither cdn nor off, nor a folder that can be read: %w", folder, err)
 	}
 	if !info.IsDir() {
-		return fmt.Errorf("serve_client %q is neither cdn nor off, nor a folder", serveClient)
+		return fmt.Errorf("serve_client %q is neither cdn nor off, nor a folder", folder)
 	}
 	for _, name := range []string{"socket.io.js", "socket.io.min.js"} {
-		if file, err := os.OpenInRoot(serveClient, name); err == nil {
+		if file, err := os.OpenInRoot(folder, name); err == nil {
 			return file.Close()
 		}
 	}
-	return fmt.Errorf("serve_client %q holds no socket.io.js: it must be the dist folder of the npm package socket.io-client",
-		serveClient)
+	return fmt.Errorf("serve_client %q holds no socket.io.js: "+
+		"it must be the dist folder of the npm package socket.io-client", folder)
 }
 
-// serveClientFile answers for one of clientFiles.
-func (h *Handler) serveClientFile(w http.ResponseWriter, r *http.Request, name string) error {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return methodNotAllowed(w, r)
+// has reports whether name is one of the files that are served.
+func (c clientFiles) has(name string) bool { return c != serveClientOff && clientFileNames[name] }
+
+// serve answers for a file that it has.
+func (c clientFiles) serve(w http.ResponseWriter, r *http.Request, name string) error {
+	if err := refuseWriting(w, r); err != nil {
+		return err
 	}
-	if h.settings.serveClient == serveClientCDN {
+	if c == serveClientCDN {
 		http.Redirect(w, r, clientCDN+name, http.StatusFound)
 		return nil
 	}
 	// Opening within a root keeps links in the folder from leading out of it.
-	file, err := os.OpenInRoot(h.settings.serveClient, name)
+	file, err := os.OpenInRoot(string(c), name)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return caddyhttp.Error(http.StatusNotFound, err)
@@ -88,10 +96,4 @@ func (h *Handler) serveClientFile(w http.ResponseWriter, r *http.Request, name s
 	header.Set("Etag", `"`+strconv.FormatInt(info.ModTime().UnixNano(), 36)+"-"+strconv.FormatInt(info.Size(), 36)+`"`)
 	http.ServeContent(w, r, name, info.ModTime(), file)
 	return nil
-}
-
-// methodNotAllowed refuses every method but those that read.
-func methodNotAllowed(w http.ResponseWriter, r *http.Request) error {
-	w.Header().Set("Allow", "GET, HEAD")
-	return caddyhttp.Error(http.StatusMethodNotAllowed, fmt.Errorf("%s is not allowed here", r.Method))
 }

@@ -21,7 +21,7 @@ func clientFolder(t *testing.T) string {
 }
 
 func TestServeClientFromCDN(t *testing.T) {
-	for name := range clientFiles {
+	for name := range clientFileNames {
 		h, engine, _ := newTestHandler(t, new(Handler))
 		w, _ := serve(t, h, httptest.NewRequest("GET", "http://example.com/socket.io/"+name+"?v=1", nil), "192.0.2.1")
 		if w.Code != http.StatusFound || w.Header().Get("Location") != clientCDN+name || engine.requests != 0 {

@@ -1,0 +1,70 @@
+package socketiostream
+
+import (
+	"errors"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-socketio/socketio-stream/internal/cors"
+	"github.com/caddy-socketio/socketio-stream/internal/option"
+)
+
+// CORS says which other origins may connect, and is held against every transport, WebSocket
+// included.
+type CORS struct {
+	// Origins are the origins let in besides the page's own: exact ("https://example.com"), every
+	// subdomain ("https://*.example.com", or "*.example.com" for http and https; with a port where
+	// it is not the default one), "null", or "*" for all. One entry may hold several, separated by
+	// commas or spaces.
+	Origins []string `json:"origins,omitempty"`
+
+	// Credentials lets those origins send cookies and HTTP authentication. Default: false.
+	Credentials bool `json:"credentials,omitempty"`
+}
+
+// provision returns what the options come to. Without options only the same origin is let in.
+func (c *CORS) provision(t *option.Resolver) cors.Policy {
+	if c == nil {
+		return cors.Policy{}
+	}
+	t.Texts("cors origins", &c.Origins)
+	policy, err := cors.New(c.Origins, c.Credentials)
+	t.Check(err)
+	if c.Credentials && policy.Empty() {
+		t.Check(errors.New("cors credentials has no effect without cors origins"))
+	}
+	return policy
+}
+
+func (c *CORS) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	if err := option.Each(d, func(string) error { return c.unmarshalOption(d) }); err != nil {
+		return err
+	}
+	if len(c.Origins) == 0 {
+		return d.Err("cors needs origins")
+	}
+	return nil
+}
+
+func (c *CORS) unmarshalOption(d *caddyfile.Dispenser) (err error) {
+	switch name := d.Val(); name {
+	case "origins":
+		if c.Origins, err = option.List(d); err != nil {
+			return err
+		}
+		if _, err := cors.New(option.WithoutPlaceholders(c.Origins), false); err != nil {
+			return d.WrapErr(err)
+		}
+	case "credentials":
+		if d.NextArg() {
+			return d.ArgErr()
+		}
+		c.Credentials = true
+	default:
+		return d.Errf("unrecognized option '%s' of cors", name)
+	}
+	return option.RefuseBlock(d)
+}
