@@ -19,6 +19,7 @@ import (
 	"github.com/caddy-socketio/socketio-stream/events/relay"
 	"github.com/caddy-socketio/socketio-stream/internal/rawclient"
 	"github.com/caddy-socketio/socketio-stream/streaming"
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
 
 // adminTimeout is how long a test waits for what must happen, also where the machine has much else
@@ -81,7 +82,7 @@ func startAdminServer(t testing.TB, readTimeout time.Duration, hubs ...string) *
 		ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
 		defer cancel()
 		for _, server := range s.hubs {
-			_ = server.Shutdown(ctx)
+			_ = server.Shutdown(ctx, engineio.Farewell{})
 		}
 		s.http.Close()
 		site.Close()

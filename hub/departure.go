@@ -70,7 +70,7 @@ func (l *departureList) wait() {
 // depart ends the hub after a delay: new clients are refused, and those there are lose their
 // connections in turns. It does not wait; hub.departure.gone is closed in the end, at most delay,
 // the drain's time and farewellGrace later. Only the first call counts.
-func (hub *hub) depart(delay time.Duration, drain engineio.Drain) {
+func (hub *hub) depart(delay time.Duration, farewell engineio.Farewell) {
 	hub.departure.once.Do(func() {
 		departures.add(hub)
 		go func() {
@@ -84,25 +84,25 @@ func (hub *hub) depart(delay time.Duration, drain engineio.Drain) {
 			if delay > 0 {
 				time.Sleep(delay)
 			}
-			hub.close(drain)
+			hub.close(farewell)
 		}()
 	})
 }
 
-func (hub *hub) close(drain engineio.Drain) {
+func (hub *hub) close(farewell engineio.Farewell) {
 	defer hub.hide()
 	defer hub.refusals.flush()
 	begun, clients := time.Now(), hub.server.Connections()
-	ctx, cancel := context.WithTimeout(context.Background(), drain.Time(clients)+farewellGrace)
+	ctx, cancel := context.WithTimeout(context.Background(), farewell.Time(clients)+farewellGrace)
 	defer cancel()
-	err := hub.server.Drain(ctx, drain)
+	err := hub.server.Shutdown(ctx, farewell)
 	logger, took := hub.logger.Current(), time.Since(begun).Round(time.Millisecond)
 	if err != nil {
-		logger.Warn("not all clients have heard of the end in time", "hub", hub.name, "reason", string(drain.Reason),
+		logger.Warn("not all clients have heard of the end in time", "hub", hub.name, "reason", string(farewell.Reason),
 			"clients", clients, "took", took.String())
 		return
 	}
-	logger.Info("hub closed", "hub", hub.name, "reason", string(drain.Reason), "clients", clients, "took", took.String())
+	logger.Info("hub closed", "hub", hub.name, "reason", string(farewell.Reason), "clients", clients, "took", took.String())
 }
 
 // drainTime is how long the hub may take to close its connections: what its option says, and not
@@ -134,9 +134,9 @@ func leaveAll(delay time.Duration) {
 	leaving := shownHubs()
 	var longest time.Duration
 	for _, hub := range leaving {
-		drain := engineio.Drain{Over: hub.drainTime(), Reason: engineio.ReasonShutdown}
-		longest = max(longest, drain.Time(hub.server.Connections()))
-		hub.depart(delay, drain)
+		farewell := engineio.Farewell{Over: hub.drainTime(), Served: true, Reason: engineio.ReasonShutdown}
+		longest = max(longest, farewell.Time(hub.server.Connections()))
+		hub.depart(delay, farewell)
 	}
 	if delay > 0 {
 		time.Sleep(longest)

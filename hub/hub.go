@@ -154,10 +154,10 @@ func (hub *hub) Destruct() error {
 	hub.refusals.flush()
 	if !caddy.Exiting() {
 		hub.logger.Use(activeLogger())
-		hub.depart(0, engineio.Drain{Over: hub.drainTime(), Unserved: true, Reason: engineio.ReasonHubRemoved})
+		hub.depart(0, engineio.Farewell{Over: hub.drainTime(), Reason: engineio.ReasonHubRemoved})
 		return nil
 	}
-	hub.depart(0, engineio.Drain{Unserved: true, Reason: engineio.ReasonShutdown})
+	hub.depart(0, engineio.Farewell{Reason: engineio.ReasonShutdown})
 	<-hub.departure.gone
 	return nil
 }

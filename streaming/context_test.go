@@ -72,8 +72,8 @@ func TestContextHasEndedOnDisconnect(t *testing.T) {
 // A handler that waits learns that the server ends, however it ends.
 func TestContextEndsWithTheServer(t *testing.T) {
 	for name, end := range map[string]func(ctx context.Context, s *Server) error{
-		"shutdown": func(ctx context.Context, s *Server) error { return s.Shutdown(ctx) },
-		"drain":    func(ctx context.Context, s *Server) error { return s.Drain(ctx, engineio.Drain{}) },
+		"shutdown": func(ctx context.Context, s *Server) error { return s.Shutdown(ctx, engineio.Farewell{}) },
+		"drain":    func(ctx context.Context, s *Server) error { return s.Shutdown(ctx, engineio.Farewell{Served: true}) },
 		"close":    func(_ context.Context, s *Server) error { s.Close(); return nil },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -13,11 +13,11 @@ func TestAdapterIsClosedOnce(t *testing.T) {
 	for name, end := range map[string]func(*testServer){
 		"close": func(s *testServer) { s.Close() },
 		"shutdown": func(s *testServer) {
-			if err := s.Shutdown(context.Background()); err != nil {
+			if err := s.Shutdown(context.Background(), engineio.Farewell{}); err != nil {
 				t.Error(err)
 			}
 		},
-		"drain":  func(s *testServer) { _ = s.Drain(context.Background(), engineio.Drain{}) },
+		"drain":  func(s *testServer) { _ = s.Shutdown(context.Background(), engineio.Farewell{Served: true}) },
 		"remove": func(s *testServer) { s.Remove("/"); s.Remove("/other") },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -38,7 +38,7 @@ func TestAdapterIsClosedOnce(t *testing.T) {
 			}
 			late := s.Of("/late")
 			_ = late.EmitArgs("news", packet.Args{})
-			if err := s.Shutdown(context.Background()); err != nil {
+			if err := s.Shutdown(context.Background(), engineio.Farewell{}); err != nil {
 				t.Error(err)
 			}
 			for _, a := range c.members {
@@ -92,7 +92,7 @@ func TestGoodbyesReachOthers(t *testing.T) {
 		"remove": func(s *testServer) { s.Remove("/") },
 		"close":  func(s *testServer) { s.Close() },
 		"shutdown": func(s *testServer) {
-			if err := s.Shutdown(context.Background()); err != nil {
+			if err := s.Shutdown(context.Background(), engineio.Farewell{}); err != nil {
 				t.Error(err)
 			}
 		},
@@ -152,7 +152,7 @@ func TestShutdownDoesNotWaitForHandlersForever(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
-		_ = s.Shutdown(ctx)
+		_ = s.Shutdown(ctx, engineio.Farewell{})
 		close(ended)
 	}()
 	receive(t, "the handler", hung)

@@ -251,32 +251,21 @@ func (s *Server) Close() {
 	s.runners.close()
 }
 
-// Shutdown closes the server like Close and waits until all clients have been
-// told, or until ctx ends; its error is that of ctx. It is for the time when no
-// further requests come.
-func (s *Server) Shutdown(ctx context.Context) error {
+// Shutdown refuses new clients, closes the connections of those there are as the
+// farewell says, and waits until all of them have been told, or until ctx ends;
+// its error is that of ctx. See [engineio.Server.Shutdown]. Clients lose their
+// connection and are not disconnected from their namespaces first: after that
+// they would not come back by themselves.
+func (s *Server) Shutdown(ctx context.Context, f engineio.Farewell) error {
 	defer s.refusals.Flush()
 	defer s.auth.flush()
 	defer s.runners.close()
 	defer s.detach(ctx)
-	s.taps.close()
-	s.finish()
-	return s.engine.Shutdown(ctx, engineio.ReasonShutdown)
-}
-
-// Drain ends the server bit by bit, see [engineio.Server.Drain]. Clients lose
-// their connection and are not disconnected from their namespaces first: after
-// that they would not come back by themselves.
-func (s *Server) Drain(ctx context.Context, d engineio.Drain) error {
-	s.ending.Store(true)
-	defer s.runners.close()
-	defer s.detach(ctx)
+	defer s.taps.close()
 	defer s.finish()
-	return s.engine.Drain(ctx, d)
+	s.ending.Store(true)
+	return s.engine.Shutdown(ctx, f)
 }
-
-// Refuse makes the server answer new clients 503. Those there are stay.
-func (s *Server) Refuse() { s.engine.Refuse() }
 
 // CloseIf closes the connections of the clients for which end is true, each
 // after what is queued for it, and returns how many they were.

@@ -42,7 +42,7 @@ func newTestServer(t testing.TB, options Options, sets ...EventSet) *testServer 
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		if err := s.Shutdown(ctx); err != nil {
+		if err := s.Shutdown(ctx, engineio.Farewell{}); err != nil {
 			t.Errorf("shutdown: %v", err)
 		}
 		front.Close()

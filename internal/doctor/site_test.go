@@ -41,7 +41,7 @@ func newServer(t *testing.T, options streaming.Options) *streaming.Server {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		if err := server.Shutdown(ctx); err != nil {
+		if err := server.Shutdown(ctx, engineio.Farewell{}); err != nil {
 			t.Errorf("shutdown: %v", err)
 		}
 	})

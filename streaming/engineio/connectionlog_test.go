@@ -344,7 +344,7 @@ func TestShutdownLogsWhatIsCounted(t *testing.T) {
 	for range 2 * startsPerSecond {
 		s.pollIn(t)
 	}
-	must(t, s.Shutdown(t.Context(), ReasonShutdown))
+	must(t, s.Shutdown(t.Context(), Farewell{}))
 	ended := len(s.logs.all(lineEnded))
 	for _, r := range s.logs.all("more connections") {
 		ended += int(r.attrs["ended"].Int64())

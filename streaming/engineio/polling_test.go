@@ -303,7 +303,7 @@ func TestServerCloseAnswersEveryPendingPollAndRefusesHandshakes(t *testing.T) {
 	expectRetryAfter(t, refusal.Header)
 	conn, err := s.client.Dial(t.Context(), rawclient.Query(rawclient.WebSocket, ""))
 	expect(t, "status of a websocket handshake", refused(t, conn, err).Status, http.StatusServiceUnavailable)
-	must(t, s.Shutdown(t.Context(), ReasonShutdown))
+	must(t, s.Shutdown(t.Context(), Farewell{}))
 }
 
 // TestPollIsHeldForMaxHold polls through a server that allows a poll little

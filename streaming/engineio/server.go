@@ -1,7 +1,6 @@
 package engineio
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
@@ -19,7 +18,7 @@ import (
 // returns who listens, and does nothing with the session yet.
 type Accept func(*Session) Listener
 
-// Server is an Engine.IO server. Use [New]; end it with Close.
+// Server is an Engine.IO server. Use [New]; end it with Shutdown or Close.
 type Server struct {
 	options atomic.Pointer[Options]
 	accept  Accept
@@ -75,43 +74,6 @@ func (s *Server) Sessions() int { return int(s.open.Load()) }
 
 // clock is the time since the server was made, in nanoseconds.
 func (s *Server) clock() int64 { return int64(time.Since(s.started)) }
-
-// Close refuses new sessions and closes those there are, each after its
-// queue. It does not wait for them.
-func (s *Server) Close(reason Reason) {
-	s.stopping.Store(true)
-	for session := range s.table.all() {
-		session.Close(reason)
-	}
-	s.flusher.close()
-}
-
-// Shutdown closes the server like Close and waits until all clients have been
-// told, or until ctx ends; its error is that of ctx. It is for the time when no
-// further requests come: sessions that would be told by their next poll are
-// just ended.
-func (s *Server) Shutdown(ctx context.Context, reason Reason) error {
-	defer s.connections.flush()
-	s.Close(reason)
-	const interval = 5 * time.Millisecond
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
-	for {
-		for session := range s.table.all() {
-			if !session.pollPending() {
-				session.terminate(reason, wire.PacketClose)
-			}
-		}
-		if s.alive.Load() == 0 {
-			return nil
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
 
 // forget removes a session from what requests and the wheel can find.
 func (s *Server) forget(session *Session) {

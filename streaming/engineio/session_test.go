@@ -252,7 +252,7 @@ func TestShutdownWaitsUntilClientsWereTold(t *testing.T) {
 		synctest.Wait()
 		onWebSocket.session.Send(text("last words"))
 		ended := make(chan error, 1)
-		go func() { ended <- s.Shutdown(t.Context(), ReasonShutdown) }()
+		go func() { ended <- s.Shutdown(t.Context(), Farewell{}) }()
 		synctest.Wait()
 		for _, r := range []*recorder{onWebSocket, withPoll, withoutPoll} {
 			r.waitClosed(t, ReasonShutdown)
@@ -283,7 +283,7 @@ func TestShutdownWithQueuedMessages(t *testing.T) {
 		synctest.Wait()
 		watch := startWatch()
 		recorder.session.Send(text("last words"))
-		must(t, s.Shutdown(t.Context(), ReasonShutdown))
+		must(t, s.Shutdown(t.Context(), Farewell{}))
 		expect(t, "pending poll", <-pending, "4last words")
 		watch.expectPassed(t, "end", 0)
 	})
@@ -297,7 +297,7 @@ func TestShutdownIsBounded(t *testing.T) {
 		watch := startWatch()
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
-		if err := s.Shutdown(ctx, ReasonShutdown); !errors.Is(err, context.DeadlineExceeded) {
+		if err := s.Shutdown(ctx, Farewell{}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("ended with %v", err)
 		}
 		watch.expectPassed(t, "end", 3*time.Second)

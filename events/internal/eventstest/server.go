@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddy-socketio/socketio-stream/streaming"
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
 
 // Patience is how long a test waits for what must happen.
@@ -45,7 +46,7 @@ func NewServer(t testing.TB, sets ...streaming.EventSet) *Server {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), Patience)
 		defer cancel()
-		if err := s.Shutdown(ctx); err != nil {
+		if err := s.Shutdown(ctx, engineio.Farewell{}); err != nil {
 			t.Errorf("shutdown: %v", err)
 		}
 		front.Close()

@@ -15,8 +15,8 @@ import (
 	"github.com/caddy-socketio/socketio-stream/internal/rawclient"
 )
 
-// TestDrainTime holds how the time to close sessions follows from their number.
-func TestDrainTime(t *testing.T) {
+// TestFarewellTime holds how the time to close sessions follows from their number.
+func TestFarewellTime(t *testing.T) {
 	for _, test := range []struct {
 		sessions   int
 		over, want time.Duration
@@ -28,7 +28,7 @@ func TestDrainTime(t *testing.T) {
 		{100_000, 5 * time.Second, 5 * time.Second},
 		{2000, 0, 0},
 	} {
-		expect(t, "time", Drain{Over: test.over}.Time(test.sessions), test.want)
+		expect(t, "time", Farewell{Over: test.over}.Time(test.sessions), test.want)
 	}
 }
 
@@ -49,9 +49,9 @@ func drainSocket(conn *rawclient.Conn) (texts []string, at time.Time) {
 	}
 }
 
-// TestDrainSpreadsTheEndOfSessions closes many sessions over the time given,
+// TestShutdownSpreadsTheEndOfSessions closes many sessions over the time given,
 // each after what is queued for it, and refuses newcomers from the beginning.
-func TestDrainSpreadsTheEndOfSessions(t *testing.T) {
+func TestShutdownSpreadsTheEndOfSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const sessions, over = 1000, 2 * time.Second
 		s := newEngineInBubble(t, Options{})
@@ -70,14 +70,14 @@ func TestDrainSpreadsTheEndOfSessions(t *testing.T) {
 		}
 		begun := time.Now()
 		drained := make(chan error, 1)
-		go func() { drained <- s.Drain(t.Context(), Drain{Over: over}) }()
+		go func() { drained <- s.Shutdown(t.Context(), Farewell{Over: over, Served: true}) }()
 		synctest.Wait()
 		w := s.serveRecorded(t, newRequest(t, http.MethodGet, rawclient.Query(rawclient.Polling, ""), nil))
 		expect(t, "status of a handshake", w.Code, http.StatusServiceUnavailable)
 		expectRetryAfter(t, w.Header())
 
 		must(t, <-drained)
-		if took := time.Since(begun); took < over-2*drainTick || took > over+2*drainTick {
+		if took := time.Since(begun); took < over-2*farewellTick || took > over+2*farewellTick {
 			t.Errorf("the drain took %v, want %v", took, over)
 		}
 		var perQuarter [4]int
@@ -99,8 +99,8 @@ func TestDrainSpreadsTheEndOfSessions(t *testing.T) {
 	})
 }
 
-// TestDrainOfFewTakesLittle does not spend the time it may take.
-func TestDrainOfFewTakesLittle(t *testing.T) {
+// TestShutdownOfFewTakesLittle does not spend the time it may take.
+func TestShutdownOfFewTakesLittle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newEngineInBubble(t, Options{})
 		for range 3 {
@@ -108,15 +108,15 @@ func TestDrainOfFewTakesLittle(t *testing.T) {
 			go drainSocket(conn)
 		}
 		begun := time.Now()
-		must(t, s.Drain(t.Context(), Drain{Over: time.Minute}))
-		if took := time.Since(begun); took > drainTick+10*time.Millisecond {
+		must(t, s.Shutdown(t.Context(), Farewell{Over: time.Minute, Served: true}))
+		if took := time.Since(begun); took > farewellTick+10*time.Millisecond {
 			t.Errorf("three clients took %v", took)
 		}
 	})
 }
 
-// TestDrainIsBoundedByItsContext does not wait for clients that read nothing.
-func TestDrainIsBoundedByItsContext(t *testing.T) {
+// TestShutdownIsBoundedByItsContext does not wait for clients that read nothing.
+func TestShutdownIsBoundedByItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newEngineInBubble(t, Options{})
 		for range 600 {
@@ -125,7 +125,7 @@ func TestDrainIsBoundedByItsContext(t *testing.T) {
 		begun := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := s.Drain(ctx, Drain{Over: time.Hour}); err == nil {
+		if err := s.Shutdown(ctx, Farewell{Over: time.Hour, Served: true}); err == nil {
 			t.Error("the drain ended well, though no client reads")
 		}
 		expect(t, "time", time.Since(begun), time.Second)
@@ -133,12 +133,12 @@ func TestDrainIsBoundedByItsContext(t *testing.T) {
 	})
 }
 
-// TestDrainAnswersPollsAtOnce ends polls that wait with a noop, so that they do
+// TestShutdownAnswersPollsAtOnce ends polls that wait with a noop, so that they do
 // not hold up whoever waits for requests, and the session with the next one.
-func TestDrainAnswersPollsAtOnce(t *testing.T) {
+func TestShutdownAnswersPollsAtOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := newEngineInBubble(t, Options{})
-		const pollers = 400 // two seconds' worth of drainFloor
+		const pollers = 400 // two seconds' worth of farewellFloor
 		var noops atomic.Int64
 		var clients sync.WaitGroup
 		for range pollers {
@@ -154,7 +154,7 @@ func TestDrainAnswersPollsAtOnce(t *testing.T) {
 		}
 		// All polls wait.
 		synctest.Wait()
-		must(t, s.Drain(t.Context(), Drain{Over: 2 * time.Second}))
+		must(t, s.Shutdown(t.Context(), Farewell{Over: 2 * time.Second, Served: true}))
 		clients.Wait()
 		if noops.Load() == 0 {
 			t.Error("no poll was ended before its session")
@@ -162,14 +162,14 @@ func TestDrainAnswersPollsAtOnce(t *testing.T) {
 	})
 }
 
-// TestDrainOfAnUnservedServerEndsPolls tells the clients that wait of the end:
+// TestShutdownOfAnUnservedServerEndsPolls tells the clients that wait of the end:
 // their next poll would not be passed on.
-func TestDrainOfAnUnservedServerEndsPolls(t *testing.T) {
+func TestShutdownOfAnUnservedServerEndsPolls(t *testing.T) {
 	s := newServer(t, Options{})
 	waiting, waitingRecorder := s.poller(t)
 	_, awayRecorder := s.poller(t)
 	poll := s.get(t, waiting)
-	must(t, s.Drain(t.Context(), Drain{Over: time.Hour, Unserved: true, Reason: ReasonHubRemoved}))
+	must(t, s.Shutdown(t.Context(), Farewell{Over: time.Hour, Reason: ReasonHubRemoved}))
 	expect(t, "poll", receive(t, poll).Body, "1")
 	waitingRecorder.waitClosed(t, ReasonHubRemoved)
 	awayRecorder.waitClosed(t, ReasonHubRemoved)
