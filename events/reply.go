@@ -2,10 +2,6 @@ package events
 
 import "github.com/caddy-socketio/socketio-stream/streaming"
 
-// CodeTooManyRooms is the code of the refusal that a client gets which is in as
-// many rooms as it may be.
-const CodeTooManyRooms = "too_many_rooms"
-
 // Success is the acknowledgement of an event that was accepted.
 type Success struct {
 	Success bool `json:"success"`

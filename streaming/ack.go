@@ -48,15 +48,6 @@ func (a *Ack) ReplyWith(values ...any) error {
 	return err
 }
 
-// refuse answers that the event was not accepted.
-func (a *Ack) refuse(code, message string) {
-	_ = a.ReplyWith(struct {
-		Success bool   `json:"success"`
-		Error   string `json:"error"`
-		Code    string `json:"code"`
-	}{false, message, code})
-}
-
 // Wanted reports whether the client still waits for an answer.
 func (a *Ack) Wanted() bool { return a != nil && !a.sent.Load() }
 

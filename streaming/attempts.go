@@ -78,7 +78,7 @@ func (c *client) attemptFailed(refusal *Refusal) {
 	}
 }
 
-// textTooManyAttempts is told with codeRateLimited.
+// textTooManyAttempts is told with CodeRateLimited.
 const textTooManyAttempts = "too many attempts to authenticate"
 
 const (
@@ -98,10 +98,10 @@ func (s *Socket) mayRefresh(e *Event) bool {
 	switch {
 	case ok:
 	case row == 1:
-		e.Refuse(codeRateLimited, textTooManyAttempts)
+		e.Refuse(CodeRateLimited, textTooManyAttempts)
 	default:
 		// A flood of events brings about none of errors.
-		e.RefuseQuietly(codeRateLimited, textTooManyAttempts)
+		e.RefuseQuietly(CodeRateLimited, textTooManyAttempts)
 	}
 	return ok
 }

@@ -153,23 +153,13 @@ func (c *client) handleEvent(s *Socket, p *packet.Incoming) (*Socket, error) {
 		c.refuseForRate(s, p)
 		return nil, nil
 	}
-	var e *Event
-	if p.HasID {
-		question := &question{ack: Ack{socket: s, id: p.ID}}
-		e = &question.Event
-		e.Ack = &question.ack
-	} else {
-		e = new(Event)
-	}
-	e.Socket = s
-	var err error
-	e.Name, e.Args, err = p.Event()
+	e, err := newEvent(s, p)
 	switch {
 	case errors.Is(err, packet.ErrReservedEvent):
-		e.Refuse("reserved_event", "the event name is reserved")
+		e.Refuse(CodeReservedEvent, "the event name is reserved")
 		return nil, nil
 	case err != nil:
-		e.Refuse("invalid_payload", err.Error())
+		e.Refuse(CodeInvalidPayload, err.Error())
 		return nil, err
 	}
 	s.namespace.counts.eventFrom(s)
@@ -180,12 +170,27 @@ func (c *client) handleEvent(s *Socket, p *packet.Incoming) (*Socket, error) {
 	return s, nil
 }
 
+// newEvent makes an event of a packet. With an error it is what can be read of
+// it.
+func newEvent(s *Socket, p *packet.Incoming) (e *Event, err error) {
+	if p.HasID {
+		question := &question{ack: Ack{socket: s, id: p.ID}}
+		e = &question.Event
+		e.Ack = &question.ack
+	} else {
+		e = new(Event)
+	}
+	e.Socket = s
+	e.Name, e.Args, err = p.Event()
+	return e, err
+}
+
 // connect begins to connect the client to a namespace. See "Connection to a
 // namespace" in the Socket.IO protocol.
 func (c *client) connect(p *packet.Incoming) (*Socket, error) {
 	switch {
 	case !c.mayTalk():
-		c.refuseConnect(p.Namespace, codeRateLimited, textRateLimited)
+		c.refuseConnect(p.Namespace, CodeRateLimited, textRateLimited)
 		return nil, nil
 	case len(p.Payload) > maxAuthPayload:
 		c.server.limited.auth.Add(1)
@@ -200,7 +205,7 @@ func (c *client) connect(p *packet.Incoming) (*Socket, error) {
 	}
 	if n.handlers.Load().authenticator != nil {
 		if ok, _ := c.mayAttempt(); !ok {
-			c.refuseConnect(n.name, codeRateLimited, textTooManyAttempts)
+			c.refuseConnect(n.name, CodeRateLimited, textTooManyAttempts)
 			return nil, nil
 		}
 	}

@@ -18,22 +18,6 @@ type Event struct {
 	Ack *Ack
 }
 
-// Refuse tells the sender that its event was not accepted: the acknowledgement
-// {success: false, error, code} if it asked for one and, unless the event is
-// merely unknown, an "error" event {message, code}.
-func (e *Event) Refuse(code, message string) {
-	e.RefuseQuietly(code, message)
-	if code != "unknown_event" {
-		e.Socket.EmitError(code, message)
-	}
-}
-
-// RefuseQuietly is Refuse without an "error" event.
-func (e *Event) RefuseQuietly(code, message string) {
-	e.Socket.namespace.counts.refusedEvents.Add(1)
-	e.Ack.refuse(code, message)
-}
-
 // ConnectError refuses a client that wants to connect to a namespace. It is
 // sent as the CONNECT_ERROR packet, and shows as "connect_error" there.
 type ConnectError struct {

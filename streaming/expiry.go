@@ -176,7 +176,7 @@ func (g *grants) expire(s *Socket) {
 		}
 	}()
 	g.counts.expired.Add(1)
-	s.EmitError(CodeTokenExpired, refusalMessages[CodeTokenExpired])
+	s.emitError(CodeTokenExpired, refusalMessages[CodeTokenExpired])
 	s.client.remove(s)
 	s.disconnectByServer(ReasonAuthExpired)
 	s.client.wait()

@@ -2,24 +2,45 @@ package streaming
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // Handlers are what happens in a namespace. The zero value lets everyone in
 // and ignores all events. All handlers of one socket run one at a time, in
-// order: Authorize, Connect, those of its events, Disconnect.
+// order: OnAuthorize, OnConnect, those of its events, OnDisconnect.
 type Handlers struct {
 	// authenticator, when not nil, says who clients are.
 	authenticator Authenticator
 	authorize     []func(context.Context, *Socket) error
 	connect       []func(*Socket)
-	events        map[string]func(*Event)
-	unknown       func(*Event)
-	disconnect    []func(*Socket, Reason)
-	told          map[string]func(packet.Args)
-	gauges        []gauge
+	events        map[string]eventHandler
+	// unknown takes the events that have no other handler, if there is one.
+	unknown    eventHandler
+	disconnect []func(*Socket, Reason)
+	told       map[string]func(packet.Args)
+	gauges     []gauge
+	// sets are the event sets, the one that is being registered last.
+	sets []*registered
+}
+
+// eventHandler is a handler and the event set that it is of.
+type eventHandler struct {
+	handle func(*Event)
+	set    *registered
+}
+
+// registered is what is known of an event set.
+type registered struct {
+	// name is for errors.
+	name string
+	// policy is nil when the set has none of its own.
+	policy RefusalPolicy
+	// refusesUnknown is true when the set refuses what nobody handles.
+	refusesUnknown bool
 }
 
 // EventSet is a group of handlers that belong together: what a service does
@@ -32,7 +53,8 @@ type EventSet interface {
 
 // OnAuthorize adds a check that a client must pass before it is connected. The
 // first error refuses it: a *[ConnectError] is sent as it is, a *[Refusal] with
-// its code, any other shows to the client as "not authorized". ctx ends when the client goes away.
+// its code, any other shows to the client as "not authorized". ctx ends when the
+// client goes away.
 func (h *Handlers) OnAuthorize(check func(ctx context.Context, s *Socket) error) {
 	h.authorize = append(h.authorize, check)
 }
@@ -47,24 +69,113 @@ func (h *Handlers) OnDisconnect(handler func(*Socket, Reason)) {
 	h.disconnect = append(h.disconnect, handler)
 }
 
-// OnUnknown sets the handler of events that have no handler of their own. The
-// last one counts. Without any they are refused as "unknown_event", which only
-// those hear who asked for an acknowledgement.
-func (h *Handlers) OnUnknown(handler func(*Event)) { h.unknown = handler }
+// OnUnknown sets the handler of the events that have no handler of their own.
+// An error means that another event set of the namespace takes them already.
+func (h *Handlers) OnUnknown(handler func(*Event)) error {
+	if h.unknown.handle != nil {
+		return fmt.Errorf("unknown events are taken by two event sets of one namespace, %s and %s",
+			h.unknown.set.name, h.set().name)
+	}
+	h.unknown = eventHandler{handler, h.set()}
+	return nil
+}
 
-// On sets the handler of an event. An error means that the name is reserved,
-// or that the event has a handler already.
+// RefuseUnknown has events refused that no event set of the namespace handles,
+// quietly and with [CodeUnknownEvent], unless a set takes them by OnUnknown.
+// Where no set wants that, such events are ignored, and who has asked for an
+// acknowledgement gets none, as in the reference implementation.
+func (h *Handlers) RefuseUnknown() { h.set().refusesUnknown = true }
+
+// RefuseWith gives the event set that is being registered a policy of its own in
+// place of [ErrorEvents]: for the events that it handles. It is also that of
+// what no set handles, if the set takes or refuses unknown events, or if no
+// other set of the namespace does. An error means that the set has a policy
+// already.
+func (h *Handlers) RefuseWith(policy RefusalPolicy) error {
+	set := h.set()
+	if set.policy != nil {
+		return fmt.Errorf("the event set %s has two policies for refusals", set.name)
+	}
+	set.policy = policy
+	return nil
+}
+
+// begin begins the registration of an event set.
+func (h *Handlers) begin(set EventSet) {
+	h.sets = append(h.sets, &registered{name: fmt.Sprintf("%T", set)})
+}
+
+// set is the event set that is being registered.
+func (h *Handlers) set() *registered {
+	if len(h.sets) == 0 {
+		h.begin(nil)
+	}
+	return h.sets[len(h.sets)-1]
+}
+
+// handle has an event handled, or refuses it.
+func (h *Handlers) handle(e *Event) {
+	switch handler := h.events[e.Name]; {
+	case !e.Socket.MayPublish(e.Name):
+		e.Socket.forbid(e)
+	case handler.handle != nil:
+		handler.handle(e)
+	case h.unknown.handle != nil:
+		h.unknown.handle(e)
+	case slices.ContainsFunc(h.sets, func(set *registered) bool { return set.refusesUnknown }):
+		e.RefuseQuietly(CodeUnknownEvent, "unknown event")
+	default:
+		e.Socket.namespace.counts.refusedEvents.Add(1)
+	}
+}
+
+// policyOf returns the policy for an event.
+func (h *Handlers) policyOf(event string) RefusalPolicy {
+	set := h.events[event].set
+	if set == nil {
+		set = h.ofOthers()
+	}
+	if set == nil || set.policy == nil {
+		return ErrorEvents
+	}
+	return set.policy
+}
+
+// ofOthers returns the event set whose policy is that of events that no set
+// handles. It is nil when none has one.
+func (h *Handlers) ofOthers() (chosen *registered) {
+	if h.unknown.set != nil {
+		return h.unknown.set
+	}
+	for _, set := range h.sets {
+		switch {
+		case set.policy == nil && !set.refusesUnknown:
+		case chosen == nil,
+			set.refusesUnknown && !chosen.refusesUnknown,
+			set.refusesUnknown && set.policy != nil && chosen.policy == nil:
+			chosen = set
+		}
+	}
+	return chosen
+}
+
+// On sets the handler of an event, see also the function [On]. An error means
+// that the name is empty or reserved, see [packet.ErrReservedEvent], or that the
+// event has a handler already.
 func (h *Handlers) On(event string, handler func(*Event)) error {
-	if event == "" || packet.IsReservedEvent(event) {
-		return fmt.Errorf("the event name %q is %w", event, packet.ErrReservedEvent)
+	if event == "" {
+		return errors.New("an event has no name")
+	}
+	if err := packet.CheckEvent(event); err != nil {
+		return err
 	}
 	if h.events == nil {
-		h.events = make(map[string]func(*Event))
+		h.events = make(map[string]eventHandler)
 	}
 	if _, taken := h.events[event]; taken {
 		return fmt.Errorf("the event %q is handled by two event sets of one namespace", event)
 	}
-	h.events[event] = handler
+	h.events[event] = eventHandler{handler, h.set()}
 	return nil
 }
 

@@ -18,7 +18,7 @@ func TestPrototypeNamesAreOrdinary(t *testing.T) {
 	for _, name := range prototypeNames {
 		t.Run(name, func(t *testing.T) {
 			sockets := make(chan *Socket, 1)
-			s := newTestServer(t, Options{}, onConnect(sockets))
+			s := newTestServer(t, Options{}, onConnect(sockets), refusingUnknown())
 			c, _ := s.connected(engineio.WebSocket)
 			socket := receive(t, "the socket", sockets)
 			c.send(fmt.Sprintf(`21[%q,{%q:1}]`, name, name))
@@ -72,7 +72,7 @@ func TestDeepAndWidePacketsAreBounded(t *testing.T) {
 		"placeholders that are none": {`51-1["x"` + strings.Repeat(`,{"_placeholder":true,"num":9}`, size/30) + "]", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newTestServer(t, Options{})
+			s := newTestServer(t, Options{}, refusingUnknown())
 			c, _ := s.connected(engineio.WebSocket)
 			c.send(test.packet)
 			if test.closes {

@@ -232,8 +232,9 @@ func (s *Socket) MayPublish(event string) bool {
 	return identity == nil || event == refreshEvent || identity.Publish.Allow(event)
 }
 
-// ErrForbidden refuses what the client's identity does not allow.
-var ErrForbidden = errors.New("the client's identity does not allow it")
+// ErrForbidden refuses what the client's identity does not allow. It is an
+// [*EventError].
+var ErrForbidden error = &EventError{Code: CodeForbidden, Message: "the client's identity does not allow it"}
 
 // identify asks the authenticator who the client is.
 func (s *Socket) identify(ctx context.Context, a Authenticator) error {

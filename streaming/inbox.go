@@ -1,9 +1,6 @@
 package streaming
 
-import (
-	"runtime/debug"
-	"sync"
-)
+import "sync"
 
 // inbox holds what is to be done for a socket, in order. While it is not
 // empty a goroutine works on it; otherwise there is none.
@@ -164,17 +161,8 @@ func (s *Socket) do(t task) {
 		defer s.recoverConnect()
 		s.connect()
 	case t.event != nil:
-		defer s.recoverPanic(t.event.Name)
-		handlers := s.namespace.handlers.Load()
-		if !s.MayPublish(t.event.Name) {
-			s.forbid(t.event)
-		} else if handler := handlers.events[t.event.Name]; handler != nil {
-			handler(t.event)
-		} else if handlers.unknown != nil {
-			handlers.unknown(t.event)
-		} else {
-			t.event.Refuse("unknown_event", "unknown event")
-		}
+		defer s.recoverEvent(t.event)
+		s.namespace.handlers.Load().handle(t.event)
 	case t.answer != nil:
 		defer s.recoverPanic("acknowledgement")
 		t.answer()
@@ -189,33 +177,4 @@ func (s *Socket) do(t task) {
 func (s *Socket) sayGoodbye(handler func(*Socket, Reason), reason Reason) {
 	defer s.recoverPanic("disconnect")
 	handler(s, reason)
-}
-
-// recoverPanic, deferred, logs a panic of a handler and tells the client that
-// something went wrong.
-func (s *Socket) recoverPanic(during string) {
-	if r := recover(); r != nil {
-		s.logPanic(during, r)
-		s.EmitError("internal_error", "internal error")
-	}
-}
-
-// recoverConnect, deferred, refuses a client whose authorization panicked. One
-// that was let in already stays.
-func (s *Socket) recoverConnect() {
-	r := recover()
-	if r == nil {
-		return
-	}
-	s.logPanic("connect", r)
-	if s.Connected() {
-		s.EmitError("internal_error", "internal error")
-		return
-	}
-	s.refuse(&ConnectError{Message: "internal error"})
-}
-
-func (s *Socket) logPanic(during string, r any) {
-	s.namespace.server.logger.Error("panic in an event handler",
-		"namespace", s.namespace.name, "event", during, "panic", r, "stack", string(debug.Stack()))
 }

@@ -126,28 +126,21 @@ func (c *client) mayTalkOn() bool {
 	return ok
 }
 
-const (
-	codeRateLimited = "rate_limited"
-	textRateLimited = "too many events"
-)
+const textRateLimited = "too many events"
 
-// refuseForRate answers an event that is one too many. Whoever wants an answer
-// gets one; the error event comes once in a row of refusals, so that a flood of
-// events does not bring about one of errors.
+// refuseForRate answers an event that is one too many. In a row of refusals all
+// but the first are quiet, so that a flood of events does not bring about one of
+// errors.
 func (c *client) refuseForRate(s *Socket, p *packet.Incoming) {
-	s.namespace.counts.refusedEvents.Add(1)
-	if p.HasID {
-		ack := Ack{socket: s, id: p.ID}
-		ack.refuse(codeRateLimited, textRateLimited)
-	}
-	if !c.talk.told {
-		c.talk.told = true
-		s.EmitError(codeRateLimited, textRateLimited)
-	}
+	quiet := c.talk.told
+	c.talk.told = true
+	e, _ := newEvent(s, p)
+	e.refuse(&EventError{Code: CodeRateLimited, Message: textRateLimited, Quiet: quiet})
 }
 
-// ErrTooManyRooms is a socket that is in as many rooms as it may be.
-var ErrTooManyRooms = errors.New("the socket is in as many rooms as it may be in")
+// ErrTooManyRooms is a socket that is in as many rooms as it may be. It is an
+// [*EventError].
+var ErrTooManyRooms error = &EventError{Code: CodeTooManyRooms, Message: "the client is in too many rooms"}
 
 // RoomFor reports whether the socket may join rooms: nil, or ErrTooManyRooms.
 // Those it is in already take no place.

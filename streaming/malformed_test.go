@@ -206,6 +206,7 @@ func TestOddPacketsAreNotMalformed(t *testing.T) {
 				s := newTestServer(t, Options{}, handlers(func(_ *Namespace, h *Handlers) {
 					_ = h.On("message", func(*Event) {})
 					_ = h.On("ping", func(e *Event) { e.Ack.Reply(packet.Args{}) })
+					h.RefuseUnknown()
 				}))
 				c, _ := s.connected(transport)
 				c.send(test.messages...)

@@ -41,7 +41,8 @@ type NamespaceMetrics struct {
 	// EventsIn is how many events came from clients, EventsOut how many were
 	// sent to them: one to a thousand clients counts once.
 	EventsIn, EventsOut int64
-	// RefusedEvents is how many events were not accepted, see [Event.Refuse].
+	// RefusedEvents is how many events were not accepted: those that were
+	// refused, see [Event.Refuse], and those that nobody handles.
 	RefusedEvents int64
 	// AckLatency is the time from an event that asks for an answer to that
 	// answer, in nanoseconds. Answers that never came are not in it.

@@ -50,11 +50,12 @@ func State[T any](n *Namespace, create func(*Namespace) *T) *T {
 func (n *Namespace) Name() string { return n.name }
 
 // Use replaces the handlers of the namespace by those of the event sets. What
-// is running goes on with the old ones. An error is that of a set, or means
-// that two sets handle one event; nothing is changed then.
+// is running goes on with the old ones. An error is that of a set: it may
+// mean that two sets handle one event. Nothing is changed then.
 func (n *Namespace) Use(sets ...EventSet) error {
 	var h Handlers
 	for _, set := range sets {
+		h.begin(set)
 		if err := set.Register(n, &h); err != nil {
 			return err
 		}

@@ -106,7 +106,7 @@ func TestUseThatFailsChangesNothing(t *testing.T) {
 	c, _ := s.connected(engineio.WebSocket)
 	c.send(`27["ask"]`)
 	c.expect(`37["old"]`)
-	if err := n.Use(); err != nil {
+	if err := n.Use(refusingUnknown()); err != nil {
 		t.Fatal(err)
 	}
 	c.send(`28["ask"]`)

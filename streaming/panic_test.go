@@ -39,8 +39,8 @@ func panicking() handlers {
 	}
 }
 
-// A panic in a handler of an event: that socket gets an error, the event goes
-// unanswered, and everything else lives.
+// A panic in a handler of an event: that socket gets an error, the event is
+// refused, and everything else lives.
 func TestPanicInEventHandler(t *testing.T) {
 	for _, transport := range bothTransports {
 		t.Run(string(transport), func(t *testing.T) {
@@ -48,7 +48,7 @@ func TestPanicInEventHandler(t *testing.T) {
 			witness, _ := s.connected(transport)
 			c, _ := s.connected(transport)
 			c.send(`2["panic"]`, `27["panic",{}]`, `28["fine"]`)
-			c.expect(internalError, internalError, `38["fine"]`)
+			c.expect(internalError, `37[{"success":false,"error":"internal error","code":"internal_error"}]`, internalError, `38["fine"]`)
 			s.expectPanics("panic", "panic")
 			c.send(`2["nil"]`)
 			c.expect(internalError)

@@ -42,9 +42,10 @@ type Server struct {
 	limits         atomic.Pointer[Limits]
 	limited        limitCounts
 	namespaceBits  namespaceBits
-	// refusals limits the lines about clients that a namespace refuses.
-	refusals *logline.Limiter
-	taps     taps
+	// refusals limits the lines about clients that a namespace refuses, failures
+	// those about handlers that have failed.
+	refusals, failures *logline.Limiter
+	taps               taps
 	// ctx ends with the server, by end. ending is true from the moment on when
 	// the server is going down.
 	ctx    context.Context
@@ -71,6 +72,7 @@ func New(options Options, logger *slog.Logger) *Server {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{logger: logger, runners: newRunners(), namespaces: make(map[string]*Namespace), refusals: newRefusals(logger)}
+	s.failures = newFailures(logger)
 	s.ctx, s.end = context.WithCancelCause(context.Background())
 	s.auth.init(s.ctx, logger)
 	s.limits.Store(options.Limits.withDefaults())
@@ -258,6 +260,7 @@ func (s *Server) Close() {
 // they would not come back by themselves.
 func (s *Server) Shutdown(ctx context.Context, f engineio.Farewell) error {
 	defer s.refusals.Flush()
+	defer s.failures.Flush()
 	defer s.auth.flush()
 	defer s.runners.close()
 	defer s.detach(ctx)

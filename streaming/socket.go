@@ -122,15 +122,6 @@ func (s *Socket) EmitArgs(event string, a packet.Args, flags ...packet.Flags) er
 	return nil
 }
 
-// EmitError tells the client that something it asked for was refused: an
-// "error" event of {message, code}.
-func (s *Socket) EmitError(code, message string) {
-	_ = s.Emit("error", struct {
-		Message string `json:"message"`
-		Code    string `json:"code"`
-	}{message, code})
-}
-
 // send queues a packet if the socket is connected.
 func (s *Socket) send(p *packet.Packet) bool {
 	if !s.Connected() {

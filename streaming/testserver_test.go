@@ -67,6 +67,11 @@ func on(event string, handler func(*Event)) EventSet {
 	})
 }
 
+// refusingUnknown makes an event set that refuses what nobody handles.
+func refusingUnknown() EventSet {
+	return handlers(func(_ *Namespace, h *Handlers) { h.RefuseUnknown() })
+}
+
 // relayTo makes an event set that passes one event on to everyone else.
 func relayTo(event string) EventSet {
 	return on(event, func(e *Event) { _ = e.Socket.Broadcast().EmitArgs(e.Name, e.Args) })

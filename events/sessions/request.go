@@ -49,7 +49,7 @@ var (
 	deniedFull            = deny("session_full", "the session has as many clients as it may have")
 	deniedTooManySessions = deny("too_many_sessions", "there are too many sessions")
 	deniedTooManyJoined   = deny("too_many_joined", "the client is in too many sessions")
-	deniedTooManyRooms    = deny(events.CodeTooManyRooms, "the client is in too many rooms")
+	deniedTooManyRooms    = deny(streaming.CodeTooManyRooms, "the client is in too many rooms")
 	deniedNotInSession    = deny("not_in_session", "the client is not in the session")
 	deniedContent         = deny("invalid_content", "content must be there and not null")
 	deniedChunk           = deny("invalid_chunk", "chunk must be {contentId, chunkIndex, totalChunks, encryptedData, iv}: a string of 1 to 256 bytes, "+
@@ -60,7 +60,7 @@ var (
 	deniedBatchSize    = deny("batch_too_large", "the batch has too many entries")
 	deniedNestedBatch  = deny("nested_batch", "a batch cannot be in a batch")
 	deniedForbidden    = deny(streaming.CodeForbidden, "not allowed for this client")
-	deniedUnknownEvent = deny("unknown_event", "unknown event")
+	deniedUnknownEvent = deny(streaming.CodeUnknownEvent, "unknown event")
 )
 
 // request is an event of a session's client: one that was sent by itself, or
@@ -151,14 +151,28 @@ type failure struct {
 	Code    string `json:"code"`
 }
 
-// refuse tells the sender that its event was not accepted.
+// refuse tells the sender that its event was not accepted. An entry of a batch
+// has no acknowledgement of its own.
 func (r *request) refuse(d *denial) {
 	r.result = failure{Error: d.message, Code: d.code}
 	refused := streaming.Event{Socket: r.socket, Name: r.name, Ack: r.ack}
-	refused.RefuseQuietly(d.code, d.message)
-	if !r.volatile {
-		r.socket.EmitError(d.code, d.message)
+	if r.batched {
+		refused.Name = "batch"
 	}
+	if r.volatile {
+		refused.RefuseQuietly(d.code, d.message)
+	} else {
+		refused.Refuse(d.code, d.message)
+	}
+}
+
+// refusals is the policy of the set: whoever sends an event that nobody knows
+// hears of it as of any other refusal.
+func refusals(e *streaming.Event, refusal *streaming.EventError) {
+	if refusal.Code == streaming.CodeUnknownEvent {
+		refusal = &streaming.EventError{Code: refusal.Code, Message: refusal.Message}
+	}
+	streaming.ErrorEvents(e, refusal)
 }
 
 // batchEntry is an entry of a batch, as far as it can be read.

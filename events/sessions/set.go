@@ -116,7 +116,10 @@ func (s *Set) Register(n *streaming.Namespace, h *streaming.Handlers) error {
 		}
 	}
 	h.OnDisconnect(func(socket *streaming.Socket, _ streaming.Reason) { service.table.disconnect(socket, service.Timeout) })
-	h.OnUnknown(func(e *streaming.Event) { direct(e).refuse(deniedUnknownEvent) })
+	h.RefuseUnknown()
+	if err := h.RefuseWith(refusals); err != nil {
+		return err
+	}
 	for event, handler := range service.handlers {
 		err := h.On(event, func(e *streaming.Event) { service.handle(direct(e), handler) })
 		if err != nil {

@@ -89,6 +89,7 @@ func (s *Set) Register(n *streaming.Namespace, h *streaming.Handlers) error {
 	}
 	service := &service{Set: options, streams: streaming.State(n, newStreams)}
 	service.streams.tell(h)
+	h.RefuseUnknown()
 	h.OnDisconnect(service.disconnect)
 	for event, handler := range map[string]func(*streaming.Event){
 		"stream:start": service.start,
@@ -264,7 +265,7 @@ func (s *service) join(e *streaming.Event) {
 		return
 	}
 	if err := s.streams.join(id, e.Socket); err != nil {
-		e.Refuse(events.CodeTooManyRooms, "the client is in too many rooms")
+		e.Refuse(streaming.CodeTooManyRooms, "the client is in too many rooms")
 		return
 	}
 	_ = e.Ack.ReplyWith(s.streams.answer(id))
