@@ -14,7 +14,7 @@ import { startBrowser } from "./lib/tabs.mjs";
 const DEADLINE = 120_000;
 const CHROMIUM = process.env.CHROMIUM || "/usr/bin/chromium";
 
-describe("the streaming example", { timeout: 15 * 60_000 }, () => {
+describe("the streaming example", { timeout: 30 * 60_000 }, () => {
   let caddy;
   let browser;
   let complaints;
@@ -57,6 +57,7 @@ describe("the streaming example", { timeout: 15 * 60_000 }, () => {
           ...options,
         });
         contexts.push(context);
+        context.setDefaultTimeout(DEADLINE);
         await context.addInitScript(keepPhases);
         if (policy !== undefined) await impose(context, `${caddy.url}/`, policy);
         if (script !== undefined) await context.addInitScript(script);
@@ -98,7 +99,7 @@ describe("the streaming example", { timeout: 15 * 60_000 }, () => {
     await textIs(early, "#connection", "connected · websocket");
 
     // The newcomer's first picture is not the stream's first.
-    await early.waitForFunction(() => document.querySelector("#player").currentTime > 4, null, { timeout: DEADLINE });
+    await early.waitForFunction(() => document.querySelector("#player").currentTime > 4);
     const late = await open(link);
     await plays(late);
     for (const page of [streamer, early, late]) await textIs(page, ".view:not([hidden]) .viewers", "2 viewers");
@@ -194,7 +195,7 @@ describe("the streaming example", { timeout: 15 * 60_000 }, () => {
       };
     });
     await plays(viewer);
-    await viewer.waitForFunction(() => window.lost >= 3, null, { timeout: DEADLINE });
+    await viewer.waitForFunction(() => window.lost >= 3);
     await plays(viewer);
     // One chunk is noise: the viewer begins anew. It is one with a start: any other is left out, noise or not, by a
     // viewer that has just lost one.
@@ -236,12 +237,12 @@ describe("the streaming example", { timeout: 15 * 60_000 }, () => {
     assert.equal(await viewer.isVisible("#sound"), false);
 
     await streamer.check("input[value=camera]");
-    await streamer.waitForSelector("#camera", { state: "visible", timeout: DEADLINE });
-    await viewer.waitForSelector("#sound", { state: "visible", timeout: DEADLINE });
+    await streamer.waitForSelector("#camera", { state: "visible" });
+    await viewer.waitForSelector("#sound", { state: "visible" });
     await plays(viewer);
 
     await streamer.check("input[value=canvas]");
-    await viewer.waitForSelector("#sound", { state: "hidden", timeout: DEADLINE });
+    await viewer.waitForSelector("#sound", { state: "hidden" });
     await plays(viewer);
   });
 
@@ -260,7 +261,7 @@ describe("the streaming example", { timeout: 15 * 60_000 }, () => {
     const rival = await open();
     await rival.fill("#stream-id", await streamer.inputValue("#stream-id"));
     await rival.click("#stream-button");
-    await rival.waitForSelector("#notice", { state: "visible", timeout: DEADLINE });
+    await rival.waitForSelector("#notice", { state: "visible" });
     await phase(rival, "off");
     await phase(streamer, "live");
   });
@@ -350,7 +351,6 @@ async function wentThrough(page, name, past) {
         window.phases.slice(before).includes(wanted) ||
         document.querySelector(".view:not([hidden]) .stage").dataset.phase === wanted,
       [name, past],
-      { timeout: DEADLINE },
     );
   } catch (error) {
     throw new Error(`the page was never ${name}`, { cause: error });
@@ -361,7 +361,7 @@ async function wentThrough(page, name, past) {
 async function phase(page, name) {
   const selector = `.view:not([hidden]) .stage[data-phase="${name}"]`;
   try {
-    await page.waitForSelector(selector, { timeout: DEADLINE });
+    await page.waitForSelector(selector);
   } catch (error) {
     throw new Error(`the page did not become ${name}`, { cause: error });
   }
@@ -388,7 +388,6 @@ async function textIs(page, selector, text) {
   await page.waitForFunction(
     ([where, wanted]) => document.querySelector(where)?.textContent.trim() === wanted,
     [selector, text],
-    { timeout: DEADLINE },
   );
 }
 
@@ -400,7 +399,6 @@ async function plays(page) {
     await page.waitForFunction(
       (before) => document.querySelector("#player").currentTime > before + 1,
       first.time,
-      { timeout: DEADLINE },
     );
   } catch (error) {
     throw new Error(`the video did not move on from ${first.time}`, { cause: error });
@@ -479,5 +477,5 @@ async function inFullSwing(viewer) {
   await viewer.waitForFunction(() => {
     const number = (id) => parseFloat(document.querySelector(id).textContent);
     return number("#watch-rate") > 80 && number("#watch-buffer") < 0.8;
-  }, null, { timeout: DEADLINE });
+  });
 }

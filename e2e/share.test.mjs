@@ -16,7 +16,7 @@ import { assertBuilt, browserArgs, caddyfile, DEADLINE, sha256, visit } from "./
 
 const CHROMIUM = process.env.CHROMIUM || "/usr/bin/chromium";
 
-describe("the sharing example", { timeout: 10 * 60_000 }, () => {
+describe("the sharing example", { timeout: 30 * 60_000 }, () => {
   let caddy;
   let browser;
   let dir;
@@ -34,10 +34,10 @@ describe("the sharing example", { timeout: 10 * 60_000 }, () => {
     if (dir !== undefined) await fs.rm(dir, { recursive: true });
   });
 
-  /** big writes "big.bin": a file on the disk is picked at once, bytes take the browser's protocol seconds. */
-  async function big(size) {
+  /** big writes a file: one on the disk is picked at once, bytes take the browser's protocol seconds. */
+  async function big(size, name = "big.bin") {
     const bytes = randomBytes(size);
-    const file = path.join(dir, "big.bin");
+    const file = path.join(dir, name);
     await fs.writeFile(file, bytes);
     return { bytes, file };
   }
@@ -76,35 +76,32 @@ describe("the sharing example", { timeout: 10 * 60_000 }, () => {
     const carol = await enter({ name: "Carol", link: await bob.link() });
     await carol.reads("Hello Bob");
     await carol.reads("Hello Ada");
-    await carol.page.locator("#news", { hasText: "Hello" }).waitFor({ state: "attached", timeout: DEADLINE });
+    await carol.page.locator("#news", { hasText: "Hello" }).waitFor({ state: "attached" });
     for (const visitor of [ada, bob, carol]) await visitor.sees("Ada", "Bob", "Carol");
     await bob.page.getByRole("button", { name: "Leave" }).click();
     for (const visitor of [ada, carol]) await visitor.sees("Ada", "Carol");
     await carol.close();
     await ada.sees("Ada");
-    await ada.page.locator("#news", { hasText: "Carol has left." }).waitFor({ state: "attached", timeout: DEADLINE });
+    await ada.page.locator("#news", { hasText: "Carol has left." }).waitFor({ state: "attached" });
   });
 
   scene("shares files both ways at once, with progress on both sides", async ({ pair }) => {
     const { ada, bob } = await pair();
-    const there = randomBytes(24_000_000);
-    const back = randomBytes(20_000_001);
+    const there = await big(24_000_000, "there.bin");
+    const back = await big(20_000_001, "back.bin");
     const steps = await Promise.all([ada, bob].flatMap((one) => [one.watch("there.bin"), one.watch("back.bin")]));
-    await Promise.all([
-      ada.share({ name: "there.bin", mimeType: "application/octet-stream", buffer: there }),
-      bob.share({ name: "back.bin", mimeType: "", buffer: back }),
-    ]);
+    await Promise.all([ada.share(there.file), bob.share(back.file)]);
     for (const visitor of [ada, bob]) await Promise.all([visitor.has("there.bin"), visitor.has("back.bin")]);
-    assert.equal(await bob.save("there.bin"), sha256(there));
-    assert.equal(await ada.save("back.bin"), sha256(back));
+    assert.equal(await bob.save("there.bin"), sha256(there.bytes));
+    assert.equal(await ada.save("back.bin"), sha256(back.bytes));
     for (const told of steps) {
       const seen = await told();
       assert.ok(seen.length >= 3, `the progress was seen only ${seen.length} times`);
       assert.deepEqual(seen, seen.toSorted((a, b) => a - b));
     }
-    await ada.file("there.bin").getByText("Received by Bob.").waitFor({ timeout: DEADLINE });
+    await ada.file("there.bin").getByText("Received by Bob.").waitFor();
     await bob.file("there.bin").getByRole("button", { name: "Checksum" }).click();
-    await bob.file("there.bin").getByText(sha256(there)).waitFor({ timeout: DEADLINE });
+    await bob.file("there.bin").getByText(sha256(there.bytes)).waitFor();
   });
 
   scene("completes a file when its sender, or its receiver, was offline in the middle", async ({ pair }) => {
@@ -116,7 +113,7 @@ describe("the sharing example", { timeout: 10 * 60_000 }, () => {
       await ada.share(file);
       await one.moving("big.bin", 5);
       await one.context.setOffline(true);
-      await one.page.waitForSelector("#connection[data-status=interrupted]", { timeout: DEADLINE });
+      await one.page.waitForSelector("#connection[data-status=interrupted]");
       assert.equal(await one.file("big.bin").getAttribute("data-state"), "moving");
       await ada.goOn();
       await one.context.setOffline(false);
@@ -171,11 +168,10 @@ describe("the sharing example", { timeout: 10 * 60_000 }, () => {
       );
       for (const visitor of [ada, bob]) {
         const picture = visitor.page.getByRole("img", { name: `${way}.png` });
-        await picture.waitFor({ timeout: DEADLINE });
+        await picture.waitFor();
         await visitor.page.waitForFunction(
           (image) => image.complete && image.naturalWidth > 0,
           await picture.elementHandle(),
-          { timeout: DEADLINE },
         );
       }
       assert.equal(await bob.save(`${way}.png`), sha256(icon));
@@ -189,8 +185,8 @@ describe("the sharing example", { timeout: 10 * 60_000 }, () => {
     await ada.share((await big(40_000_000)).file);
     await bob.moving("big.bin", 1);
     await ada.file("big.bin").getByRole("button", { name: "Cancel" }).click();
-    await ada.file("big.bin").getByText("You cancelled it.").waitFor({ timeout: DEADLINE });
-    await bob.file("big.bin").getByText("was cancelled by Ada").waitFor({ timeout: DEADLINE });
+    await ada.file("big.bin").getByText("You cancelled it.").waitFor();
+    await bob.file("big.bin").getByText("was cancelled by Ada").waitFor();
   });
 
   scene("lets nobody in who has half of the link, or another key", async ({ enter }) => {
@@ -198,15 +194,16 @@ describe("the sharing example", { timeout: 10 * 60_000 }, () => {
     const link = await ada.link();
     const forged = link.slice(0, -10) + "A".repeat(9) + "A";
     const context = await browser.newContext({ ignoreHTTPSErrors: true });
+    context.setDefaultTimeout(DEADLINE);
     try {
       const page = await context.newPage();
       await page.goto(forged);
       await page.fill("#name", "Eve");
       await page.click("button[type=submit]");
-      await page.getByText("The key in this link is not the session's.").waitFor({ timeout: DEADLINE });
+      await page.getByText("The key in this link is not the session's.").waitFor();
       await page.goto("about:blank");
       await page.goto(link.slice(0, -10));
-      await page.getByRole("button", { name: "Start a session" }).waitFor({ timeout: DEADLINE });
+      await page.getByRole("button", { name: "Start a session" }).waitFor();
     } finally {
       await context.close();
     }
@@ -261,7 +258,7 @@ describe("the sharing example", { timeout: 10 * 60_000 }, () => {
         assert.ok(name.trim(), `a ${role} has no name: ${await element.evaluate((e) => e.outerHTML)}`);
       }
     }
-    await bob.page.locator("#news", { hasText: "first line" }).waitFor({ state: "attached", timeout: DEADLINE });
+    await bob.page.locator("#news", { hasText: "first line" }).waitFor({ state: "attached" });
   });
 
   it("serves the page's own files under its policy, and nothing beside them", async () => {

@@ -41,6 +41,7 @@ export async function visit(browser, url, { name, link = `${url}/`, ...options }
     viewport: { width: 1200, height: 800 },
     ...options,
   });
+  context.setDefaultTimeout(DEADLINE);
   const page = await context.newPage();
   const visitor = new Visitor(name, context, page);
   await page.goto(link);
@@ -69,7 +70,7 @@ class Visitor {
 
   /** Resolves once the page is in its session. */
   connected() {
-    return this.page.waitForSelector("#connection[data-status=joined]", { timeout: DEADLINE });
+    return this.page.waitForSelector("#connection[data-status=joined]");
   }
 
   /** The link to the session. */
@@ -82,7 +83,6 @@ class Visitor {
     await this.page.waitForFunction(
       (wanted) => Array.from(document.querySelectorAll("#people span"), (e) => e.textContent).sort().join() === wanted,
       names.sort().join(),
-      { timeout: DEADLINE },
     );
   }
 
@@ -94,7 +94,7 @@ class Visitor {
 
   /** Resolves once a text is among what was shared. */
   async reads(text) {
-    await this.page.locator(".item .text", { hasText: text }).first().waitFor({ timeout: DEADLINE });
+    await this.page.locator(".item .text", { hasText: text }).first().waitFor();
   }
 
   /** Picks files to share: paths, or {name, mimeType, buffer}. */
@@ -139,7 +139,6 @@ class Visitor {
         return bar && bar.value >= (bar.max * least) / 100 && bar.value < bar.max;
       },
       [name, percent],
-      { timeout: DEADLINE },
     );
   }
 
@@ -150,7 +149,7 @@ class Visitor {
 
   /** Saves a file that has arrived and returns its SHA-256. */
   async save(name) {
-    const download = this.page.waitForEvent("download", { timeout: DEADLINE });
+    const download = this.page.waitForEvent("download");
     await this.file(name).getByRole("link", { name: "Save" }).click();
     const saved = await download;
     assert.equal(saved.suggestedFilename(), name);
