@@ -12,7 +12,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-socketio/socketio-stream/internal/migrate"
-	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
 
 // At a reload Caddy starts new HTTP servers and then stops the old ones. An HTTP/1.1 request that
@@ -39,7 +38,7 @@ const (
 )
 
 // handover is where answers are held back. There is one: configs change one at a time.
-var handover = new(engineio.Gate)
+var handover = new(gate)
 
 // generations holds, by its events app, what the handlers of one config have in common.
 var generations = caddy.NewUsagePool()
@@ -106,7 +105,7 @@ func (g *generation) gather() {
 		g.holding = len(g.servers) > 0
 		holding := g.holding
 		if holding {
-			handover.Shut()
+			handover.shut()
 		}
 		g.mu.Unlock()
 		if !holding {
@@ -147,7 +146,7 @@ func (g *generation) handOver() {
 	defer g.mu.Unlock()
 	if g.holding {
 		g.holding = false
-		handover.Open()
+		handover.open()
 	}
 }
 

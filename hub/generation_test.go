@@ -53,14 +53,14 @@ func TestFreshConnections(t *testing.T) {
 func TestHandOverIsForThoseWhoHold(t *testing.T) {
 	old, failed := &generation{holding: true}, new(generation)
 	failed.watch(new(caddyhttp.Server))
-	handover.Shut()
-	t.Cleanup(handover.Open)
+	handover.shut()
+	t.Cleanup(handover.open)
 	failed.handOver()
-	if !handover.IsShut() {
+	if !handover.isShut() {
 		t.Error("the gate is open")
 	}
 	old.handOver()
-	if handover.IsShut() {
+	if handover.isShut() {
 		t.Error("the gate is still shut")
 	}
 }

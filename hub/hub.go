@@ -121,7 +121,7 @@ func (hub *hub) inbound(r *http.Request) engineio.Inbound {
 		Attributes:    hub.attributes(r),
 		SameOrigin:    cors.IsSameOrigin(r),
 		OriginChecked: true,
-		Gate:          handover,
+		Hold:          handover.pass,
 		Release:       migrate.Release,
 	}
 	in.RemoteAddr, _ = caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)

@@ -155,13 +155,12 @@ func (f *flusher) run() {
 		f.taken++
 		turn.writing = true
 		f.mu.Unlock()
-		var done flushed
-		again := f.flush(s, *buffer, &done)
+		done, again := f.flush(s, *buffer)
 		if again {
 			f.push(s, s, 1)
 		}
 		f.mu.Lock()
-		turn.counts.add(&done)
+		turn.counts.add(done)
 		if turn.held {
 			f.held--
 		}
@@ -169,9 +168,8 @@ func (f *flusher) run() {
 	}
 }
 
-// flush writes what is pending for one session. What is to be counted comes
-// into done.
-func (f *flusher) flush(s *Session, buffer []byte, done *flushed) (again bool) {
+// flush writes what is pending for one session, see [Session.flush].
+func (f *flusher) flush(s *Session, buffer []byte) (done flushed, again bool) {
 	defer func() {
 		if r := recover(); r != nil {
 			f.logger.Error("panic while writing to a client", "panic", r, "stack", string(debug.Stack()))
@@ -182,7 +180,7 @@ func (f *flusher) flush(s *Session, buffer []byte, done *flushed) (again bool) {
 			again = false
 		}
 	}()
-	return s.flush(buffer, f.clock(), done)
+	return s.flush(buffer, f.clock())
 }
 
 // close makes the workers leave once the list is empty.
@@ -196,12 +194,12 @@ func (f *flusher) close() {
 
 // flush writes what is pending to the WebSocket. It reports whether more has
 // come in the meantime; the session is then to be queued again.
-func (s *Session) flush(buffer []byte, now int64, done *flushed) (again bool) {
+func (s *Session) flush(buffer []byte, now int64) (done flushed, again bool) {
 	s.mu.Lock()
 	if s.state == stateClosed || s.pending.empty() {
 		s.flushing = false
 		s.mu.Unlock()
-		return false
+		return flushed{}, false
 	}
 	list, bytes := s.pending.take()
 	s.inFlight = bytes
@@ -220,7 +218,7 @@ func (s *Session) flush(buffer []byte, now int64, done *flushed) (again bool) {
 		}
 		// flushing stays true: nobody is to write to this connection again.
 		s.abort(ReasonTransportError)
-		return false
+		return done, false
 	}
 
 	s.mu.Lock()
@@ -245,7 +243,7 @@ func (s *Session) flush(buffer []byte, now int64, done *flushed) (again bool) {
 		}
 		_ = conn.SetReadDeadline(time.Now().Add(grace))
 	}
-	return again
+	return done, again
 }
 
 // armWriteDeadlineLocked sets the write deadline when less than the write

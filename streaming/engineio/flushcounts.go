@@ -29,7 +29,7 @@ type flushCounts struct {
 }
 
 // add counts a flush.
-func (c *flushCounts) add(f *flushed) {
+func (c *flushCounts) add(f flushed) {
 	if f.messages == 0 {
 		return
 	}

@@ -1,6 +1,7 @@
 package engineio
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"time"
@@ -23,12 +24,21 @@ type Inbound struct {
 	// OriginChecked is true when that server has decided that the request's origin
 	// may connect. Otherwise Options.CheckOrigin decides.
 	OriginChecked bool
-	// Gate, when not nil, can hold back the answer.
-	Gate *Gate
+	// Hold, when not nil, is called before the answer of a poll or a POST is
+	// written, and holds it back until it returns, which must be when ctx ends at
+	// the latest.
+	Hold func(ctx context.Context)
 	// Release, when not nil, returns what is to be used of a connection that was
 	// taken over from that server, and the bytes that come before all that is
 	// read from it.
 	Release func(net.Conn) (conn net.Conn, before []byte)
+}
+
+// hold holds back an answer.
+func (in *Inbound) hold(ctx context.Context) {
+	if in.Hold != nil {
+		in.Hold(ctx)
+	}
 }
 
 // fill fills in the defaults for a request.

@@ -25,3 +25,21 @@ func (s *Session) State() SessionState {
 		Counts:      s.traffic,
 	}
 }
+
+// Pollers counts the open sessions on long-polling: those whose poll waits, and
+// those whose client is away, because it has its answer and is about to ask
+// again, or because it is gone.
+func (s *Server) Pollers() (waiting, away int) {
+	for session := range s.table.all() {
+		session.mu.Lock()
+		switch {
+		case session.state != stateOpen || session.transport != Polling:
+		case session.poll.active && !session.poll.answering:
+			waiting++
+		default:
+			away++
+		}
+		session.mu.Unlock()
+	}
+	return waiting, away
+}

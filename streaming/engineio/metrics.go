@@ -140,7 +140,7 @@ func (m *metrics) received(t Transport, sid string, size int) {
 }
 
 // flushed counts what was written outside of the flush workers.
-func (m *metrics) flushed(t Transport, f *flushed) {
+func (m *metrics) flushed(t Transport, f flushed) {
 	counts := m.on(t)
 	if f.messages > 0 {
 		counts.flushMessages.Observe(measure.Items, int64(f.messages))

@@ -140,7 +140,7 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request, in Inbound) 
 		s.endPoll(0, 0, 0)
 		return err
 	}
-	in.Gate.pass(r.Context())
+	in.hold(r.Context())
 
 	s.mu.Lock()
 	if s.transport != Polling {
@@ -191,7 +191,7 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request, in Inbound) 
 		payload, packets = nil, 0
 	}
 	done.written(len(payload), deliveries, err)
-	s.server.metrics.flushed(Polling, &done)
+	s.server.metrics.flushed(Polling, done)
 	s.endPoll(last, len(payload), packets)
 	return err
 }
@@ -309,7 +309,7 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request, in Inbound) 
 		s.abort(reason)
 	}
 
-	in.Gate.pass(r.Context())
+	in.hold(r.Context())
 	s.mu.Lock()
 	s.poll.posting = false
 	s.mu.Unlock()

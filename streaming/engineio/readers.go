@@ -119,7 +119,7 @@ func (r *reader) uncork() bool {
 
 // end is called when the answers are written, which are to be counted. It
 // reports whether reading is still this goroutine's.
-func (r *reader) end(done *flushed) bool {
+func (r *reader) end(done flushed) bool {
 	r.shard.mu.Lock()
 	defer r.shard.mu.Unlock()
 	r.shard.counts.add(done)
@@ -249,47 +249,6 @@ func (r *readers) anyWorking() bool {
 	return false
 }
 
-// WriteHere calls send, and then writes what it has sent to the session in the
-// calling goroutine, which costs less than to wake another one. It waits for the
-// client, for the write timeout at most. When somebody else is writing to the
-// client already, or the session is on long-polling, it just calls send.
-func (s *Session) WriteHere(send func()) {
-	if !s.cork() {
-		send()
-		return
-	}
-	defer func() {
-		var done flushed
-		s.flushHere(&done)
-		s.server.metrics.flushed(WebSocket, &done)
-	}()
-	send()
-}
-
-// cork makes what is sent to the session from now on wait for release or
-// flush. It reports false when a flush worker is writing to it already, and on
-// long-polling.
-func (s *Session) cork() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.flushing || s.conn == nil {
-		return false
-	}
-	s.flushing = true
-	return true
-}
-
-// release undoes cork: the flush workers write what is pending.
-func (s *Session) release() {
-	s.mu.Lock()
-	s.flushing = false
-	ready := s.state != stateClosed && s.readyLocked()
-	s.mu.Unlock()
-	if ready {
-		s.server.flusher.push(s, s, 1)
-	}
-}
-
 // work does what a message has left, and reports whether to read on.
 func (r *reader) work(work Work) bool {
 	s := r.session
@@ -303,10 +262,10 @@ func (r *reader) work(work Work) bool {
 			// There is more to do: somebody else may write the answers.
 			s.release()
 		} else {
-			s.flushHere(&done)
+			done = s.flushHere()
 		}
 	}
-	if !r.end(&done) {
+	if !r.end(done) {
 		return false
 	}
 	if !s.begun {
@@ -314,14 +273,4 @@ func (r *reader) work(work Work) bool {
 		s.begun, r.tired = true, true
 	}
 	return true
-}
-
-// flushHere writes what is pending in the calling goroutine. The session has
-// been marked as being flushed.
-func (s *Session) flushHere(done *flushed) {
-	buffer := flushBuffers.Get().(*[]byte)
-	defer flushBuffers.Put(buffer)
-	if s.server.flusher.flush(s, *buffer, done) {
-		s.server.flusher.push(s, s, 1)
-	}
 }

@@ -113,7 +113,7 @@ func (s *Session) readWebSocket(f *wire.Reader) {
 	f.Meter = meter{s}
 	r := &reader{session: s, frames: f, shard: s.server.readers.of(s)}
 	defer func() {
-		if r.end(new(flushed)) {
+		if r.end(flushed{}) {
 			f.Release()
 			_ = s.conn.Close()
 			s.server.alive.Add(-1)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,16 +13,56 @@ import (
 	"github.com/caddy-socketio/socketio-stream/internal/rawclient"
 )
 
+// gate holds answers back while it is shut.
+type gate struct {
+	mu    sync.Mutex
+	opens chan struct{}
+}
+
+func (g *gate) Shut() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.opens == nil {
+		g.opens = make(chan struct{})
+	}
+}
+
+func (g *gate) Open() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.opens != nil {
+		close(g.opens)
+		g.opens = nil
+	}
+}
+
+func (g *gate) pass(ctx context.Context) {
+	g.mu.Lock()
+	opens := g.opens
+	g.mu.Unlock()
+	if opens == nil {
+		return
+	}
+	select {
+	case <-opens:
+	case <-ctx.Done():
+	}
+}
+
 // gated returns a function that makes a request which passes the gate, in the
 // background.
-func (s *testServer) gated(t testing.TB, g *Gate) func(ctx context.Context, method, sid, body string) <-chan *httptest.ResponseRecorder {
+func (s *testServer) gated(t testing.TB, g *gate) func(ctx context.Context, method, sid, body string) <-chan *httptest.ResponseRecorder {
 	return func(ctx context.Context, method, sid, body string) <-chan *httptest.ResponseRecorder {
 		r := newRequest(t, method, rawclient.Query(rawclient.Polling, sid), strings.NewReader(body))
 		r = r.WithContext(ctx)
 		answer := make(chan *httptest.ResponseRecorder, 1)
 		go func() {
 			w := httptest.NewRecorder()
-			_ = s.Server.ServeHTTP(w, r, Inbound{Gate: g})
+			var in Inbound
+			if g != nil {
+				in.Hold = g.pass
+			}
+			_ = s.Server.ServeHTTP(w, r, in)
 			answer <- w
 		}()
 		return answer
@@ -32,7 +73,7 @@ func (s *testServer) gated(t testing.TB, g *Gate) func(ctx context.Context, meth
 // gate is shut, and answered when it opens.
 func TestGateHoldsAnswersBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, g := newEngineInBubble(t, Options{PingInterval: time.Hour}), new(Gate)
+		s, g := newEngineInBubble(t, Options{PingInterval: time.Hour}), new(gate)
 		request := s.gated(t, g)
 		expect(t, "status of a handshake", (<-request(t.Context(), http.MethodGet, "", "")).Code, http.StatusOK)
 		recorder := s.recorders[0]
@@ -88,7 +129,7 @@ func TestGateHoldsAnswersBack(t *testing.T) {
 // while the gate was shut.
 func TestGateHoldsTheEndBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, g := newEngineInBubble(t, Options{}), new(Gate)
+		s, g := newEngineInBubble(t, Options{}), new(gate)
 		request := s.gated(t, g)
 		<-request(t.Context(), http.MethodGet, "", "")
 		g.Shut()
