@@ -9,14 +9,15 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// admission lets clients in at a bounded rate: after a restart all of them
-// come at once, and a server that greets them all at once is late for all.
+// admission lets clients in at a bounded rate. After a restart all of them come at
+// once, and a server that greeted all of them at once would be late for all.
 type admission struct {
 	// limiter is nil when there is no bound.
 	limiter atomic.Pointer[rate.Limiter]
 }
 
-// set changes the bound to a rate with its defaults filled in. What a bucket that stays holds, it keeps.
+// set changes the bound to a rate with its defaults filled in. The bucket keeps the
+// tokens that it holds.
 func (a *admission) set(r *Rate) {
 	if r == nil {
 		a.limiter.Store(nil)

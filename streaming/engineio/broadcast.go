@@ -25,7 +25,8 @@ type burst struct {
 	head, tail *Session
 	n          int
 
-	// message is being handed out by holder's server, to sent clients so far.
+	// message is what is being sent to clients of holder. So far sent sessions have
+	// taken it.
 	message *wire.Message
 	holder  *Server
 	sent    int64
@@ -63,7 +64,8 @@ func (b *burst) send(s *Session, m *wire.Message) bool {
 	return ok
 }
 
-// settle leaves the message to those it was sent to.
+// settle takes back the holders that send has added to the message, but for one for
+// each session that has taken it.
 func (b *burst) settle() {
 	if b.message != nil {
 		b.holder.budget.letGo(b.message, burstHold-b.sent)

@@ -11,19 +11,19 @@ import (
 // it takes.
 type budget struct{ bytes atomic.Int64 }
 
-// burstHold is what a sender adds to a message's holders while it hands the
-// message out, so that those who are done with it early do not take it for
-// finished. It is more than there can be clients.
+// burstHold is how many holders a sender adds to a message while it hands the
+// message out. It is more than there can be clients, so the message has holders
+// left however many clients have got it before the sender is through.
 const burstHold = 1 << 40
 
-// hold adds holders to a message.
+// hold adds n holders to a message, whose size counts from the first holder on.
 func (b *budget) hold(m *wire.Message, n int64) {
 	if m.Hold(n) {
 		b.bytes.Add(int64(m.Size()))
 	}
 }
 
-// letGo takes holders away.
+// letGo takes n holders from a message, whose size counts until the last is gone.
 func (b *budget) letGo(m *wire.Message, n int64) {
 	if m.LetGo(n) {
 		b.bytes.Add(-int64(m.Size()))
@@ -35,8 +35,8 @@ const (
 	// refuseAt is the part of the budget, in percent, from which on new
 	// sessions are refused.
 	refuseAt = 80
-	// modestBacklog is how many bytes may wait for one client when the budget
-	// is used up. Who has more waiting is cut off.
+	// modestBacklog is how many bytes may wait for one client when the budget is
+	// used up. A client for which more waits is cut off.
 	modestBacklog = 64 << 10
 )
 

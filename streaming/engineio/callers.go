@@ -11,10 +11,10 @@ import (
 )
 
 // callers is what is known of the addresses that clients come from. It holds
-// as many as callerShards times callersPerShard, which takes about 5 MB, and
-// then forgets one for each that comes: one that has nothing open, if it can,
-// or else one that has little. Whoever has much is remembered, so that it does
-// not help to come from very many addresses.
+// callerShards times callersPerShard addresses, which take about 5 MB. From then
+// on it forgets one address for each new one: one that has no open session, or
+// else one that has few. Addresses with many are remembered, so that it does not
+// help an attacker to come from very many addresses.
 type callers struct {
 	seed   maphash.Seed
 	shards [callerShards]callerShard
@@ -27,8 +27,8 @@ const (
 	callersPerShard = 768
 	// callerSample is how many entries are looked at to find one to forget.
 	callerSample = 8
-	// callerTidy is how many are looked at for each that is added, so that those
-	// that say nothing any more do not stay until there is no room.
+	// callerTidy is how many entries are looked at for each that is added. Those that
+	// are like new ones are removed, so that they do not fill the table.
 	callerTidy = 2
 )
 
@@ -56,18 +56,17 @@ func (c *callers) shard(key addressKey) *callerShard {
 	return &c.shards[maphash.Comparable(c.seed, key)%callerShards]
 }
 
-// visit is a handshake under way. It has a place among the sessions of its
-// address.
+// visit is a handshake under way. It counts among the sessions of its address.
 type visit struct {
 	callers *callers
 	key     addressKey
 	// limited is false for an address that the limits do not hold for.
 	limited bool
-	// stays is true once a session has the place.
+	// stays is true once a session counts in place of the visit.
 	stays bool
 }
 
-// end gives the place back unless a session has it.
+// end ends a visit from which no session has come.
 func (v *visit) end() {
 	if v.limited && !v.stays {
 		v.callers.leave(v.key, true)
@@ -85,7 +84,6 @@ func (c *callers) enter(remote string, l *Limits, now int64) (visit, *RequestErr
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	entry, known := shard.entries[key]
-	var refusal *RequestError
 	switch {
 	case l.Connections > 0 && int(entry.open) >= l.Connections:
 		c.connections.Add(1)
@@ -95,7 +93,7 @@ func (c *callers) enter(remote string, l *Limits, now int64) (visit, *RequestErr
 		return v, refuseLimit(LimitHalfOpen, defaultRetry)
 	case l.Handshakes != nil && !entry.handshakes.Take(l.Handshakes.pace(), now):
 		c.handshakes.Add(1)
-		// What is owed for the wait stays: it is refused until then.
+		// The wait is until there is a token: the next try before that is refused.
 		return v, refuseLimit(LimitHandshakes, entry.handshakes.Wait(l.Handshakes.pace(), now))
 	}
 	if !known {
@@ -104,7 +102,7 @@ func (c *callers) enter(remote string, l *Limits, now int64) (visit, *RequestErr
 	entry.open++
 	entry.halfOpen++
 	shard.entries[key] = entry
-	return v, refusal
+	return v, nil
 }
 
 // settle says that a session of an address is no longer half-open.
@@ -119,8 +117,7 @@ func (c *callers) leave(key addressKey, halfOpen bool) {
 	}
 }
 
-// change lowers the counts of an address. One that was forgotten meanwhile has
-// none to be lowered.
+// change lowers the counts of an address, unless it was forgotten meanwhile.
 func (c *callers) change(key addressKey, open, halfOpen int32) {
 	shard := c.shard(key)
 	shard.mu.Lock()
@@ -160,8 +157,8 @@ func (s *callerShard) makeRoom(l *Limits, now int64) {
 	}
 }
 
-// weight is how much is lost with an entry: nothing of one that is like a new
-// one.
+// weight is how much is lost with an entry. It is zero for an entry that is like a
+// new one.
 func (e caller) weight(l *Limits, now int64) int64 {
 	weight := int64(e.open) << 1
 	if l.Handshakes != nil && !e.handshakes.Full(l.Handshakes.pace(), now) {
@@ -181,11 +178,11 @@ func (c *callers) size() (size int) {
 	return size
 }
 
-// defaultRetry is when a client is told to come back for whom there is no
-// telling when there will be room.
+// defaultRetry is when a client is told to come back where it is not known when
+// there will be room.
 const defaultRetry = 5 * time.Second
 
-// limitReasons say for the log what a refused handshake was over.
+// limitReasons say for the log which limit a refused handshake was over.
 var limitReasons = map[Limit]string{
 	LimitConnections: "the address has as many connections as connections_per_ip allows",
 	LimitHalfOpen:    "the address has as many connections that join no namespace as half_open_per_ip allows",

@@ -53,12 +53,13 @@ func (s *Session) LogID() string {
 
 // connectionLog is what a server logs of its sessions' starts and ends.
 //
-// A line is left out together with its counterpart, which is why this is not
-// left to a sampler of the logger's.
+// When the line of a start is left out, that of the end is, too: a sampler of the
+// logger could not do that.
 type connectionLog struct {
 	logger *slog.Logger
 	seed   maphash.Seed
-	// faults limits the lines of sessions whose start was not logged.
+	// faults limits the lines about ends that are a client's fault, for sessions whose
+	// start was not logged.
 	faults *logline.Limiter
 
 	mu     sync.Mutex
@@ -66,7 +67,7 @@ type connectionLog struct {
 	logged int
 	// started and ended count the sessions that were left out.
 	started, ended int64
-	// timer is nil while nothing is counted.
+	// timer calls summarise. It is nil while nothing is counted.
 	timer *time.Timer
 }
 
@@ -95,8 +96,8 @@ func (l *connectionLog) begin(s *Session) {
 		slog.String("user_agent", logline.Text(s.handshake.Header.Get("User-Agent"), maxLoggedAgent)))
 }
 
-// wants reports whether one more session is to be logged, and counts it if it
-// is left out.
+// wants reports whether one more session is to be logged, and counts it if it is
+// not.
 func (l *connectionLog) wants(mode ConnectionLog) bool {
 	switch mode {
 	case LogAll:

@@ -1,9 +1,10 @@
 package engineio
 
-// WriteHere calls send, and then writes what it has sent to the session in the
-// calling goroutine, which costs less than to wake another one. It waits for the
-// client, for the write timeout at most. When somebody else is writing to the
-// client already, or the session is on long-polling, it just calls send.
+// WriteHere calls send, and then writes what was sent to the session meanwhile, in
+// the calling goroutine, which costs less than to wake another one. It waits for
+// the client, for the write timeout at most. When somebody else is about to write
+// to the client already, or when the session is on long-polling, WriteHere just
+// calls send.
 func (s *Session) WriteHere(send func()) {
 	if !s.cork() {
 		send()
@@ -15,9 +16,9 @@ func (s *Session) WriteHere(send func()) {
 	send()
 }
 
-// cork makes what is sent to the session from now on wait for release or
-// flush. It reports false when a flush worker is writing to it already, and on
-// long-polling.
+// cork makes what is sent to the session from now on wait until the caller calls
+// release or flushHere. It reports false, and does nothing, when somebody is about
+// to write to the client already, and on long-polling.
 func (s *Session) cork() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -39,8 +40,7 @@ func (s *Session) release() {
 	}
 }
 
-// flushHere writes what is pending in the calling goroutine. The session has
-// been marked as being flushed.
+// flushHere undoes cork: it writes what is pending in the calling goroutine.
 func (s *Session) flushHere() flushed {
 	buffer := flushBuffers.Get().(*[]byte)
 	defer flushBuffers.Put(buffer)

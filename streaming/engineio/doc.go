@@ -4,13 +4,17 @@
 //
 // The package knows nothing of Socket.IO, of Caddy, or of any event. A
 // [Server] answers HTTP requests, a [Session] is one client, and a [Listener]
-// hears what the client says. What goes out is a [Message]: its wire bytes are
-// built once and never change, so the same message can wait in the queues of
-// any number of sessions.
+// hears what the client says. What goes out is a [wire.Message]: its wire bytes
+// are built once and never change, so the same message can wait in the queues of
+// any number of sessions. [Session.Send] sends to one client, [Broadcast] to many.
 //
-// A session owns no writer goroutine. Its outbound queue is bounded in bytes;
-// when it becomes non-empty the session is handed to a small set of flush
-// workers, and a worker writes all that is pending at once.
+// Neither waits for a client. A session's outbound queue is bounded in bytes, and
+// a client that does not keep up with it is cut off. No session has a goroutine
+// that writes: when its queue is no longer empty, the session is handed to a small
+// set of flush workers, and a worker writes all that is pending at once. What a
+// client is answered by its own reader goroutine, which handles the client's
+// messages, that goroutine writes itself (see [Work] and [Session.WriteHere]). On
+// long-polling the answer of the next poll takes all that is pending.
 //
 // A page of one site can make its visitor's browser send requests to another, with
 // the visitor's cookies. So a server refuses requests whose Origin header names

@@ -16,10 +16,11 @@ import (
 // in its list at most once, however much is pending for it, and a worker
 // writes all of that at once.
 //
-// There are as many workers as processors. One that has been held up by the
-// same client for stuckAfter while sessions wait does not count: another takes
-// its place, and leaves when it is back and the list is empty. When nobody
-// gets anywhere, their number doubles.
+// There are as many workers as processors. A worker that one client has held up
+// for stuckAfter while sessions wait is not counted among them: another one is
+// started in its place. When the first is back, and the list is empty, one of the
+// two leaves. When no worker takes a session from the list for stuckAfter, the
+// number of workers doubles.
 type flusher struct {
 	logger *slog.Logger
 	// clock is the server's.
@@ -30,22 +31,28 @@ type flusher struct {
 	head, tail *Session
 	taken      uint64 // sessions taken from the list, ever
 	workers    int
-	idle       int
-	closed     bool
-	// turns has one for each worker; held is how many of them are held up.
+	// idle is how many workers wait for work and have not been woken. Whoever wakes
+	// one takes it off this number at once, long before the worker runs.
+	idle   int
+	closed bool
+	// turns has one entry for each worker; held is how many of the workers are held
+	// up by a client.
 	turns []*flushTurn
 	held  int
 	// past is what workers that have left had counted.
 	past flushCounts
 
-	watching  bool
-	seenTaken uint64 // taken, when the watch last looked
+	// watching is true while the timer is set that calls watch.
+	watching bool
+	// seenTaken is what taken was when watch last looked.
+	seenTaken uint64
 }
 
-// flushTurn is what one worker is at.
+// flushTurn is what one worker is doing.
 type flushTurn struct {
-	// writing is true while it writes to a client, seen once the watch has
-	// seen it at that, held once it has seen it again.
+	// writing is true while the worker writes to a client, seen is true once watch
+	// has found it writing, and held is true once watch has found it writing to
+	// that client again.
 	writing, seen, held bool
 	counts              flushCounts
 }
@@ -68,7 +75,8 @@ func newFlusher(clock func() int64, logger *slog.Logger) *flusher {
 	return f
 }
 
-// push hands over a chain of n sessions, linked by nextReady.
+// push hands a chain of n sessions over to the workers. The sessions are linked by
+// nextReady, and flushing is true for each of them.
 func (f *flusher) push(head, tail *Session, n int) {
 	tail.nextReady = nil
 	f.mu.Lock()
@@ -96,10 +104,12 @@ func (f *flusher) push(head, tail *Session, n int) {
 	f.mu.Unlock()
 }
 
-// missing is how many workers are wanted, less than zero if there are too many.
+// missing is how many workers are to be started. It is negative when there are too
+// many.
 func (f *flusher) missing() int { return runtime.GOMAXPROCS(0) - (f.workers - f.held) }
 
-// watch adds workers for those that are held up.
+// watch adds workers in place of those that are held up. It is called every
+// stuckAfter while sessions wait.
 func (f *flusher) watch() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -126,7 +136,8 @@ func (f *flusher) watch() {
 	time.AfterFunc(stuckAfter, f.watch)
 }
 
-// run is a worker.
+// run is a worker: it writes for the sessions of the list until there are too many
+// workers.
 func (f *flusher) run() {
 	buffer := flushBuffers.Get().(*[]byte)
 	defer flushBuffers.Put(buffer)
@@ -143,8 +154,6 @@ func (f *flusher) run() {
 				return
 			}
 			f.idle++
-			// Who wakes it counts it off: until it runs, it must not be
-			// relied on for anything else.
 			f.work.Wait()
 		}
 		s := f.head
@@ -212,11 +221,11 @@ func (s *Session) flush(buffer []byte, now int64) (done flushed, again bool) {
 	packets, deliveries := list.release(&s.server.budget)
 	done.written(bytes, deliveries, err)
 	if err != nil {
-		// How many of the messages the bytes are, if any, nobody knows.
+		// It is not known how many whole messages these bytes are.
 		if s.written(bytes, 0) {
 			s.server.connections.end(s)
 		}
-		// flushing stays true: nobody is to write to this connection again.
+		// flushing stays true, so that nobody writes to this connection again.
 		s.abort(ReasonTransportError)
 		return done, false
 	}
@@ -235,8 +244,8 @@ func (s *Session) flush(buffer []byte, now int64) (done flushed, again bool) {
 		s.server.connections.end(s)
 	}
 	if closed {
-		// The close frame is out. The reader goes on until the client has
-		// said its own, and closes the connection.
+		// The close frame is out. The reader goes on until the client's close frame
+		// has come, and then closes the connection.
 		grace := closeGrace
 		if peerClosed {
 			grace = 0

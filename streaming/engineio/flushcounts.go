@@ -4,7 +4,8 @@ import "github.com/caddy-socketio/socketio-stream/streaming/measure"
 
 // flushed is what one flush found and what it has written.
 type flushed struct {
-	// messages waited for the client, and took so many bytes.
+	// messages is how many messages waited for the client, queued their size in
+	// bytes.
 	messages, queued int
 	// sent is how many bytes were written, deliveries how many messages that
 	// are not the protocol's own.
@@ -19,10 +20,9 @@ func (f *flushed) written(bytes, deliveries int, err error) {
 	}
 }
 
-// flushCounts is what one flush worker, or the readers of one shard, have
-// counted. They add to it while they hold a lock that they take after each
-// flush in any case, the flusher's or the shard's; no two workers write to the
-// same memory.
+// flushCounts is what one flush worker, or the readers of one shard, have counted.
+// They add to it under a lock that they take after each flush in any case: that of
+// the flusher, or that of the shard. No two workers write to the same memory.
 type flushCounts struct {
 	messages, queued measure.Distribution
 	deliveries, sent int64

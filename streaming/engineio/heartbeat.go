@@ -15,9 +15,9 @@ type heartbeat struct {
 	pingAt int64
 	// waiting is true once a ping was sent.
 	waiting bool
-	// sentAt is when the last ping was queued, in microseconds, from which on
-	// its answer is timed. It wraps around, and is small enough to cost no
-	// memory.
+	// sentAt is when the last ping was queued, in microseconds: the time to the pong
+	// is counted from then. It wraps around; a larger number would make each session
+	// larger.
 	sentAt uint32
 }
 
@@ -64,7 +64,7 @@ func (s *Session) onDeadline(now int64) {
 	}
 	s.server.wheel.schedule(s, next)
 	if !s.isOpen() {
-		// It ended in between, and forgot a deadline that was not there yet.
+		// The session ended in between, and so did not see this deadline.
 		s.rescheduleEnd()
 	}
 }
@@ -81,9 +81,10 @@ func (s *Session) rescheduleEnd() {
 	}
 }
 
-// tolerance is how late the wheel may be before a deadline is counted from
-// when it really acted. Up to it, clients can rely on the times they were told;
-// beyond, this process was held up, and they are not to blame.
+// tolerance is how late the wheel may be before deadlines are counted from the time
+// at which it acts. Up to then clients can rely on the times they were told. A
+// wheel that is later was held up with the whole process, and clients are not to
+// blame for that.
 const tolerance = int64(2 * wheelTick)
 
 // beatLocked decides what the heartbeat needs now: whether the client is lost,
@@ -97,7 +98,7 @@ func (s *Session) beatLocked(now int64) (next int64, expired, ping bool) {
 		case now < deadline:
 			return min(deadline, now+interval), false, false
 		case s.stalled.Load(), now > deadline+tolerance:
-			// The answer may be there, and has not been looked at yet.
+			// The pong may have come, but has not been read yet.
 			h.pingAt = now
 			return now + timeout, false, false
 		}
@@ -114,9 +115,9 @@ func (s *Session) beatLocked(now int64) (next int64, expired, ping bool) {
 	return min(due+timeout, due+interval), false, true
 }
 
-// isLost reports whether the client has missed its heartbeat, though the
-// wheel has not come round to it yet. When the wheel is later than it should
-// be, it is the wheel's to decide.
+// isLost reports whether the client has missed its heartbeat and the wheel has not
+// come round to it yet. It reports false when the wheel is later than it should be:
+// the wheel then decides.
 func (s *Session) isLost(now int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -15,8 +15,9 @@ type Inbound struct {
 	// Attributes, when not nil, is called for the first request of a session,
 	// and returns what is to be kept with its handshake.
 	Attributes func() map[string]string
-	// MaxHold, when positive, is how long a poll may be held: less than the
-	// write timeout of that server.
+	// MaxHold, when positive, is how long a poll is held at most. A server that
+	// counts its write timeout from the request on, as Caddy's does, would cut off a
+	// poll that is held longer.
 	MaxHold time.Duration
 	// SameOrigin is true when the request comes from a page of the origin that
 	// it was sent to.
@@ -24,13 +25,15 @@ type Inbound struct {
 	// OriginChecked is true when that server has decided that the request's origin
 	// may connect. Otherwise Options.CheckOrigin decides.
 	OriginChecked bool
-	// Hold, when not nil, is called before the answer of a poll or a POST is
-	// written, and holds it back until it returns, which must be when ctx ends at
-	// the latest.
+	// Hold, when not nil, is called before the answer of a poll or a POST is written,
+	// and holds the answer back until it returns. It must return when ctx ends. A
+	// server that is about to be replaced holds answers back, so that its clients
+	// have no requests under way that it would drop.
 	Hold func(ctx context.Context)
-	// Release, when not nil, returns what is to be used of a connection that was
-	// taken over from that server, and the bytes that come before all that is
-	// read from it.
+	// Release, when not nil, is called with the connection of a WebSocket when it has
+	// been taken over from that server. It returns the connection to use in its
+	// place, and bytes of the client that come before all that is read from it.
+	// Whoever wraps the connections of a server can take the wrapping off here.
 	Release func(net.Conn) (conn net.Conn, before []byte)
 }
 

@@ -78,22 +78,25 @@ func keyOfAddress(address netip.Addr) (key addressKey) {
 	return key
 }
 
-// take makes a place that a handshake has among those of its address the
-// session's. The session has not begun.
+// take makes the session count among those of its address in place of the visit. The
+// session has not begun yet.
 func (s *Session) take(v *visit) {
 	v.stays = true
 	s.limited, s.halfOpen = v.limited, v.limited
 }
 
-// Limited reports whether the session is one that limits hold for: its
-// client's address is not exempt.
+// Limited reports whether limits hold for the session: its client has an IP address,
+// which is not exempt. Package streaming asks, since that holds for its own limits,
+// too.
 func (s *Session) Limited() bool { return s.limited }
 
-// Clock is the time of the server's clock, in nanoseconds.
+// Clock is the time since the server was made, in nanoseconds. Package streaming
+// measures the rates of its own limits by it.
 func (s *Session) Clock() int64 { return s.server.clock() }
 
-// Settle says that the client has done what it came for. Until then its
-// session is half-open. Only the first call does anything.
+// Settle says that the client has done what it came for, such as to connect to a
+// namespace. Until then its session is half-open, see [Limits.HalfOpen]. Only the
+// first call does anything.
 func (s *Session) Settle() {
 	s.mu.Lock()
 	settles := s.halfOpen && s.state == stateOpen
@@ -106,8 +109,8 @@ func (s *Session) Settle() {
 	}
 }
 
-// leaveCallers gives the session's place among those of its address back. It is
-// called once.
+// leaveCallers makes the session, which is over, no longer count among those of its
+// address. It is called once.
 func (s *Session) leaveCallers() {
 	if !s.limited {
 		return
@@ -118,7 +121,8 @@ func (s *Session) leaveCallers() {
 	s.server.callers.leave(s.addressKey(), halfOpen)
 }
 
-// addressKey is not kept: it is needed twice in the life of a session.
+// addressKey returns what stands for the client's address. It is not kept, since it
+// is needed only twice in the life of a session.
 func (s *Session) addressKey() addressKey {
 	address, _ := parseAddress(s.handshake.RemoteAddr)
 	return keyOfAddress(address)

@@ -88,7 +88,7 @@ type metrics struct {
 	upgrades        atomic.Int64
 	upgradeFailures [len(upgradeFailureNames)]atomic.Int64
 	refusals        [len(refusalNames)]atomic.Int64
-	// What is no known reason comes last.
+	// The last one counts all reasons that are not told apart.
 	disconnects [len(disconnectReasons) + 1]atomic.Int64
 	heartbeats  measure.Histogram
 
@@ -139,7 +139,7 @@ func (m *metrics) received(t Transport, sid string, size int) {
 	}
 }
 
-// flushed counts what was written outside of the flush workers.
+// flushed counts what was not written by the flush workers.
 func (m *metrics) flushed(t Transport, f flushed) {
 	counts := m.on(t)
 	if f.messages > 0 {

@@ -17,18 +17,18 @@ import (
 type pollState struct {
 	// active is true while a GET waits or is being answered.
 	active bool
-	// answering is true once that GET is given its answer. The client may have
-	// it, and send the next GET, before this one is through.
+	// answering is true while that GET is being answered. The client may have the
+	// answer, and send its next GET, before the first one has returned.
 	answering bool
-	// through, when not nil, is closed when that GET is through: the next one
-	// waits for it.
+	// through, when not nil, is closed when the GET that is being answered has
+	// returned: the client's next GET waits for it.
 	through chan struct{}
-	// wake tells the waiting GET to look again.
+	// wake tells the waiting GET to look again whether there is an answer.
 	wake chan struct{}
 	// end is the packet that answers a poll once the session is over.
 	end wire.PacketType
-	// release is true once the waiting GET is to end, though there may be nothing
-	// to send.
+	// release is true when the waiting GET is to be answered now, though there may
+	// be nothing to send.
 	release bool
 	// posting is true while a POST is being handled.
 	posting bool
@@ -39,8 +39,8 @@ type pollState struct {
 }
 
 // upgradePollInterval is how long a poll is held once a new transport has been
-// probed: the client needs its polls to end so that it can change over. Not
-// less, since one that does not wait for its poll may change over any moment.
+// probed: most clients wait for their poll to end before they change over. It is
+// not shorter, since some do not wait, and those change over at any moment.
 const upgradePollInterval = 25 * time.Millisecond
 
 // farewellGrace is how long the POST that closes a session waits for a poll
@@ -159,8 +159,8 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request, in Inbound) 
 	var last wire.PacketType
 	switch {
 	case s.state != stateOpen && list == nil:
-		// Only a poll of its own tells of the end: a client that is told in
-		// one response would look at the end first, and lose the rest.
+		// The end has a response of its own: a client would handle the end first,
+		// and lose the messages that came in the same response.
 		last = s.poll.end
 	case noop && list == nil:
 		last = wire.PacketNoop
@@ -187,7 +187,7 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request, in Inbound) 
 	err = writePoll(w, rc, payload, timeout)
 	if err != nil {
 		s.abort(ReasonTransportError)
-		// How much of it the client has got, nobody knows.
+		// It is not known how much of it the client has got.
 		payload, packets = nil, 0
 	}
 	done.written(len(payload), deliveries, err)
@@ -196,8 +196,8 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request, in Inbound) 
 	return err
 }
 
-// awaitPoll waits until a poll can be answered. noop is true when the poll is
-// to end though there is nothing to send.
+// awaitPoll waits until a poll can be answered. noop is true when the poll is to be
+// answered with a noop if there is nothing to send.
 func (s *Session) awaitPoll(ctx context.Context, maxHold time.Duration) (noop bool, err error) {
 	var hold <-chan time.Time
 	if maxHold > 0 {
@@ -358,7 +358,7 @@ func (s *Session) readBody(w http.ResponseWriter, rc *http.ResponseController, r
 
 // handlePayload handles the packets of a POST in order.
 func (s *Session) handlePayload(body []byte) (refusal *RequestError) {
-	// What a panic leaves.
+	// This is returned after a panic.
 	refusal = refuseStatus(http.StatusInternalServerError, "panic while handling a payload")
 	defer s.server.recoverPanic("panic while handling a payload", s)
 	s.arrived(len(body), 0)

@@ -7,15 +7,14 @@ import (
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 )
 
-// queue is what waits for one client, in order. An empty queue holds no
-// memory: the list comes from a pool and goes back to it.
+// queue is what waits for one client, in order. An empty queue holds no memory:
+// the list comes from a pool and goes back to it. Each message in a queue has a
+// holder for it, see budget: the caller of push has called hold, and release calls
+// letGo.
 type queue struct {
 	list  *messageList
 	bytes int
 }
-
-// The caller of push holds the message for the queue, see budget; whoever
-// releases the list lets it go.
 
 // messageList is a list of messages that is used again and again.
 type messageList struct{ messages []*wire.Message }

@@ -10,26 +10,30 @@ import (
 )
 
 // Work is what a message leaves to be done: something that may wait. Exactly
-// one of its methods is called.
+// one of its methods is called. Work that waits for the session's own client calls
+// [Session.HandOver] first.
 type Work interface {
 	// Run does the work.
 	Run()
-	// Start makes another goroutine do it, and does not wait.
+	// Start makes another goroutine do the work, and does not wait for it.
 	Start()
 }
 
-// readers lets a goroutine that reads from a client do the work that a message
-// leaves, and write the answer as well: to hand both to others would cost more
-// than most handlers do. While it is at that, its client is not read from. When
-// that takes long, or the work is about to wait for the client, another
-// goroutine goes on reading, and the first one leaves once it has finished.
+// readers are the goroutines that read from WebSocket clients and are at work: a
+// reader does the work that a message leaves, and writes the answer as well,
+// because to hand both to other goroutines would cost more than most handlers do.
+// Meanwhile its client is not read from. When the work takes long, or is about to
+// wait for the client, another goroutine goes on reading, and the first one leaves
+// once it has finished.
 //
-// Who takes long is found out by the wheel, which turns anyway, at its next tick
-// but one at the latest. As long as somebody has taken long lately there is a
-// timer as well, which finds out after handOverAfter: to set one for each
-// message would wake up another thread for it, and cost as much as the message.
+// The wheel finds out which work takes long, at the second tick after it has begun
+// at the latest. The wheel turns in any case. A timer for each message would wake
+// up another thread, and cost as much as the message. Only as long as some work
+// has taken long lately there is a timer as well, which finds out after
+// handOverAfter.
 type readers struct {
-	shards   []readersShard
+	shards []readersShard
+	// watching is true while the timer is set that calls look.
 	watching atomic.Bool
 	// alert is for how many more ticks of the wheel the timer is used.
 	alert atomic.Int32
@@ -37,19 +41,18 @@ type readers struct {
 
 type readersShard struct {
 	mu sync.Mutex
-	// working is the list of the goroutines that are at work.
+	// working is the list of the readers that are at work.
 	working *reader
-	// counts is what those who are at work have written.
+	// counts is what readers have written after their work.
 	counts flushCounts
 	_      [48]byte // a cache line each
 }
 
 const (
-	// handOverAfter is how long a reader may be at work before another goroutine
-	// takes the reading over, at least, and half of the longest time, while the
-	// timer is used.
+	// handOverAfter is the interval of the timer. Work that has gone on for one to
+	// two intervals loses the reading to another goroutine.
 	handOverAfter = 2 * time.Millisecond
-	// alertTicks is how long the timer is used after somebody has taken long, in
+	// alertTicks is how long the timer is used after some work has taken long, in
 	// ticks of the wheel.
 	alertTicks = int32(10 * time.Second / wheelTick)
 )
@@ -68,23 +71,23 @@ type reader struct {
 	frames  *wire.Reader
 	shard   *readersShard
 
-	// What follows is guarded by the shard.
+	// The shard's mutex guards what follows, up to lost.
 	next, previous *reader
-	// corked is true while what is sent to the session waits for the end of
-	// the work: answers go out together, and are written by the reader.
+	// corked is true while what is sent to the session waits for the end of the
+	// work: the reader then writes all answers at once.
 	corked bool
-	// seen is true once the watch has seen it at work.
+	// seen is true once lookOnce has found the reader at this work.
 	seen bool
-	// lost is true once another goroutine reads.
+	// lost is true once another goroutine reads in place of this one.
 	lost bool
 
-	// tired is true when the stack has been used for more than waiting, and
-	// the client may be about to wait, too.
+	// tired is true when the goroutine's stack has grown for some work and the
+	// client is likely to be silent now. Only the reader touches it.
 	tired bool
 }
 
-// renew makes a new goroutine read, and the caller leave. A goroutine keeps
-// the stack that it has once needed; one that only waits for a silent client
+// renew starts a new goroutine that reads. The caller then leaves. A goroutine keeps
+// the stack that it has once needed, and one that only waits for a silent client
 // needs half of that.
 func (r *reader) renew() {
 	r.shard.mu.Lock()
@@ -93,7 +96,8 @@ func (r *reader) renew() {
 	go r.session.readWebSocket(r.frames)
 }
 
-// begin is called before the work.
+// begin puts the reader on the list of those at work. corked is what Session.cork
+// has reported.
 func (r *reader) begin(corked bool) {
 	r.shard.mu.Lock()
 	r.corked, r.seen = corked, false
@@ -107,8 +111,8 @@ func (r *reader) begin(corked bool) {
 	r.session.server.readers.watch()
 }
 
-// uncork is called when the work is done. It reports whether the answers are
-// the reader's to write.
+// uncork is called when the work is done. It reports whether the reader has to write
+// the answers.
 func (r *reader) uncork() bool {
 	r.shard.mu.Lock()
 	defer r.shard.mu.Unlock()
@@ -117,8 +121,8 @@ func (r *reader) uncork() bool {
 	return corked && !r.lost
 }
 
-// end is called when the answers are written, which are to be counted. It
-// reports whether reading is still this goroutine's.
+// end is called when the answers are written, and counts them. It reports whether
+// the goroutine has to go on reading.
 func (r *reader) end(done flushed) bool {
 	r.shard.mu.Lock()
 	defer r.shard.mu.Unlock()
@@ -145,15 +149,16 @@ func (r *reader) unlinkLocked() {
 	r.session.reader = nil
 }
 
-// loseLocked takes the reading from the goroutine. handOver is to be called
-// without the lock.
+// loseLocked takes the reading from the goroutine. The caller then calls handOver,
+// without the lock and with what loseLocked has returned.
 func (r *reader) loseLocked() (corked bool) {
 	r.lost = true
 	r.unlinkLocked()
 	return r.corked
 }
 
-// handOver makes another goroutine read, and the flush workers write.
+// handOver starts another goroutine that reads, and has the flush workers write what
+// was corked.
 func (r *reader) handOver(corked bool) {
 	if corked {
 		r.session.release()
@@ -161,9 +166,10 @@ func (r *reader) handOver(corked bool) {
 	go r.session.readWebSocket(r.frames)
 }
 
-// HandOver is to be called by work that is about to wait for the session's
-// client: it makes sure that the client is listened to and that what was sent
-// to it goes out, also when the caller is the goroutine that does both.
+// HandOver makes sure that messages of the session's client are read and that what
+// was sent to it goes out, while the caller waits for the client. [Work] that waits
+// for its own client, as package streaming does for an ack, must call it first: it
+// may be running in the very goroutine that does both.
 func (s *Session) HandOver() {
 	shard := s.server.readers.of(s)
 	shard.mu.Lock()
@@ -180,7 +186,7 @@ func (r *readers) of(s *Session) *readersShard {
 	return &r.shards[int(s.id[0])%len(r.shards)]
 }
 
-// tick is called at each tick of the wheel, by one goroutine.
+// tick finds out which work takes long. The wheel calls it at each tick.
 func (r *readers) tick() {
 	if r.alert.Load() > 0 {
 		r.alert.Add(-1)
@@ -188,18 +194,18 @@ func (r *readers) tick() {
 	r.lookOnce()
 }
 
-// watch makes sure that somebody looks after those at work.
+// watch sets the timer, if it is to be used and is not set.
 func (r *readers) watch() {
 	if r.alert.Load() > 0 && !r.watching.Load() && r.watching.CompareAndSwap(false, true) {
 		time.AfterFunc(handOverAfter, r.look)
 	}
 }
 
-// look takes the reading from those that were at the same work the last time.
+// look is called by the timer, and sets it again as long as there is work.
 func (r *readers) look() {
 	if !r.lookOnce() {
 		r.watching.Store(false)
-		// Who began before that did not arm the watch.
+		// A reader that began its work just before has not set the timer.
 		if !r.anyWorking() || !r.watching.CompareAndSwap(false, true) {
 			return
 		}
@@ -207,6 +213,8 @@ func (r *readers) look() {
 	time.AfterFunc(handOverAfter, r.look)
 }
 
+// lookOnce takes the reading from those readers which are still at the work that it
+// found them at before. It reports whether there is any work.
 func (r *readers) lookOnce() (working bool) {
 	type lost struct {
 		reader *reader
@@ -249,17 +257,18 @@ func (r *readers) anyWorking() bool {
 	return false
 }
 
-// work does what a message has left, and reports whether to read on.
+// work does the work that a message has left, and writes the answers. It reports
+// whether the goroutine has to go on reading.
 func (r *reader) work(work Work) bool {
 	s := r.session
-	// Once the work has begun, the frames may be another's to read.
+	// Once the work has begun, another goroutine may be using the frames.
 	more := r.frames.Buffered() > 0
 	r.begin(s.cork())
 	work.Run()
 	var done flushed
 	if r.uncork() {
 		if more {
-			// There is more to do: somebody else may write the answers.
+			// The next message is there already: a flush worker may write the answers.
 			s.release()
 		} else {
 			done = s.flushHere()
@@ -269,7 +278,8 @@ func (r *reader) work(work Work) bool {
 		return false
 	}
 	if !s.begun {
-		// That was the connection to a namespace, and may have been all.
+		// The first message of most clients connects them to a namespace. After that
+		// many are silent for long.
 		s.begun, r.tired = true, true
 	}
 	return true

@@ -134,7 +134,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, in Inbound) *Requ
 	}
 	for _, name := range []string{"transport", "sid", "EIO"} {
 		if len(query[name]) > 1 {
-			// Whoever stands in between may have looked at another one.
+			// A proxy may have decided by the other one.
 			return refuse(CodeBadRequest, "the parameter "+name+" is given twice")
 		}
 	}
@@ -229,8 +229,7 @@ func (s *Server) servePoll(session *Session, w http.ResponseWriter, r *http.Requ
 	}
 }
 
-// handshake makes a session. Its place in the number of open sessions is
-// taken already.
+// handshake makes a session, which counts among the open ones already.
 func (s *Server) handshake(w http.ResponseWriter, r *http.Request, in Inbound, options *Options, transport Transport, visit *visit) *RequestError {
 	session := &Session{
 		id:        newSessionID(),
@@ -288,7 +287,7 @@ func (s *Server) begin(session *Session) {
 	s.metrics.opened(session.transport)
 	session.mu.Lock()
 	session.queueLocked(session.openPacket())
-	// A listener may have set a timer that ends the session: it waits here.
+	// A timer of the listener's that ends the session waits for this lock.
 	session.listener = s.accept(session)
 	s.table.put(session)
 	session.mu.Unlock()

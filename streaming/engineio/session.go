@@ -15,15 +15,17 @@ import (
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 )
 
-// Listener hears what one session's client says. Message and Close are called
-// by the goroutine that reads from the client and must not wait for it.
+// Listener hears what one session's client says. Its methods must not wait for a
+// client.
 type Listener interface {
-	// Message is one message; the listener owns data. Calls never overlap.
-	// What takes longer, or may wait, is returned as work; nil if there is
-	// none. An error means that the message makes no sense: the session is
-	// closed with ReasonParseError.
+	// Message is called with each message, by the goroutine that reads from the
+	// client, and calls never overlap. The listener owns data. What takes longer,
+	// or may wait, the listener returns as work, or else nil. An error means that
+	// the message makes no sense: the session is closed with ReasonParseError.
 	Message(data []byte, binary bool) (Work, error)
-	// Close says that the session is over. It is called exactly once.
+	// Close is called exactly once, when the session is over, by whoever has ended
+	// it: that may be the goroutine that reads, the one of the heartbeats, or one
+	// that sends to the session. Message may be under way at the same time.
 	Close(reason Reason)
 }
 
@@ -88,9 +90,10 @@ type Session struct {
 	inFlight  int
 	nextReady *Session // guarded by the flusher
 	state     state
-	// flushing is true from the moment a WebSocket session is handed to the
-	// flush workers until nothing is pending, and while a reader that is at
-	// work keeps what is sent for later.
+	// flushing is true while it is somebody's task already to write what is pending
+	// for a WebSocket session: the session is in the list of the flush workers, or
+	// one of them is writing to it, or it is corked, see cork. After a write that
+	// has failed it stays true, so that nobody writes to that connection again.
 	flushing bool
 	// peerClosed is true once the client's close frame has come.
 	peerClosed bool
@@ -98,11 +101,11 @@ type Session struct {
 	upgraded bool
 	// logged is true when the session's start was logged.
 	logged bool
-	// limited is true for a session that the limits hold for, and halfOpen until
-	// it is settled.
+	// limited is true for a session whose client's address the Limits hold for.
+	// halfOpen is true for such a session until Settle is called.
 	limited, halfOpen bool
-	// forOthers is true for a session that was cut off because the queues of all
-	// together were full, and not its own.
+	// forOthers is true for a session that was cut off because too much waited for
+	// all clients together, see Options.ServerBuffer. Its own queue was not full.
 	forOthers bool
 	poll      pollState
 	conn      net.Conn
@@ -113,7 +116,7 @@ type Session struct {
 	// clock.
 	writeDeadline int64
 	traffic       Counts
-	inbound       inbound
+	spending      spending
 
 	id        string
 	handshake *Handshake
@@ -124,10 +127,12 @@ type Session struct {
 
 	// receiving serialises calls of listener.Message.
 	receiving sync.Mutex
-	// stalled is true while listener.Message waits: a client whose messages
-	// nobody takes is not to blame for a late pong.
+	// stalled is true while nobody reads from the client, because listener.Message
+	// is under way or because the client is slowed down. The client is then not to
+	// blame for a late pong.
 	stalled atomic.Bool
-	// begun is true once work has been done. It belongs to who reads.
+	// begun is true once the reader has done its first work, see reader.work. Only
+	// the goroutine that reads touches it.
 	begun bool
 	// pongAt is when the last pong came, by the server's clock.
 	pongAt atomic.Int64
@@ -176,8 +181,9 @@ func (s *Session) Send(m *wire.Message) bool {
 	return ok
 }
 
-// enqueue adds a message, which the caller holds for the queue, to the queue.
-// ready is true when the caller must hand the session to the flusher.
+// enqueue adds a message to the queue. The caller has called budget.hold for it,
+// and calls budget.letGo when ok is false. ready is true when the caller must hand
+// the session to the flusher.
 func (s *Session) enqueue(m *wire.Message) (ready, ok bool) {
 	s.mu.Lock()
 	if s.state != stateOpen {
@@ -204,8 +210,8 @@ func (s *Session) enqueue(m *wire.Message) (ready, ok bool) {
 	return ready, true
 }
 
-// hasRoomLocked reports whether a message may be added to what waits. One that
-// is alone always may.
+// hasRoomLocked reports whether a message may be added to what waits. It always may
+// when nothing waits.
 func (s *Session) hasRoomLocked(m *wire.Message) bool {
 	waiting := s.pending.bytes + s.inFlight
 	switch {
@@ -233,8 +239,9 @@ func (s *Session) behindLocked() bool {
 	return s.pending.bytes > volatileBacklog
 }
 
-// readyLocked makes pending messages go out: it wakes a waiting poll, or
-// reports that the session is to be handed to the flusher.
+// readyLocked makes pending messages go out. It wakes a waiting poll, or it reports
+// that the caller must hand the session to the flusher once it has given up the
+// lock.
 func (s *Session) readyLocked() bool {
 	if s.poll.active {
 		s.poll.wakeUp()
@@ -291,7 +298,7 @@ func (s *Session) shut(reason Reason, code ws.StatusCode) {
 // is closed without ceremony, a pending poll is answered with a close packet.
 func (s *Session) abort(reason Reason) { s.terminate(reason, wire.PacketClose) }
 
-// terminate is abort with a choice of the packet that ends a pending poll.
+// terminate is abort with a choice of the packet that answers a pending poll.
 func (s *Session) terminate(reason Reason, pollEnd wire.PacketType) {
 	s.mu.Lock()
 	was := s.state
@@ -329,12 +336,13 @@ func (s *Session) terminate(reason Reason, pollEnd wire.PacketType) {
 		s.tellClosed(reason)
 	}
 	if !writing {
-		// Who writes logs the end when it knows what went out.
+		// Whoever is writing logs the end, once it knows how much was written.
 		s.server.connections.end(s)
 	}
 }
 
-// tellClosed is called by whoever moved the session out of stateOpen.
+// tellClosed counts the end of the session and tells the listener of it. Whoever
+// has moved the session out of stateOpen calls it, and so it is called once.
 func (s *Session) tellClosed(reason Reason) {
 	s.server.open.Add(-1)
 	s.server.metrics.closed(s.transport, reason)

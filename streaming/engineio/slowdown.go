@@ -7,19 +7,20 @@ import (
 	"github.com/caddy-socketio/socketio-stream/internal/pace"
 )
 
-// inbound is what a session has sent lately, see [Limits.Bytes].
-type inbound struct {
+// spending is what a session has sent lately, see [Limits.Bytes].
+type spending struct {
 	bucket pace.Bucket
-	// over, when not nil, is closed with the session: it was slowed down once.
+	// over is closed with the session. It is nil until the session is slowed down
+	// for the first time.
 	over chan struct{}
-	// owes is true when the bucket is to be asked before more is read.
+	// owes is true when the bucket has to be asked before more is read.
 	owes atomic.Bool
 }
 
 // spendLocked counts bytes that have come from the client.
 func (s *Session) spendLocked(bytes int) {
-	if s.limited && !s.inbound.bucket.Spend(int64(bytes)) {
-		s.inbound.owes.Store(true)
+	if s.limited && !s.spending.bucket.Spend(int64(bytes)) {
+		s.spending.owes.Store(true)
 	}
 }
 
@@ -43,29 +44,31 @@ func (m meter) Inflated(bytes int) {
 	s.spendLocked(bytes)
 }
 
-// slowDown is called before more is read from the client. It waits until the
-// session owes nothing, if it has sent more than it may, or until it is over.
+// slowDown is called before more is read from the client. If the client has sent
+// more than it may, slowDown waits until the client has made up for it, or until
+// the session is over.
 func (s *Session) slowDown() {
-	if s.inbound.owes.Load() {
+	if s.spending.owes.Load() {
 		s.payOff()
 	}
 }
 
+// payOff asks the bucket how long the client has to wait, and waits.
 func (s *Session) payOff() {
 	s.mu.Lock()
-	s.inbound.owes.Store(false)
+	s.spending.owes.Store(false)
 	var wait time.Duration
 	if rate := s.server.options.Load().Limits.Bytes; rate != nil && s.state == stateOpen {
-		wait = s.inbound.bucket.Owes(rate.pace(), s.server.clock())
+		wait = s.spending.bucket.Owes(rate.pace(), s.server.clock())
 	}
 	if wait == 0 {
 		s.mu.Unlock()
 		return
 	}
-	if s.inbound.over == nil {
-		s.inbound.over = make(chan struct{})
+	if s.spending.over == nil {
+		s.spending.over = make(chan struct{})
 	}
-	over := s.inbound.over
+	over := s.spending.over
 	s.mu.Unlock()
 
 	s.server.metrics.slowedDown.Add(1)
@@ -80,12 +83,11 @@ func (s *Session) payOff() {
 	}
 }
 
-// endSlowDown lets those who wait for a session that is over go on. It is
-// called once.
+// endSlowDown makes slowDown return, since the session is over. It is called once.
 func (s *Session) endSlowDown() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.inbound.over != nil {
-		close(s.inbound.over)
+	if s.spending.over != nil {
+		close(s.spending.over)
 	}
 }

@@ -36,16 +36,16 @@ func (s *Session) arrived(bytes, messages int) bool {
 	return true
 }
 
-// writtenLocked counts what has been written of what a writer took: it holds
-// nothing any more.
+// writtenLocked counts what has been written, and that the writer holds nothing any
+// more of what it took from the queue.
 func (s *Session) writtenLocked(bytes, messages int) {
 	s.inFlight = 0
 	s.traffic.BytesOut += int64(bytes)
 	s.traffic.MessagesOut += int64(messages)
 }
 
-// written is writtenLocked for a writer that ends. It reports whether the
-// session was closed meanwhile: its end is then left to the writer to log.
+// written is writtenLocked for a writer that has failed. It reports whether the
+// session was closed meanwhile: the writer then has to log the end.
 func (s *Session) written(bytes, messages int) (closed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

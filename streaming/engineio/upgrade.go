@@ -29,8 +29,9 @@ func (u *upgrade) cancel() {
 	closeAbruptly(u.conn)
 }
 
-// upgradeLocked returns the attempt that is to be cancelled when the session
-// ends. One that has no connection yet will see the end by itself.
+// upgradeLocked returns the attempt that is to be cancelled when the session ends.
+// There is none while the attempt has no connection yet: serveUpgrade then sees by
+// itself that the session has ended.
 func (s *Session) upgradeLocked() *upgrade {
 	if s.upgrade == nil || s.upgrade.conn == nil {
 		return nil
@@ -93,8 +94,9 @@ func (s *Session) serveUpgrade(w http.ResponseWriter, r *http.Request, in Inboun
 	return nil
 }
 
-// refuseUpgrade closes the WebSocket it has accepted: that is how the Node.js
-// implementation refuses an upgrade that comes too late.
+// refuseUpgrade accepts the WebSocket and closes it, as the Node.js implementation
+// refuses an upgrade that comes too late. It notes in the refusal that the request
+// is answered.
 func refuseUpgrade(w http.ResponseWriter, r *http.Request, in Inbound, refusal *RequestError) {
 	conn, _, failure := acceptWebSocket(w, r, in, false)
 	refusal.Status, refusal.Answered = http.StatusSwitchingProtocols, true
@@ -154,7 +156,7 @@ func (s *Session) negotiate(u *upgrade, f *wire.Reader) (moved bool) {
 	}
 }
 
-// answerProbe answers the probe and lets the pending poll end soon.
+// answerProbe answers the probe, and makes the pending poll end soon.
 func (s *Session) answerProbe(u *upgrade, f *wire.Reader) bool {
 	_ = u.conn.SetWriteDeadline(time.Now().Add(s.options.WriteTimeout))
 	if _, err := u.conn.Write(probeAnswer.Frames(0)); err != nil {

@@ -102,13 +102,13 @@ func acceptWebSocket(w http.ResponseWriter, r *http.Request, in Inbound, deflate
 	return conn, before, nil
 }
 
-// maxDiscard bounds what is read from a client after it broke the protocol,
-// in bytes.
+// maxDiscard is how many bytes are read from a client at most after it broke the
+// protocol.
 const maxDiscard = 16 << 20
 
-// readWebSocket reads from the client until the connection ends, or until
-// another goroutine has taken that over. It is the one goroutine of a WebSocket
-// session, but for one that is held up by what it has to do.
+// readWebSocket reads from the client until the connection ends, or until another
+// goroutine has taken the reading over. A WebSocket session has this one goroutine,
+// and besides those whose reading was taken over and which are still at work.
 func (s *Session) readWebSocket(f *wire.Reader) {
 	f.Meter = meter{s}
 	r := &reader{session: s, frames: f, shard: s.server.readers.of(s)}
@@ -153,9 +153,9 @@ func (s *Session) readWebSocket(f *wire.Reader) {
 // have nothing else to say for long.
 func isPong(data []byte) bool { return len(data) == 1 && data[0] == byte(wire.PacketPong) }
 
-// onWebSocketMessage handles one message, for which so many bytes were read,
-// except for the work it returns. What comes after the end of the session is
-// ignored: the loop goes on only for the sake of the close frame.
+// onWebSocketMessage handles one message, for which so many bytes were read. The
+// caller does the work that it returns. A message that comes after the end of the
+// session is ignored: the client is then read from only until its close frame.
 func (s *Session) onWebSocketMessage(op ws.OpCode, data []byte, bytes int) Work {
 	p, ok := wire.Packet{Type: wire.PacketMessage, Data: data, Binary: true}, true
 	if op == ws.OpText {

@@ -58,8 +58,8 @@ func (w *wheel) schedule(s *Session, due int64) {
 	}
 }
 
-// stop removes the session's deadline for good: whoever is about to set one
-// may not have seen yet that the session is over.
+// stop removes the session's deadline for good. A later call of schedule does
+// nothing: its caller may not have seen yet that the session is over.
 func (w *wheel) stop(s *Session) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -70,8 +70,8 @@ func (w *wheel) stop(s *Session) {
 }
 
 func (w *wheel) link(s *Session, due int64) {
-	// The tick in which the deadline has passed, not sooner than the next
-	// one and not beyond the wheel: what is not yet due goes round again.
+	// The deadline has passed at this tick. It is not sooner than the next tick, and
+	// not beyond the wheel: a session that is not due then is linked again.
 	tick := min(max(due/int64(wheelTick)+1, w.current+1), w.current+wheelSlots-1)
 	slot := int(tick % wheelSlots)
 	s.timer = wheelTimer{next: w.slots[slot], slot: slot, due: due, scheduled: true}
