@@ -6,14 +6,13 @@ package echo
 import (
 	"context"
 	"encoding/json"
-	"strconv"
+	"errors"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-socketio/socketio-stream/streaming"
-	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 func init() {
@@ -52,21 +51,16 @@ func (*Events) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // Register implements streaming.EventSet.
 func (*Events) Register(_ *streaming.Namespace, h *streaming.Handlers) error {
 	h.OnAuthorize(authorize)
-	for event, handler := range map[string]func(*streaming.Event){
-		"echo":  echo,
-		"call":  call,
-		"join":  join,
-		"leave": leave,
-		"room":  room,
-		"kick":  kick,
-		"big":   big,
-		"panic": func(*streaming.Event) { panic("as was asked for") },
-	} {
-		if err := h.On(event, handler); err != nil {
-			return err
-		}
-	}
-	return nil
+	return errors.Join(
+		h.On("echo", echo),
+		h.On("call", call),
+		streaming.On(h, "join", join),
+		streaming.On(h, "leave", leave),
+		streaming.On(h, "room", room),
+		streaming.On(h, "kick", kick),
+		streaming.On(h, "big", big),
+		h.On("panic", func(*streaming.Event) { panic("as was asked for") }),
+	)
 }
 
 // authorize lets everyone in but those with the token "wrong".
@@ -83,15 +77,15 @@ func echo(e *streaming.Event) {
 }
 
 // callTimeout is how long the client may take to answer a call.
-const callTimeout = 30 * time.Second
+const callTimeout = 5 * time.Second
 
 func call(e *streaming.Event) {
-	name, ok := text(e, 0)
-	if !ok {
+	var name string
+	if err := e.Decode(&name); err != nil {
 		e.Refuse("invalid_name", "call needs the name of an event")
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	ctx, cancel := context.WithTimeout(e.Context(), callTimeout)
 	defer cancel()
 	answer, err := e.Socket.Call(ctx, name, e.Args.Skip(1))
 	if err != nil {
@@ -101,56 +95,37 @@ func call(e *streaming.Event) {
 	e.Ack.Reply(answer)
 }
 
-func join(e *streaming.Event) {
-	if name, ok := text(e, 0); ok {
-		if err := e.Socket.Join(name); err != nil {
-			e.Refuse(streaming.CodeForbidden, err.Error())
-			return
-		}
-		succeed(e)
-	}
+// success is how the events about rooms are acknowledged.
+type success struct {
+	Success bool `json:"success"`
 }
 
-func leave(e *streaming.Event) {
-	if name, ok := text(e, 0); ok {
-		e.Socket.Leave(name)
-		succeed(e)
-	}
+func join(e *streaming.Event, room string) (success, error) {
+	return success{true}, e.Socket.Join(room)
 }
 
-func room(e *streaming.Event) {
-	if name, ok := text(e, 0); ok {
-		_ = e.Socket.To(name).EmitArgs("room", e.Args.Skip(1))
-		succeed(e)
-	}
+func leave(e *streaming.Event, room string) (success, error) {
+	e.Socket.Leave(room)
+	return success{true}, nil
 }
 
-func kick(e *streaming.Event) {
-	e.Socket.Disconnect(string(e.Args.At(0)) == "true")
+func room(e *streaming.Event, room string) (success, error) {
+	return success{true}, e.Socket.To(room).EmitArgs("room", e.Args.Skip(1))
 }
 
-func big(e *streaming.Event) {
-	n, err := strconv.Atoi(string(e.Args.At(0)))
-	if err != nil || n < 0 || n > 64<<20 {
-		e.Refuse("invalid_size", "big needs a number of bytes")
-		return
-	}
-	var b packet.ArgsBuilder
-	b.Add(b.Binary(make([]byte, n)))
-	if args, err := b.Args(); err == nil {
-		_ = e.Socket.EmitArgs("big", args)
-	}
+func kick(e *streaming.Event, closeConnection bool) (struct{}, error) {
+	e.Socket.Disconnect(closeConnection)
+	return struct{}{}, nil
 }
 
-func text(e *streaming.Event, i int) (value string, ok bool) {
-	err := json.Unmarshal(e.Args.At(i), &value)
-	return value, err == nil
-}
+// maxBig is the most that big sends, in bytes.
+const maxBig = 64 << 20
 
-func succeed(e *streaming.Event) {
-	if args, err := packet.NewArgs(map[string]bool{"success": true}); err == nil {
-		e.Ack.Reply(args)
+func big(e *streaming.Event, n int) (struct{}, error) {
+	if n < 0 || n > maxBig {
+		return struct{}{}, &streaming.EventError{Code: "invalid_size", Message: "big needs a number of bytes"}
 	}
+	return struct{}{}, e.Socket.Emit("big", make([]byte, n))
 }
 
 // Interface guards.

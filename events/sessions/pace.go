@@ -1,6 +1,8 @@
 package sessions
 
 import (
+	"context"
+	"errors"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -33,7 +35,7 @@ const (
 // a bounded time. One sender of a session waits at a time, so that the room
 // that it has found is its own. pace reports false when the sender has gone
 // and its time is up: what it has left behind is then not worth cutting
-// anybody off.
+// anybody off. Once the server ends, it waits no more.
 func (s *service) pace(r *request, p *participant, m *member, size int) bool {
 	if size < pacedSize {
 		return true
@@ -62,9 +64,29 @@ func (s *service) pace(r *request, p *participant, m *member, size int) bool {
 			}
 			return true
 		}
-		time.Sleep(wait)
+		if !rest(r.socket.Context(), wait) {
+			return true
+		}
 		late = stillWithoutRoom(late, size)
 	}
+	return true
+}
+
+// rest waits for a while. It reports false when the server ends before that.
+// ctx is that of a sender. What the sender has left behind still has its time
+// when it has gone by itself.
+func rest(ctx context.Context, wait time.Duration) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+	}
+	if errors.Is(context.Cause(ctx), streaming.ErrServerClosed) {
+		return false
+	}
+	<-timer.C
 	return true
 }
 
