@@ -193,8 +193,7 @@ run_go() {
 	go -C tools build -o ../build/testlog ./testlog
 
 	step 'go test -race'
-	# One package at a time: some start a whole Caddy on fixed ports.
-	go test -race -p 1 -timeout 10m -json ./... | build/testlog
+	go test -race -timeout 10m -json ./... | build/testlog
 
 	step 'go test tools'
 	go -C tools test -json ./... | build/testlog
@@ -230,8 +229,16 @@ run_client() {
 	(cd client && npm run --silent test -- --reporter=default --reporter=json --outputFile.json=../build/client.json)
 	check_vitest build/client.json
 
-	step 'client: build'
+	build_share 'client: build'
+}
+
+# build_share builds the page of examples/share, once in a run.
+share_built=
+build_share() {
+	[[ -z $share_built ]] || return 0
+	step "$1"
 	./xcaddy.sh share
+	share_built=yes
 }
 
 run_e2e() {
@@ -258,7 +265,8 @@ run_e2e() {
 
 	step 'e2e: xcaddy build'
 	./xcaddy.sh build
-	./xcaddy.sh share
+
+	build_share 'e2e: page'
 
 	step 'e2e: build with the race detector'
 	go build -race -o build/caddy-e2e ./e2e/caddy
