@@ -3,7 +3,6 @@ package streaming
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -258,15 +257,4 @@ func (l *lives) snapshot() (sockets []*Socket) {
 		sockets = append(sockets, s)
 	}
 	return sockets
-}
-
-func TestCheckNamespace(t *testing.T) {
-	for name, ok := range map[string]bool{"/": true, "/a": true, "/a/b?c": true, "": false, "a": false, "a/b": false} {
-		if err := CheckNamespace(name); (err == nil) != ok {
-			t.Errorf("%q: %v", name, err)
-		}
-	}
-	if err := CheckNamespace("a"); err == nil || fmt.Sprint(err) != `the namespace "a" must begin with a slash` {
-		t.Error(err)
-	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -300,12 +299,4 @@ func newSocketID() string {
 	var b [socketIDBytes]byte
 	_, _ = rand.Read(b[:])
 	return base64.RawURLEncoding.EncodeToString(b[:])
-}
-
-// CheckNamespace reports what is wrong with the name of a namespace.
-func CheckNamespace(name string) error {
-	if name == "" || name[0] != '/' {
-		return fmt.Errorf("the namespace %q must begin with a slash", name)
-	}
-	return nil
 }

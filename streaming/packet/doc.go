@@ -5,6 +5,8 @@
 // A [Packet] is what goes out; [Decode] makes an [Incoming] of what came in.
 // The arguments of both are [Args]: JSON values that stay the bytes that they
 // were, along with the binary attachments that placeholders in them stand for.
-// [NewArgs] and [ArgsBuilder] make new ones, [ParseArgs] takes what is JSON
-// already, and [ArgsBuilder.Forward] hands on part of what came.
+// [NewArgs] makes them of values and [Args.Decode] makes values of them: both are
+// what encoding/json does, but names are as exact as in JavaScript, and a []byte
+// is binary data. [ParseArgs] takes what is JSON already. An [ArgsBuilder] puts
+// arguments together of parts, and hands on parts of what came.
 package packet
