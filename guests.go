@@ -67,9 +67,9 @@ func loadEventSets(ctx caddy.Context, raw []json.RawMessage) ([]eventSet, error)
 	return sets, nil
 }
 
-// loadAuth loads the authenticator of a namespace, or of the handler. It is nil where there is none,
-// or where it is the one that lets everyone in; given tells these apart. raw stays as it is, as in
-// loadEventSets.
+// loadAuth loads the authenticator of a namespace, or of the handler. It is nil where there is
+// none, or where it is the one that lets everyone in; given tells these apart. raw stays as it is,
+// as in loadEventSets.
 func loadAuth(ctx caddy.Context, raw json.RawMessage) (loaded *authentication, given bool, err error) {
 	if len(raw) == 0 {
 		return nil, false, nil
@@ -91,8 +91,8 @@ func loadAuth(ctx caddy.Context, raw json.RawMessage) (loaded *authentication, g
 	return &authentication{authenticator: guest, config: raw}, true, nil
 }
 
-// authentication is an authenticator as an event set: a namespace takes it like the others. Where it
-// is nil everyone is let in.
+// authentication is an authenticator as an event set: a namespace takes it like the others. Where
+// it is nil everyone is let in.
 type authentication struct {
 	authenticator
 	// config is the module's JSON, for comparing.
@@ -124,8 +124,8 @@ func (a *authentication) fingerprint() string {
 	return auth.Fingerprint(string(a.CaddyModule().ID), rules)
 }
 
-// unmarshalEvents hands the tokens after "events" to the guest module they name. given are the event
-// sets of the namespace so far.
+// unmarshalEvents hands the tokens after "events" to the guest module they name. given are the
+// event sets of the namespace so far.
 func unmarshalEvents(d *caddyfile.Dispenser, given option.Given) (json.RawMessage, error) {
 	if !d.NextArg() {
 		return nil, d.ArgErr()

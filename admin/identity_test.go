@@ -20,8 +20,8 @@ func (id everyone) Register(_ *streaming.Namespace, h *streaming.Handlers) error
 	return h.Authenticate(id)
 }
 
-// TestAdminFindsAndDisconnectsIdentities holds that the sockets of a client are found by who it is, and no others
-// disconnected.
+// TestAdminFindsAndDisconnectsIdentities holds that the sockets of a client are found by who it is,
+// and no others disconnected.
 func TestAdminFindsAndDisconnectsIdentities(t *testing.T) {
 	s := newAdminServer(t)
 	server := s.hubs["default"]

@@ -36,7 +36,8 @@ type adminServer struct {
 	http *httptest.Server
 }
 
-// newAdminServer starts the API over a hub "default" with the namespaces "/" and "/chat", and others that are empty.
+// newAdminServer starts the API over a hub "default" with the namespaces "/" and "/chat", and
+// others that are empty.
 func newAdminServer(t testing.TB, others ...string) *adminServer {
 	t.Helper()
 	return startAdminServer(t, 10*time.Second, append([]string{"default"}, others...)...)

@@ -107,7 +107,8 @@ func largeArgs(t *testing.T) packet.Args {
 	return args
 }
 
-// TestAdminTailOutlivesTheReadTimeout holds that the server's read timeout, which counts from the request, ends no tail.
+// TestAdminTailOutlivesTheReadTimeout holds that the server's read timeout, which counts from the
+// request, ends no tail.
 func TestAdminTailOutlivesTheReadTimeout(t *testing.T) {
 	s := startAdminServer(t, 50*time.Millisecond, "default")
 	tail := s.follow("")
@@ -133,8 +134,8 @@ func TestAdminTailEndsWithItsHub(t *testing.T) {
 	}
 }
 
-// TestAdminTailDoesNotHoldUpItsServer holds that a server that is to stop, as at a reload, does not wait for those who
-// follow, whether they read or not.
+// TestAdminTailDoesNotHoldUpItsServer holds that a server that is to stop, as at a reload, does not
+// wait for those who follow, whether they read or not.
 func TestAdminTailDoesNotHoldUpItsServer(t *testing.T) {
 	s := newAdminServer(t)
 	reading := s.follow("")
@@ -165,7 +166,8 @@ func TestAdminTailDoesNotHoldUpItsServer(t *testing.T) {
 	}
 }
 
-// TestAdminTailTellsWhatItLost holds that one who reads too slowly is told how many events it has missed.
+// TestAdminTailTellsWhatItLost holds that one who reads too slowly is told how many events it has
+// missed.
 func TestAdminTailTellsWhatItLost(t *testing.T) {
 	s := newAdminServer(t)
 	tail := s.follow("")

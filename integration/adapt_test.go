@@ -18,7 +18,8 @@ import (
 // update writes what adapting yields into the golden files, to be read before it is kept.
 var update = flag.Bool("update", false, "rewrite the expected part of the golden files")
 
-// separator parts a golden file: above it a Caddyfile, below it the JSON or the error that adapting it yields.
+// separator parts a golden file: above it a Caddyfile, below it the JSON or the error that adapting
+// it yields.
 const separator = "----------"
 
 // caddyAdapter returns Caddy's adapter for Caddyfiles.

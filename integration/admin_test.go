@@ -166,7 +166,8 @@ func TestCommandsOnAUnixSocket(t *testing.T) {
 	client.wait(`42["notice",1]`)
 }
 
-// TestCommandsWithoutAnEndpoint holds that there is an exit status of its own for a Caddy that cannot be asked.
+// TestCommandsWithoutAnEndpoint holds that there is an exit status of its own for a Caddy that
+// cannot be asked.
 func TestCommandsWithoutAnEndpoint(t *testing.T) {
 	startServer(t, "socketio_stream") // with admin off
 	address := testport.Silent(t)
@@ -257,7 +258,8 @@ func find(t *testing.T, from <-chan string, want string) string {
 	}
 }
 
-// TestTailFollowsThroughReloads holds that tail shows events, and goes on when the config changes, also when that fails.
+// TestTailFollowsThroughReloads holds that tail shows events, and goes on when the config changes,
+// also when that fails.
 func TestTailFollowsThroughReloads(t *testing.T) {
 	s, address := startAdmin(t, twoNamespaces)
 	client := s.connect("/socket.io/")
@@ -298,8 +300,8 @@ func TestTailFollowsThroughReloads(t *testing.T) {
 	find(t, tail, `["still here"]`)
 }
 
-// TestTailDoesNotHoldUpAReload holds that nobody who follows keeps the old admin endpoint, and with it a log line of an
-// error, for the ten seconds that Caddy waits.
+// TestTailDoesNotHoldUpAReload holds that nobody who follows keeps the old admin endpoint, and with
+// it a log line of an error, for the ten seconds that Caddy waits.
 func TestTailDoesNotHoldUpAReload(t *testing.T) {
 	s, address := startAdmin(t, "socketio_stream")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

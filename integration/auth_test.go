@@ -64,7 +64,8 @@ func refusedWith(answer, code string) bool {
 	return strings.HasPrefix(answer, "44") && strings.HasSuffix(answer, `,"data":{"code":"`+code+`"}}`)
 }
 
-// TestAuthOfNamespaces holds that the handler's auth is that of each namespace which has none of its own.
+// TestAuthOfNamespaces holds that the handler's auth is that of each namespace which has none of
+// its own.
 func TestAuthOfNamespaces(t *testing.T) {
 	t.Setenv("TEST_JWT_SECRET", jwtSecret)
 	log := newLogFile(t, "log")
@@ -140,7 +141,8 @@ func eventually(t testing.TB, what string, condition func() bool) {
 	}
 }
 
-// TestAuthOptionsThatAreRefused holds what a config with bad values of auth says, and that it gives no secret away.
+// TestAuthOptionsThatAreRefused holds what a config with bad values of auth says, and that it gives
+// no secret away.
 func TestAuthOptionsThatAreRefused(t *testing.T) {
 	t.Setenv("TEST_JWT_SECRET", jwtSecret)
 	t.Setenv("TEST_SHORT", "hunter2")
@@ -227,8 +229,9 @@ func newKey(t *testing.T) *ecdsa.PrivateKey {
 	return key
 }
 
-// TestIssuerRotatesStopsAndAnswersGarbage holds that clients with a key that is known come in whatever becomes of the
-// issuer, that a new key is found without a restart, and that a reload fetches nothing anew.
+// TestIssuerRotatesStopsAndAnswersGarbage holds that clients with a key that is known come in
+// whatever becomes of the issuer, that a new key is found without a restart, and that a reload
+// fetches nothing anew.
 func TestIssuerRotatesStopsAndAnswersGarbage(t *testing.T) {
 	first, second := newKey(t), newKey(t)
 	issuer := newKeyIssuer(t, publishes(map[string]*ecdsa.PrivateKey{"first": first}))
@@ -281,7 +284,8 @@ func TestIssuerRotatesStopsAndAnswersGarbage(t *testing.T) {
 	}
 }
 
-// TestConfigLoadsWithoutTheIssuer holds that a config whose issuer cannot be reached is loaded, and no client let in.
+// TestConfigLoadsWithoutTheIssuer holds that a config whose issuer cannot be reached is loaded, and
+// no client let in.
 func TestConfigLoadsWithoutTheIssuer(t *testing.T) {
 	s := startServer(t, "socketio_stream {\n auth jwt {\n jwks http://127.0.0.1:1/keys\n audience chat\n}\n}")
 	token := signed(t, jwt.SigningMethodES256, newKey(t), "any", "ada", jwt.MapClaims{"aud": "chat"})
@@ -338,8 +342,8 @@ func TestAuthByAnotherServer(t *testing.T) {
 	}
 }
 
-// TestAuthByCaddysUser holds that the user whom a handler in front has found is the identity, on both transports, though
-// that request is over when the client connects to the namespace.
+// TestAuthByCaddysUser holds that the user whom a handler in front has found is the identity, on
+// both transports, though that request is over when the client connects to the namespace.
 func TestAuthByCaddysUser(t *testing.T) {
 	hash, err := bcrypt.GenerateFromPassword([]byte("password"), bcrypt.MinCost)
 	if err != nil {

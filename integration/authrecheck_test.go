@@ -75,8 +75,9 @@ func (c *socket) isOut(what, code string) {
 
 func tokenAuth(token string) string { return `{"token":"` + token + `"}` }
 
-// TestReloadThatAddsAuthAsksThoseWhoAreIn holds that a config which asks for tokens disconnects those who are connected
-// and have none that holds, and gives the others their rights. A config that says the same asks nobody.
+// TestReloadThatAddsAuthAsksThoseWhoAreIn holds that a config which asks for tokens disconnects
+// those who are connected and have none that holds, and gives the others their rights. A config
+// that says the same asks nobody.
 func TestReloadThatAddsAuthAsksThoseWhoAreIn(t *testing.T) {
 	t.Setenv("TEST_JWT_SECRET", jwtSecret)
 	log := newLogFile(t, "log")
@@ -146,7 +147,8 @@ func TestReloadThatAddsAuthAsksThoseWhoAreIn(t *testing.T) {
 	}
 }
 
-// TestReloadWithAnotherKeyFile holds that a key file of the same name that holds another key is another auth.
+// TestReloadWithAnotherKeyFile holds that a key file of the same name that holds another key is
+// another auth.
 func TestReloadWithAnotherKeyFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "key.pem")
 	use := func(key *ecdsa.PrivateKey) {
@@ -170,8 +172,8 @@ func TestReloadWithAnotherKeyFile(t *testing.T) {
 	c.isOut("with another key", "invalid_token")
 }
 
-// TestReloadThatTakesAuthAway holds that clients stay beyond the end of a token that nobody asks for any more, and that a
-// config which fails changes nothing.
+// TestReloadThatTakesAuthAway holds that clients stay beyond the end of a token that nobody asks
+// for any more, and that a config which fails changes nothing.
 func TestReloadThatTakesAuthAway(t *testing.T) {
 	t.Setenv("TEST_JWT_SECRET", jwtSecret)
 	s := startServer(t, site(authOfSecret))
@@ -188,8 +190,8 @@ func TestReloadThatTakesAuthAway(t *testing.T) {
 	c.stays("without auth")
 }
 
-// TestReloadToAuthByAnotherServer holds that the backend is asked about those who are in, by few questions at a time, and
-// that its failure disconnects nobody.
+// TestReloadToAuthByAnotherServer holds that the backend is asked about those who are in, by few
+// questions at a time, and that its failure disconnects nobody.
 func TestReloadToAuthByAnotherServer(t *testing.T) {
 	var under, most, failing atomic.Int32
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -236,8 +238,8 @@ func TestReloadToAuthByAnotherServer(t *testing.T) {
 	}
 }
 
-// TestReloadToAuthByCaddysUser holds that a client whose first request had no user is disconnected, and that one that had
-// stays, whatever else changes.
+// TestReloadToAuthByCaddysUser holds that a client whose first request had no user is disconnected,
+// and that one that had stays, whatever else changes.
 func TestReloadToAuthByCaddysUser(t *testing.T) {
 	hash, err := bcrypt.GenerateFromPassword([]byte("password"), bcrypt.MinCost)
 	if err != nil {

@@ -22,7 +22,8 @@ import (
 	"github.com/caddy-socketio/socketio-stream/internal/testport"
 )
 
-// TestAuthByClientCertificate holds that a certificate counts if Caddy has verified it, and not otherwise.
+// TestAuthByClientCertificate holds that a certificate counts if Caddy has verified it, and not
+// otherwise.
 func TestAuthByClientCertificate(t *testing.T) {
 	dir := t.TempDir()
 	authority, authorityKey := newCertificate(t, "Test Authority", nil, nil)

@@ -35,8 +35,8 @@ func (c *socket) alive() {
 	c.wait("431[")
 }
 
-// TestReloadClosesRevokedOrigins holds that clients of an origin that the new config does not allow lose their
-// connection, on either transport, and that all others stay.
+// TestReloadClosesRevokedOrigins holds that clients of an origin that the new config does not allow
+// lose their connection, on either transport, and that all others stay.
 func TestReloadClosesRevokedOrigins(t *testing.T) {
 	s := startServer(t, origins("https://old.example.com https://new.example.com"))
 	native := s.connect("/socket.io/")
@@ -59,7 +59,8 @@ func TestReloadClosesRevokedOrigins(t *testing.T) {
 	for _, c := range []*socket{native, kept, own} {
 		c.alive()
 	}
-	// Without any list the same origin is left, also for those who were let in by a list that had it.
+	// Without any list the same origin is left, also for those who were let in by a list that had
+	// it.
 	if err := s.load("socketio_stream"); err != nil {
 		t.Fatal(err)
 	}
@@ -68,8 +69,8 @@ func TestReloadClosesRevokedOrigins(t *testing.T) {
 	own.alive()
 }
 
-// TestReloadAsksTheHandlerOfThePath holds that a client stays when a handler that shares the hub and serves its path
-// allows its origin, and only then.
+// TestReloadAsksTheHandlerOfThePath holds that a client stays when a handler that shares the hub
+// and serves its path allows its origin, and only then.
 func TestReloadAsksTheHandlerOfThePath(t *testing.T) {
 	two := func(a, b string) string {
 		handler := func(path, origin string) string {
@@ -95,8 +96,8 @@ func TestReloadAsksTheHandlerOfThePath(t *testing.T) {
 	ax.waitClosed()
 }
 
-// TestConfigThatFailsAfterItsStart holds that the options of the config before are put back in force when Caddy gives a
-// config up that has already started.
+// TestConfigThatFailsAfterItsStart holds that the options of the config before are put back in
+// force when Caddy gives a config up that has already started.
 func TestConfigThatFailsAfterItsStart(t *testing.T) {
 	s := startServer(t, "socketio_stream {\n ping_interval 30s\n}")
 	client := s.connect("/socket.io/")
@@ -116,8 +117,8 @@ func TestConfigThatFailsAfterItsStart(t *testing.T) {
 	client.alive()
 }
 
-// TestRemovedHubComesBack holds that a hub which a reload removes closes its connections, and that a later reload that
-// names it again makes a new one, whatever the old one is still at.
+// TestRemovedHubComesBack holds that a hub which a reload removes closes its connections, and that
+// a later reload that names it again makes a new one, whatever the old one is still at.
 func TestRemovedHubComesBack(t *testing.T) {
 	const site = "route {\n test_arrivals\n socketio_stream\n}"
 	s := startServer(t, site)

@@ -61,8 +61,8 @@ func TestManualEventSet(t *testing.T) {
 	}
 }
 
-// TestManualSinglePageApplication holds that the page of an application and its sockets do not get into each other's way
-// as the manual lays them out.
+// TestManualSinglePageApplication holds that the page of an application and its sockets do not get
+// into each other's way as the manual lays them out.
 func TestManualSinglePageApplication(t *testing.T) {
 	folder := t.TempDir()
 	if err := os.WriteFile(filepath.Join(folder, "index.html"), []byte("the page"), 0o644); err != nil {
@@ -114,8 +114,8 @@ func TestManualCurlLines(t *testing.T) {
 	}
 }
 
-// TestManualCommandLines holds that each line of `caddy socketio` in a shell block of the manual is done. The doctor's
-// are about sites that are not here, so those are only read.
+// TestManualCommandLines holds that each line of `caddy socketio` in a shell block of the manual is
+// done. The doctor's are about sites that are not here, so those are only read.
 func TestManualCommandLines(t *testing.T) {
 	s, address := startAdmin(t, twoNamespaces)
 	seen := 0
@@ -177,7 +177,8 @@ func twoSockets(t *testing.T, s *server) (client *socket, id string) {
 	return client, id
 }
 
-// shellLines returns the lines of the manual's shell blocks that begin with a command, by their places.
+// shellLines returns the lines of the manual's shell blocks that begin with a command, by their
+// places.
 func shellLines(t *testing.T, command string) iter.Seq2[string, string] {
 	blocks := documents.Blocks(t, "sh")
 	return func(yield func(string, string) bool) {
@@ -198,7 +199,8 @@ var (
 	namedFlags  = regexp.MustCompile(`--[a-z][a-z-]*`)
 )
 
-// TestManualHasEveryFlag holds that a reader finds all commands of `caddy socketio`, with all their flags.
+// TestManualHasEveryFlag holds that a reader finds all commands of `caddy socketio`, with all their
+// flags.
 func TestManualHasEveryFlag(t *testing.T) {
 	text := documents.Section(t, "Command line") + documents.Section(t, "Doctor")
 	for _, command := range commandTree().Commands() {
@@ -213,8 +215,8 @@ func TestManualHasEveryFlag(t *testing.T) {
 	}
 }
 
-// TestCommandsInThePagesExist holds that all commands of `caddy socketio` that a page names exist, with the flags that
-// stand beside them.
+// TestCommandsInThePagesExist holds that all commands of `caddy socketio` that a page names exist,
+// with the flags that stand beside them.
 func TestCommandsInThePagesExist(t *testing.T) {
 	seen := 0
 	for _, page := range documents.All(t) {
@@ -282,7 +284,8 @@ func curl(t *testing.T, line string) (*http.Request, error) {
 	return r, err
 }
 
-// shellWords splits a line like a shell: at blanks, but not within quotes. What a shell would make more of is refused.
+// shellWords splits a line like a shell: at blanks, but not within quotes. What a shell would make
+// more of is refused.
 func shellWords(line string) (words []string, err error) {
 	var word strings.Builder
 	var quote rune

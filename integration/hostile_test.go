@@ -41,8 +41,8 @@ func (s *server) answerTo(request string) string {
 	}
 }
 
-// TestSlowHandshakeIsCutOff holds that a request that does not get on is not waited for: Caddy's read_header timeout, a
-// minute by default, is in force before the handler is.
+// TestSlowHandshakeIsCutOff holds that a request that does not get on is not waited for: Caddy's
+// read_header timeout, a minute by default, is in force before the handler is.
 func TestSlowHandshakeIsCutOff(t *testing.T) {
 	s := startServer(t, "socketio_stream", "servers {\n timeouts {\n read_header 100ms\n }\n}")
 	conn := s.tcp()
@@ -54,8 +54,8 @@ func TestSlowHandshakeIsCutOff(t *testing.T) {
 	}
 }
 
-// TestHugeRequestsAreRefused holds that neither headers nor a query fill memory: Caddy's max_header_size, 16 KiB by
-// default, bounds both before a session keeps any of it.
+// TestHugeRequestsAreRefused holds that neither headers nor a query fill memory: Caddy's
+// max_header_size, 16 KiB by default, bounds both before a session keeps any of it.
 func TestHugeRequestsAreRefused(t *testing.T) {
 	s := startServer(t, "socketio_stream {\n health /health\n}")
 	const line = "GET /socket.io/?EIO=4&transport=polling%s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s\r\n"
@@ -98,7 +98,8 @@ func TestStalledBodyOfARefusedRequestIsNotWaitedFor(t *testing.T) {
 	}
 }
 
-// TestNothingIsEchoedIntoHeaders sends what would end a header in every part of a request that any answer repeats.
+// TestNothingIsEchoedIntoHeaders sends what would end a header in every part of a request that any
+// answer repeats.
 func TestNothingIsEchoedIntoHeaders(t *testing.T) {
 	s := startServer(t, "socketio_stream {\n cookie io\n cors {\n origins *\n credentials\n }\n}")
 	const crlf = "%0d%0aX-Injected:%20yes"
@@ -130,8 +131,8 @@ func TestNothingIsEchoedIntoHeaders(t *testing.T) {
 	}
 }
 
-// TestNothingTellsAGuessFromASession holds that the answer to a session's ID that is wrong is the same however wrong it
-// is, and whether there was such a session before.
+// TestNothingTellsAGuessFromASession holds that the answer to a session's ID that is wrong is the
+// same however wrong it is, and whether there was such a session before.
 func TestNothingTellsAGuessFromASession(t *testing.T) {
 	s := startServer(t, "socketio_stream")
 	client := s.raw()
@@ -163,7 +164,8 @@ func TestNothingTellsAGuessFromASession(t *testing.T) {
 	}
 }
 
-// TestGarbageIsBounded throws bytes that mean nothing at the port, over every way in. The server goes on.
+// TestGarbageIsBounded throws bytes that mean nothing at the port, over every way in. The server
+// goes on.
 func TestGarbageIsBounded(t *testing.T) {
 	s := startServer(t, "socketio_stream {\n health /health\n}")
 	garbage := make([]byte, 4<<20)
@@ -189,7 +191,8 @@ func TestGarbageIsBounded(t *testing.T) {
 			if err := begin(conn); err != nil {
 				t.Fatal(err)
 			}
-			// How much of it is taken before the connection ends is the server's affair; that it ends is not.
+			// How much of it is taken before the connection ends is the server's affair; that it
+			// ends is not.
 			_, _ = conn.Write(garbage)
 			if _, err := io.Copy(io.Discard, conn); err != nil {
 				if timeout, ok := err.(net.Error); ok && timeout.Timeout() {

@@ -20,8 +20,8 @@ import (
 	"github.com/caddy-socketio/socketio-stream/internal/testport"
 )
 
-// TestPollingOverHTTP3 carries a conversation over HTTP/3: a pending poll and a POST share one QUIC connection. A
-// WebSocket over HTTP/3, which quic-go lets clients ask for, is refused cleanly.
+// TestPollingOverHTTP3 carries a conversation over HTTP/3: a pending poll and a POST share one QUIC
+// connection. A WebSocket over HTTP/3, which quic-go lets clients ask for, is refused cleanly.
 func TestPollingOverHTTP3(t *testing.T) {
 	port := testport.Reserve(t)
 	storage := t.TempDir()

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestOptionsChangeOnceTheNewConfigHasStarted holds that a hub that is kept takes on the new options for those who come
-// after, and leaves those who are there alone.
+// TestOptionsChangeOnceTheNewConfigHasStarted holds that a hub that is kept takes on the new
+// options for those who come after, and leaves those who are there alone.
 func TestOptionsChangeOnceTheNewConfigHasStarted(t *testing.T) {
 	s := startServer(t, "socketio_stream {\n ping_interval 30s\n}")
 	before := s.connect("/socket.io/")
@@ -26,7 +26,8 @@ func TestOptionsChangeOnceTheNewConfigHasStarted(t *testing.T) {
 	before.wait(`42["stream:started"`)
 }
 
-// TestReloadKeepsStreams holds that what the events of a namespace keep outlives their configuration.
+// TestReloadKeepsStreams holds that what the events of a namespace keep outlives their
+// configuration.
 func TestReloadKeepsStreams(t *testing.T) {
 	s := startServer(t, "socketio_stream")
 	owner, other := s.connect("/socket.io/"), s.connect("/socket.io/")
@@ -41,7 +42,8 @@ func TestReloadKeepsStreams(t *testing.T) {
 	}
 }
 
-// TestRemovedNamespaceAndHubDisconnect holds that those whose namespace or hub the new config does not name are told.
+// TestRemovedNamespaceAndHubDisconnect holds that those whose namespace or hub the new config does
+// not name are told.
 func TestRemovedNamespaceAndHubDisconnect(t *testing.T) {
 	s := startServer(t, "socketio_stream {\n namespace / {\n events relay chat\n }\n namespace /gone {\n events relay chat\n }\n}")
 	client := s.connect("/socket.io/")
@@ -65,7 +67,8 @@ func TestRemovedNamespaceAndHubDisconnect(t *testing.T) {
 	}
 }
 
-// TestCookieOnTheWire holds that the handshake, and nothing else, sets the cookie, with the session's ID in it.
+// TestCookieOnTheWire holds that the handshake, and nothing else, sets the cookie, with the
+// session's ID in it.
 func TestCookieOnTheWire(t *testing.T) {
 	s := startServer(t, "socketio_stream {\n cookie\n}")
 	response, body := s.request("GET", "/socket.io/?EIO=4&transport=polling", "")

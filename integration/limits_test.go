@@ -9,7 +9,8 @@ import (
 	"github.com/caddy-socketio/socketio-stream/internal/rawclient"
 )
 
-// trusting is a global option that takes the client's address from the header of a proxy on this machine.
+// trusting is a global option that takes the client's address from the header of a proxy on this
+// machine.
 const trusting = "servers {\n trusted_proxies static 127.0.0.1/32\n}"
 
 // handshakeFrom connects for a client that a proxy says has this address.
@@ -29,8 +30,8 @@ func (s *server) expectHandshake(address string, status int) {
 	}
 }
 
-// TestLimitsAreOfTheClientsAddress holds that the address is the one that trusted_proxies leads to, and that a client
-// cannot choose it.
+// TestLimitsAreOfTheClientsAddress holds that the address is the one that trusted_proxies leads to,
+// and that a client cannot choose it.
 func TestLimitsAreOfTheClientsAddress(t *testing.T) {
 	const directives = "socketio_stream {\n status /status\n limits {\n connections_per_ip 2\n }\n}"
 	log := newLogFile(t, "caddy.log")
@@ -60,7 +61,8 @@ func TestLimitsAreOfTheClientsAddress(t *testing.T) {
 		t.Errorf("%v: %s", err, body)
 	}
 
-	// Without trusted_proxies the header is the client's own word. The counts are the hub's, and outlive the config.
+	// Without trusted_proxies the header is the client's own word. The counts are the hub's, and
+	// outlive the config.
 	if err := s.load(directives, log.own()); err != nil {
 		t.Fatal(err)
 	}

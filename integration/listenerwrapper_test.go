@@ -30,7 +30,8 @@ func init() {
 	})
 }
 
-// takeover is a handler that takes the connection from the server, and says to the client what it is.
+// takeover is a handler that takes the connection from the server, and says to the client what it
+// is.
 type takeover struct{}
 
 func (takeover) CaddyModule() caddy.ModuleInfo {
@@ -191,8 +192,8 @@ func (c *keptConn) closed() {
 	}
 }
 
-// TestListenerWrapper holds that connections go over to the server of the next config, with TLS and without, and what
-// they are to the handlers.
+// TestListenerWrapper holds that connections go over to the server of the next config, with TLS and
+// without, and what they are to the handlers.
 func TestListenerWrapper(t *testing.T) {
 	for name, options := range map[string]string{"": withWrapper, ", HTTP/1.1 only": withWrapper + "\nprotocols h1"} {
 		for _, secure := range []bool{false, true} {
@@ -246,7 +247,8 @@ func TestWithoutListenerWrapper(t *testing.T) {
 	c.closed()
 }
 
-// TestListenerWrapperThatChanges holds that connections are closed when the next config lets connections in by other rules.
+// TestListenerWrapperThatChanges holds that connections are closed when the next config lets
+// connections in by other rules.
 func TestListenerWrapperThatChanges(t *testing.T) {
 	for name, options := range map[string]string{
 		"no wrapper":      "",
@@ -266,8 +268,8 @@ func TestListenerWrapperThatChanges(t *testing.T) {
 	}
 }
 
-// TestListenerWrapperWithClientCertificates holds that connections end where clients have to show certificates, before the
-// reload or after it.
+// TestListenerWrapperWithClientCertificates holds that connections end where clients have to show
+// certificates, before the reload or after it.
 func TestListenerWrapperWithClientCertificates(t *testing.T) {
 	s := startWrapped(t, true, withWrapper)
 	for generation := 2; generation <= 4; generation++ {
@@ -282,7 +284,8 @@ func TestListenerWrapperWithClientCertificates(t *testing.T) {
 	}
 }
 
-// TestListenerWrapperWithHTTP2 holds that HTTP/2 works by wrapped connections, and that they end as they do otherwise.
+// TestListenerWrapperWithHTTP2 holds that HTTP/2 works by wrapped connections, and that they end as
+// they do otherwise.
 func TestListenerWrapperWithHTTP2(t *testing.T) {
 	s := startWrapped(t, true, withWrapper)
 	protocols := new(http.Protocols)
@@ -297,7 +300,8 @@ func TestListenerWrapperWithHTTP2(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		// The client hears of the old server's end by a frame, and may send the first request just before.
+		// The client hears of the old server's end by a frame, and may send the first request just
+		// before.
 		for {
 			r, err := http.NewRequestWithContext(ctx, "GET", "https://localhost:"+s.port+"/", nil)
 			if err != nil {
@@ -319,8 +323,8 @@ func TestListenerWrapperWithHTTP2(t *testing.T) {
 	}
 }
 
-// TestListenerWrapperInTheWrongPlace holds that a config is refused where the wrapper would see what is encrypted, or what
-// others have read.
+// TestListenerWrapperInTheWrongPlace holds that a config is refused where the wrapper would see
+// what is encrypted, or what others have read.
 func TestListenerWrapperInTheWrongPlace(t *testing.T) {
 	for list, next := range map[string]string{
 		"socketio_stream\n tls": "put tls before it", "tls\n socketio_stream\n http_redirect": "put http_redirect before it",

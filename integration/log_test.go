@@ -115,8 +115,8 @@ func do[T any](value T, err error) func(*testing.T) T {
 	}
 }
 
-// TestConnectionsAreLogged follows clients of each transport from their start to their end, across a reload: what is in
-// the log, and what is not, at any level.
+// TestConnectionsAreLogged follows clients of each transport from their start to their end, across
+// a reload: what is in the log, and what is not, at any level.
 func TestConnectionsAreLogged(t *testing.T) {
 	const payload = "nobody-else-s-business"
 	trusting := "servers {\n trusted_proxies static 127.0.0.1/32\n}"

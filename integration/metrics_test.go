@@ -46,8 +46,8 @@ func (s *server) metrics() map[string]float64 {
 	return values
 }
 
-// TestMetricsOutliveReloads holds that hubs count on through reloads, failing ones included, each for itself, and that
-// every config's endpoint tells of all of them.
+// TestMetricsOutliveReloads holds that hubs count on through reloads, failing ones included, each
+// for itself, and that every config's endpoint tells of all of them.
 func TestMetricsOutliveReloads(t *testing.T) {
 	s := startServer(t, fmt.Sprintf(measured, 100))
 	client, other := s.connect("/socket.io/"), s.connect("/two/")

@@ -83,8 +83,9 @@ func (s *server) config(directives string) map[string]any {
 	return config
 }
 
-// settle waits until the server of the config before has closed its socket: Caddy does that only after the new config has
-// started, and a connection that still goes to the old socket is reset, whatever the handlers are.
+// settle waits until the server of the config before has closed its socket: Caddy does that only
+// after the new config has started, and a connection that still goes to the old socket is reset,
+// whatever the handlers are.
 func (s *server) settle() {
 	s.t.Helper()
 	for deadline := time.Now().Add(patience); s.sockets() > 1; {
@@ -95,8 +96,8 @@ func (s *server) settle() {
 	}
 }
 
-// sockets counts the sockets that listen on the server's port, which all configs share while they change over. Where the
-// system does not tell, it is Caddy's own count.
+// sockets counts the sockets that listen on the server's port, which all configs share while they
+// change over. Where the system does not tell, it is Caddy's own count.
 func (s *server) sockets() int {
 	table, err := os.ReadFile("/proc/net/tcp")
 	if err != nil {
@@ -194,7 +195,8 @@ func (p *poller) send(packet string) {
 	}
 }
 
-// begin sends a poll, and returns when it has come in at the site's test_arrivals. Its answer is sent to the channel.
+// begin sends a poll, and returns when it has come in at the site's test_arrivals. Its answer is
+// sent to the channel.
 func (p *poller) begin() <-chan string {
 	p.s.t.Helper()
 	select {

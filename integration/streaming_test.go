@@ -57,7 +57,8 @@ func TestServesBothPathsFromOneHub(t *testing.T) {
 	}
 }
 
-// TestReloadKeepsConnections holds that a connection, and a poll that is pending on it, outlive the config they came in on.
+// TestReloadKeepsConnections holds that a connection, and a poll that is pending on it, outlive the
+// config they came in on.
 func TestReloadKeepsConnections(t *testing.T) {
 	s := startServer(t, twoPaths)
 	polling, socket := s.poll("/socket.io/"), s.connect("/socket.io/")
@@ -130,7 +131,8 @@ func TestOriginIsCheckedOnEveryTransport(t *testing.T) {
 	}
 }
 
-// TestRefusalsAreTheReferenceServers holds that the protocol's own errors reach the client through Caddy as they are.
+// TestRefusalsAreTheReferenceServers holds that the protocol's own errors reach the client through
+// Caddy as they are.
 func TestRefusalsAreTheReferenceServers(t *testing.T) {
 	s := startServer(t, "socketio_stream {\n serve_client off\n}")
 	for _, test := range []struct{ method, path, body string }{
@@ -147,8 +149,8 @@ func TestRefusalsAreTheReferenceServers(t *testing.T) {
 	}
 }
 
-// TestPollsEndBeforeTheServersWriteTimeout holds that a client on polling stays connected though Caddy's write timeout,
-// which no handler can lift, is shorter than the time to the next heartbeat.
+// TestPollsEndBeforeTheServersWriteTimeout holds that a client on polling stays connected though
+// Caddy's write timeout, which no handler can lift, is shorter than the time to the next heartbeat.
 func TestPollsEndBeforeTheServersWriteTimeout(t *testing.T) {
 	s := startServer(t, "socketio_stream {\n ping_interval 6s\n}", "servers {\n timeouts {\n write 2s\n }\n}")
 	p := s.poll("/socket.io/")

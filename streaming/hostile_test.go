@@ -12,8 +12,8 @@ import (
 // prototypeNames are what every object of JavaScript has, and no client of ours.
 var prototypeNames = []string{"__proto__", "constructor", "prototype", "toString", "hasOwnProperty", "valueOf", "__defineGetter__"}
 
-// TestPrototypeNamesAreOrdinary holds that such a name is one like any other: as an event, a namespace, a room and a
-// field.
+// TestPrototypeNamesAreOrdinary holds that such a name is one like any other: as an event, a
+// namespace, a room and a field.
 func TestPrototypeNamesAreOrdinary(t *testing.T) {
 	for _, name := range prototypeNames {
 		t.Run(name, func(t *testing.T) {
@@ -48,8 +48,9 @@ func TestPrototypeNamesAreOrdinary(t *testing.T) {
 	}
 }
 
-// TestDeepAndWidePacketsAreBounded sends a message as large as may be, of what costs most to look at. That it is
-// answered within the test's patience shows that the time grows with the size alone: anything more would not be.
+// TestDeepAndWidePacketsAreBounded sends a message as large as may be, of what costs most to look
+// at. That it is answered within the test's patience shows that the time grows with the size alone:
+// anything more would not be.
 func TestDeepAndWidePacketsAreBounded(t *testing.T) {
 	const size = 900_000
 	for name, test := range map[string]struct {

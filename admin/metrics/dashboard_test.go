@@ -16,7 +16,8 @@ import (
 // metricNames finds the names of metrics in a text.
 var metricNames = regexp.MustCompile(prefix + `[a-z_]+`)
 
-// named returns the metric that a name in a query means, or nil: a histogram has names for its parts.
+// named returns the metric that a name in a query means, or nil: a histogram has names for its
+// parts.
 func (c *catalog) named(name string) *metric {
 	name = strings.TrimPrefix(name, prefix)
 	for _, m := range c.metrics {
@@ -34,8 +35,8 @@ func (c *catalog) named(name string) *metric {
 
 func (m *metric) isHistogram() bool { return m.kind == prometheus.UntypedValue }
 
-// TestDashboardShowsTheMetrics holds that every query of the dashboard asks for a metric there is, by
-// labels it has, and that every metric is asked for.
+// TestDashboardShowsTheMetrics holds that every query of the dashboard asks for a metric there is,
+// by labels it has, and that every metric is asked for.
 func TestDashboardShowsTheMetrics(t *testing.T) {
 	type panel struct {
 		Title   string

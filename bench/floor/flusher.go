@@ -16,7 +16,8 @@ func newFlusher(workers int) *flusher {
 	return f
 }
 
-// queue leaves a frame with the member, and the member with the workers if they do not have it already.
+// queue leaves a frame with the member, and the member with the workers if they do not have it
+// already.
 func (f *flusher) queue(m *member, frame []byte) {
 	m.lock.Lock()
 	m.pending = append(m.pending, frame)

@@ -21,8 +21,8 @@ type hub struct {
 	deliver func(*member, []byte)
 }
 
-// join answers CONNECT and takes the member in, as one step: no broadcast comes before the answer, and none that follows
-// the answer is missed.
+// join answers CONNECT and takes the member in, as one step: no broadcast comes before the answer,
+// and none that follows the answer is missed.
 func (h *hub) join(m *member) {
 	h.lock.Lock()
 	defer h.lock.Unlock()

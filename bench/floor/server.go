@@ -1,6 +1,7 @@
-// Package floor is the least a server can do for a fan-out: it upgrades WebSockets, builds one frame for each message
-// and writes it to everyone else. There are no rooms, no heartbeats, no limits. What it costs is what the machine asks
-// for; what another server costs beyond it is that server's own.
+// Package floor is the least a server can do for a fan-out: it upgrades WebSockets, builds one
+// frame for each message and writes it to everyone else. There are no rooms, no heartbeats, no
+// limits. What it costs is what the machine asks for; what another server costs beyond it is that
+// server's own.
 package floor
 
 import (
@@ -21,8 +22,8 @@ func NewOne() *Server {
 	return newServer((*member).write)
 }
 
-// NewJoined returns a server that gives each receiver a queue, all that is pending in which one of so many workers
-// writes at once.
+// NewJoined returns a server that gives each receiver a queue, all that is pending in which one of
+// so many workers writes at once.
 func NewJoined(workers int) *Server {
 	return newServer(newFlusher(workers).queue)
 }

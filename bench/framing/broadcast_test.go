@@ -12,8 +12,8 @@ import (
 	"github.com/lxzan/gws"
 )
 
-// BenchmarkBroadcast sends one 200-byte text message to 1,000 receivers, from the message to the writes on their
-// connections, which cost nothing here: what is measured is the library.
+// BenchmarkBroadcast sends one 200-byte text message to 1,000 receivers, from the message to the
+// writes on their connections, which cost nothing here: what is measured is the library.
 func BenchmarkBroadcast(b *testing.B) {
 	b.Run("gobwas", broadcastGobwas)
 	b.Run("gobwas-joining-8", broadcastGobwasJoining)
@@ -37,8 +37,8 @@ func broadcastGobwas(b *testing.B) {
 	perDelivery(b, 1)
 }
 
-// broadcastGobwasJoining writes eight messages to each receiver at once, which the other two cannot be asked for: they
-// write when they are given a message.
+// broadcastGobwasJoining writes eight messages to each receiver at once, which the other two cannot
+// be asked for: they write when they are given a message.
 func broadcastGobwasJoining(b *testing.B) {
 	const messages = 8
 	conns, _ := newSinks(b, receivers)

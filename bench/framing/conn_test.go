@@ -52,7 +52,8 @@ func newSinks(b *testing.B, count int) ([]net.Conn, *atomic.Int64) {
 	return conns, written
 }
 
-// source is a connection that brings the same frames again and again until so many have come, then ends.
+// source is a connection that brings the same frames again and again until so many have come, then
+// ends.
 type source struct {
 	sink
 	frames []byte

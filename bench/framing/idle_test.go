@@ -20,9 +20,10 @@ import (
 // idle is how many connections sit there.
 const idle = 2000
 
-// BenchmarkIdle reports what an open connection with a waiting reader holds of heap and stacks: real TCP connections on
-// loopback, accepted by net/http, whose handler gives them away and returns. The clients' bare ends live in the same
-// process; "bare" is what both ends cost without any WebSocket.
+// BenchmarkIdle reports what an open connection with a waiting reader holds of heap and stacks:
+// real TCP connections on loopback, accepted by net/http, whose handler gives them away and
+// returns. The clients' bare ends live in the same process; "bare" is what both ends cost without
+// any WebSocket.
 func BenchmarkIdle(b *testing.B) {
 	b.Run("bare", func(b *testing.B) { measureIdle(b, serveBare) })
 	b.Run("gobwas", func(b *testing.B) { measureIdle(b, serveGobwas) })
@@ -151,7 +152,8 @@ func dialIdle(b *testing.B, address string) net.Conn {
 	return conn
 }
 
-// held is heap and stacks in use after the collector has run: three times, as what lies in a pool survives the first.
+// held is heap and stacks in use after the collector has run: three times, as what lies in a pool
+// survives the first.
 func held() int64 {
 	for range 3 {
 		runtime.GC()

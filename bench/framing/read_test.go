@@ -27,8 +27,8 @@ func check(b *testing.B, seen int) {
 	}
 }
 
-// readGobwasInPlace takes the header from the read buffer by itself, into the library's type, and has the payload
-// unmasked where it lies.
+// readGobwasInPlace takes the header from the read buffer by itself, into the library's type, and
+// has the payload unmasked where it lies.
 func readGobwasInPlace(b *testing.B) {
 	b.ReportAllocs()
 	conn := newSource(b)

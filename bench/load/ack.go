@@ -20,7 +20,8 @@ type asker struct {
 	acks   atomic.Int64
 }
 
-// turns are points in time, at equal distances. One that is missed comes at once, and its successors keep their times.
+// turns are points in time, at equal distances. One that is missed comes at once, and its
+// successors keep their times.
 type turns struct {
 	next     time.Time
 	interval time.Duration
@@ -34,8 +35,9 @@ func (t *turns) wait() {
 	}
 }
 
-// Ack lets every client make one round trip after the other: `stream:join` with an acknowledgement asked for. With a Rate
-// they take turns, so many a second in all; without, they ask as fast as they are answered.
+// Ack lets every client make one round trip after the other: `stream:join` with an acknowledgement
+// asked for. With a Rate they take turns, so many a second in all; without, they ask as fast as
+// they are answered.
 func Ack(ctx context.Context, target *Target, options Options) (*Result, error) {
 	if options.Receivers == 0 {
 		return nil, errors.New("needs clients")

@@ -16,8 +16,8 @@ import (
 	"github.com/caddy-socketio/socketio-stream/bench/proc"
 )
 
-// attack is one kind of hostile load. run goes on until its context ends, and leaves nothing behind; what it counts goes
-// into the tally.
+// attack is one kind of hostile load. run goes on until its context ends, and leaves nothing
+// behind; what it counts goes into the tally.
 type attack struct {
 	name string
 	run  func(ctx context.Context, target *Target, seen *tally)
@@ -33,11 +33,13 @@ var attacks = []attack{
 	{"storm", reconnect},
 }
 
-// Attack lets Receivers honest clients ask for acknowledgements, Rate a second in all, alone and then beside each of the
-// attacks in turn, for Duration each. It tells the honest clients' latencies before, during and after, how many questions
-// were not answered, how much memory the server took, and how long it took to be rid of each attack.
+// Attack lets Receivers honest clients ask for acknowledgements, Rate a second in all, alone and
+// then beside each of the attacks in turn, for Duration each. It tells the honest clients'
+// latencies before, during and after, how many questions were not answered, how much memory the
+// server took, and how long it took to be rid of each attack.
 //
-// Honest clients come from 127.0.0.0/24 and attackers from 127.0.1.0/24, so the server must be told to limit loopback.
+// Honest clients come from 127.0.0.0/24 and attackers from 127.0.1.0/24, so the server must be told
+// to limit loopback.
 func Attack(ctx context.Context, target *Target, options Options) (*Result, error) {
 	if options.Receivers == 0 || options.Rate == 0 {
 		return nil, errors.New("needs clients and a rate")
@@ -99,8 +101,8 @@ type honest struct {
 	group    sync.WaitGroup
 }
 
-// patient is an honest client: it asks at a fixed pace, and counts from when it was to ask, so that a server that keeps it
-// waiting does not spare itself the questions in between.
+// patient is an honest client: it asks at a fixed pace, and counts from when it was to ask, so that
+// a server that keeps it waiting does not spare itself the questions in between.
 type patient struct {
 	socket *Socket
 	counts [attackPhases]histogram
@@ -140,7 +142,8 @@ func (p *patient) ask(h *honest, number int, interval time.Duration) error {
 	due := now() + rand.N(interval)
 	for id := uint64(10); !h.stopping.Load(); id = 10 + (id-9)%90 {
 		if wait := due - now(); wait > 0 {
-			// Heartbeats and broadcasts are read with the next answer: the pace is far above theirs.
+			// Heartbeats and broadcasts are read with the next answer: the pace is far above
+			// theirs.
 			time.Sleep(wait)
 		}
 		text = append(strconv.AppendUint(append(text[:0], "42"...), id, 10), fmt.Sprintf(`["stream:join",{"streamId":"%d"}]`, number)...)

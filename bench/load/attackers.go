@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Bounds of the attacks. They are as much as two cores can send beside honest clients; the server would be given more by
-// more machines, and what it does with each piece would be the same.
+// Bounds of the attacks. They are as much as two cores can send beside honest clients; the server
+// would be given more by more machines, and what it does with each piece would be the same.
 const (
 	// floodRate is how many handshakes a second are tried, by floodWorkers, all from one address.
 	floodRate, floodWorkers = 2000, 16
@@ -29,14 +29,16 @@ const (
 	stormClients, stormParallel = 1000, 32
 )
 
-// from is the target for a client with this address, 127.0.1.n. Attackers have others than honest clients.
+// from is the target for a client with this address, 127.0.1.n. Attackers have others than honest
+// clients.
 func (t *Target) from(n int) *Target {
 	other := *t
 	other.source = net.IPv4(127, 0, 1, byte(1+n%250))
 	return &other
 }
 
-// paced calls do with the number of each turn, at so many a second in all, by so many workers, until ctx ends.
+// paced calls do with the number of each turn, at so many a second in all, by so many workers,
+// until ctx ends.
 func paced(ctx context.Context, rate, workers int, do func(turn int)) {
 	var next atomic.Int64
 	began := now()
@@ -56,7 +58,8 @@ func paced(ctx context.Context, rate, workers int, do func(turn int)) {
 	group.Wait()
 }
 
-// begin opens a connection and asks for a WebSocket; the socket has the answer when there is no error.
+// begin opens a connection and asks for a WebSocket; the socket has the answer when there is no
+// error.
 func begin(ctx context.Context, target *Target) (*Socket, error) {
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
@@ -106,7 +109,8 @@ func floodHandshakes(ctx context.Context, target *Target, seen *tally) {
 	})
 }
 
-// holdHalfOpen holds sessions that connect to no namespace and answer no heartbeat. Those the server ends are begun anew.
+// holdHalfOpen holds sessions that connect to no namespace and answer no heartbeat. Those the
+// server ends are begun anew.
 func holdHalfOpen(ctx context.Context, target *Target, seen *tally) {
 	var group sync.WaitGroup
 	places := make(chan int, halfOpen)
@@ -235,8 +239,8 @@ func readNothing(ctx context.Context, target *Target, seen *tally) {
 	group.Wait()
 }
 
-// sendGarbage sends what means nothing, on bare connections, in bodies and in WebSockets, as fast as it is taken, and no
-// more than garbageTotal in all.
+// sendGarbage sends what means nothing, on bare connections, in bodies and in WebSockets, as fast
+// as it is taken, and no more than garbageTotal in all.
 func sendGarbage(ctx context.Context, target *Target, seen *tally) {
 	piece := make([]byte, 64<<10)
 	for i := range piece {

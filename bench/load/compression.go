@@ -12,7 +12,8 @@ import (
 	"sync/atomic"
 )
 
-// compression is what the clients of one target that offer compression share: what they have inflated already.
+// compression is what the clients of one target that offer compression share: what they have
+// inflated already.
 type compression struct {
 	frames, bodies *memo
 }
@@ -21,14 +22,14 @@ func newCompression() *compression {
 	return &compression{frames: newMemo(inflating()), bodies: newMemo(gunzipping())}
 }
 
-// deflateOffer asks for messages that each stand alone: then a server sends all clients the same bytes, and no client
-// needs a window of what came before.
+// deflateOffer asks for messages that each stand alone: then a server sends all clients the same
+// bytes, and no client needs a window of what came before.
 const deflateOffer = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 
 var errExtension = errors.New("the server agreed to an extension in a way that was not offered")
 
-// agreedToDeflate tells from the head of the answer to an upgrade whether the server took the offer, and refuses what it
-// was not offered.
+// agreedToDeflate tells from the head of the answer to an upgrade whether the server took the
+// offer, and refuses what it was not offered.
 func agreedToDeflate(answer string, offered bool) (bool, error) {
 	var agreed []string
 	for line := range strings.SplitSeq(answer, "\r\n") {
@@ -64,8 +65,8 @@ func agreedToDeflate(answer string, offered bool) (bool, error) {
 	return true, nil
 }
 
-// deflateTail completes a compressed message, see RFC 7692 section 7.2.2: the empty block that senders leave out, and one
-// that is the last.
+// deflateTail completes a compressed message, see RFC 7692 section 7.2.2: the empty block that
+// senders leave out, and one that is the last.
 const deflateTail = "\x00\x00\xff\xff\x01\x00\x00\xff\xff"
 
 var errInflates = errors.New("the server sent compressed data that inflates to over 1 MiB")
@@ -93,8 +94,9 @@ func gunzipping() format {
 // remembered is how many compressed messages a memo knows: more than are under way at a time.
 const remembered = 32
 
-// memo inflates. A message that stands alone is made of the same bytes for all receivers: the first who gets it inflates
-// it, the others compare, which costs so little that a scenario still measures the server.
+// memo inflates. A message that stands alone is made of the same bytes for all receivers: the first
+// who gets it inflates it, the others compare, which costs so little that a scenario still measures
+// the server.
 type memo struct {
 	recent [remembered]atomic.Pointer[inflated]
 
@@ -110,7 +112,8 @@ type inflated struct {
 
 func newMemo(open format) *memo { return &memo{open: open} }
 
-// content returns what the bytes are the compressed form of. It belongs to all who ask and must not be changed.
+// content returns what the bytes are the compressed form of. It belongs to all who ask and must not
+// be changed.
 func (m *memo) content(compressed []byte) ([]byte, error) {
 	if content, known := m.find(compressed); known {
 		return content, nil

@@ -11,8 +11,8 @@ import (
 	"sync/atomic"
 )
 
-// Connect makes Count connections, Parallel at a time, each closed as soon as its CONNECT is answered, and counts the
-// ones that are not.
+// Connect makes Count connections, Parallel at a time, each closed as soon as its CONNECT is
+// answered, and counts the ones that are not.
 func Connect(ctx context.Context, target *Target, options Options) (*Result, error) {
 	if options.Count == 0 {
 		return nil, errors.New("needs a count")

@@ -21,9 +21,10 @@ const (
 	maxLost = 3
 )
 
-// gather connects count sockets. A handshake whose CONNECT is never answered is made again and counted, for there are
-// servers that lose some, and whose other figures are wanted all the same. Any other failure ends it: a scenario with
-// fewer clients than asked for would compare unlike things.
+// gather connects count sockets. A handshake whose CONNECT is never answered is made again and
+// counted, for there are servers that lose some, and whose other figures are wanted all the same.
+// Any other failure ends it: a scenario with fewer clients than asked for would compare unlike
+// things.
 func gather(ctx context.Context, target *Target, count, buffer int) (*crowd, error) {
 	c := &crowd{sockets: make([]*Socket, count)}
 	failed := make([]error, dialers)

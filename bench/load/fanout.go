@@ -59,8 +59,8 @@ type receiver struct {
 	disordered int
 }
 
-// Fanout lets one client send `message` events that the server hands to all others. Saturated, the sender keeps Window
-// messages under way; with a Rate it sends at that pace.
+// Fanout lets one client send `message` events that the server hands to all others. Saturated, the
+// sender keeps Window messages under way; with a Rate it sends at that pace.
 func Fanout(ctx context.Context, target *Target, options Options) (*Result, error) {
 	if options.Receivers == 0 || (options.Window == 0) == (options.Rate == 0) {
 		return nil, errors.New("needs receivers, and either a window or a rate")
@@ -136,7 +136,8 @@ func (f *fanout) close() {
 	f.group.Wait()
 }
 
-// receive counts what one receiver gets. Shared counters are touched once for each read, not for each message.
+// receive counts what one receiver gets. Shared counters are touched once for each read, not for
+// each message.
 func (f *fanout) receive(r *receiver) {
 	var deliveries, bytes int64
 	r.socket.beforeRead = func() {
@@ -217,7 +218,8 @@ func (f *fanout) send(stop <-chan struct{}) error {
 	})
 }
 
-// keepSending lets send run until the returned function is called for the first time; that returns send's error.
+// keepSending lets send run until the returned function is called for the first time; that returns
+// send's error.
 func keepSending(send func(stop <-chan struct{}) error) (finish func() error) {
 	stop := make(chan struct{})
 	sending := make(chan error, 1)
@@ -311,8 +313,9 @@ func (f *fanout) latencies(phase int) (all histogram) {
 
 func (f *fanout) expected() int64 { return f.sent.Load() * f.each }
 
-// sendInWindow keeps at most Window messages under way. What a server loses would keep the window shut for ever: after a
-// while without any delivery it is opened again, and the loss shows in the result.
+// sendInWindow keeps at most Window messages under way. What a server loses would keep the window
+// shut for ever: after a while without any delivery it is opened again, and the loss shows in the
+// result.
 func (f *fanout) sendInWindow(stop <-chan struct{}, message *message) error {
 	var writtenOff int64
 	for {
@@ -321,7 +324,8 @@ func (f *fanout) sendInWindow(stop <-chan struct{}, message *message) error {
 			return nil
 		default:
 		}
-		// Half of the window is waited for at once: waking up for each message would cost more than sending it.
+		// Half of the window is waited for at once: waking up for each message would cost more than
+		// sending it.
 		outstanding := f.expected() - writtenOff - f.delivered.Load()
 		if outstanding > int64(f.options.Window-1)*f.each {
 			target := f.expected() - writtenOff - int64(f.options.Window/2)*f.each
@@ -336,7 +340,8 @@ func (f *fanout) sendInWindow(stop <-chan struct{}, message *message) error {
 	}
 }
 
-// sendAtRate sends at a fixed pace. A message that is late is sent at once and its successors keep their times.
+// sendAtRate sends at a fixed pace. A message that is late is sent at once and its successors keep
+// their times.
 func (f *fanout) sendAtRate(stop <-chan struct{}, send func() error) error {
 	interval := time.Second / time.Duration(f.options.Rate)
 	timer := time.NewTimer(0)

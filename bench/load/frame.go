@@ -15,15 +15,16 @@ const (
 	opPong         = 0xa
 )
 
-// headLength is how much of a payload a receiver looks at; the rest is counted and passed over. It holds any handshake
-// packet and, of a message, the event's name and the mark that carries the time of sending.
+// headLength is how much of a payload a receiver looks at; the rest is counted and passed over. It
+// holds any handshake packet and, of a message, the event's name and the mark that carries the time
+// of sending.
 const headLength = 512
 
 // frame is one WebSocket frame as a receiver sees it.
 type frame struct {
 	opcode byte
-	// head is the beginning of the payload, at most headLength bytes, or all of it when compressed or kept whole. It is valid until the
-	// next frame is read.
+	// head is the beginning of the payload, at most headLength bytes, or all of it when compressed
+	// or kept whole. It is valid until the next frame is read.
 	head []byte
 	// compressed tells that the payload is still in the form of permessage-deflate.
 	compressed bool
@@ -40,8 +41,8 @@ var (
 	errPieces   = errors.New("the server sent a compressed message in several frames, which is not read here")
 )
 
-// scanner cuts a byte stream into frames, however the stream was cut into reads. A frame that lies whole in what was
-// read is not copied.
+// scanner cuts a byte stream into frames, however the stream was cut into reads. A frame that lies
+// whole in what was read is not copied.
 type scanner struct {
 	header [10]byte
 	filled int // bytes of header present
@@ -50,18 +51,19 @@ type scanner struct {
 	left   int // payload bytes to come
 	head   [headLength]byte
 	kept   int
-	// deflate tells that frames may be compressed: it was agreed on. Such a frame is kept whole, in whole when it came in
-	// several reads.
+	// deflate tells that frames may be compressed: it was agreed on. Such a frame is kept whole, in
+	// whole when it came in several reads.
 	deflate bool
 	whole   []byte
 	// keepAll keeps the frames that are not compressed whole as well.
 	keepAll bool
-	// fragments is the message of which the last frame has not come yet. Servers that cut messages into frames are few: it allocates.
+	// fragments is the message of which the last frame has not come yet. Servers that cut messages
+	// into frames are few: it allocates.
 	fragments frame
 }
 
-// scan takes bytes from the beginning of b, says how many, and whether they complete the frame it returns. The frames of
-// a fragmented message are returned as one.
+// scan takes bytes from the beginning of b, says how many, and whether they complete the frame it
+// returns. The frames of a fragmented message are returned as one.
 func (s *scanner) scan(b []byte) (f frame, taken int, complete bool, err error) {
 	if s.length == 0 || s.filled < s.length {
 		n, err := s.scanHeader(b)
@@ -181,8 +183,8 @@ func payloadSize(header [10]byte) (int, error) {
 	return int(header[1]), nil
 }
 
-// mask is the key of every frame the clients send. Any key is valid; one that is not zero makes servers do the work that
-// a browser's key makes them do.
+// mask is the key of every frame the clients send. Any key is valid; one that is not zero makes
+// servers do the work that a browser's key makes them do.
 var mask = [4]byte{0x37, 0xfa, 0x21, 0x3d}
 
 // appendFrame appends a masked client frame to b.

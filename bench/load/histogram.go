@@ -6,7 +6,8 @@ import (
 )
 
 const (
-	// steps is how many buckets each doubling of the latency has: a quantile is right to within 1/steps.
+	// steps is how many buckets each doubling of the latency has: a quantile is right to within
+	// 1/steps.
 	steps   = 16
 	buckets = 24 * steps // up to 8 s and more; the last bucket takes the rest
 )
@@ -45,7 +46,8 @@ func (h *histogram) merge(other *histogram) {
 	}
 }
 
-// quantile is the latency in milliseconds below which the given share of all lies; the middle of its bucket.
+// quantile is the latency in milliseconds below which the given share of all lies; the middle of
+// its bucket.
 func (h *histogram) quantile(share float64) float64 {
 	var total uint64
 	for _, n := range h.counts {

@@ -8,8 +8,8 @@ import (
 	"github.com/caddy-socketio/socketio-stream/bench/proc"
 )
 
-// Idle connects Receivers clients that only answer heartbeats, lets the server come to rest, and measures what it holds
-// for each.
+// Idle connects Receivers clients that only answer heartbeats, lets the server come to rest, and
+// measures what it holds for each.
 func Idle(ctx context.Context, target *Target, options Options) (*Result, error) {
 	if options.Receivers == 0 {
 		return nil, errors.New("needs clients")
@@ -66,7 +66,8 @@ func Idle(ctx context.Context, target *Target, options Options) (*Result, error)
 	return result, nil
 }
 
-// warmUp lets the server do once what it does once, so that its price is not put on the first client.
+// warmUp lets the server do once what it does once, so that its price is not put on the first
+// client.
 func warmUp(ctx context.Context, target *Target) error {
 	clients, err := gather(ctx, target, dialers, 0)
 	if err != nil {

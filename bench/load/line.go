@@ -11,11 +11,13 @@ import (
 	"time"
 )
 
-// line is the HTTP/1.1 connection that a client on long-polling keeps for requests of one kind, as a browser does: it is
-// used again until the server closes it, and a request that was lost on a used connection is sent again on a new one.
+// line is the HTTP/1.1 connection that a client on long-polling keeps for requests of one kind, as
+// a browser does: it is used again until the server closes it, and a request that was lost on a
+// used connection is sent again on a new one.
 type line struct {
 	target *Target
-	// single makes each request go over a connection of its own, and never again: what Node's client does.
+	// single makes each request go over a connection of its own, and never again: what Node's
+	// client does.
 	single bool
 	conn   net.Conn
 	reader *bufio.Reader

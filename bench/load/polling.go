@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Polling lets one client send `message` events over WebSocket, at a fixed rate, to Receivers clients that fetch them by
-// long-polling.
+// Polling lets one client send `message` events over WebSocket, at a fixed rate, to Receivers
+// clients that fetch them by long-polling.
 func Polling(ctx context.Context, target *Target, options Options) (*Result, error) {
 	if options.Receivers == 0 || options.Rate == 0 {
 		return nil, errors.New("needs receivers and a rate")

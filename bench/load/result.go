@@ -12,28 +12,32 @@ import (
 
 // Options says what a scenario does. A field that a scenario has no use for is ignored by it.
 type Options struct {
-	// PIDs are the server's processes, descendants included by themselves. Without any, the server's cost is not measured.
+	// PIDs are the server's processes, descendants included by themselves. Without any, the
+	// server's cost is not measured.
 	PIDs []int
-	// Receivers is how many clients listen (fanout, polling, slow), ask (ack, attack), sit there (idle), or are in each room or
-	// session.
+	// Receivers is how many clients listen (fanout, polling, slow), ask (ack, attack), sit there
+	// (idle), or are in each room or session.
 	Receivers int
-	// Rooms is how many rooms of Receivers clients each there are, and Others how many further clients are in none (rooms). Rooms is
-	// also the number of sessions (sessions).
+	// Rooms is how many rooms of Receivers clients each there are, and Others how many further
+	// clients are in none (rooms). Rooms is also the number of sessions (sessions).
 	Rooms, Others int
 	// Binary sends the message's argument as an attachment (fanout).
 	Binary bool
-	// Telemetry makes the argument an object with readings of sensors, which can be compressed as such data can (fanout,
-	// polling, slow).
+	// Telemetry makes the argument an object with readings of sensors, which can be compressed as
+	// such data can (fanout, polling, slow).
 	Telemetry bool
-	// Compression lets the clients offer permessage-deflate, and gzip for the bodies of long-polling.
+	// Compression lets the clients offer permessage-deflate, and gzip for the bodies of
+	// long-polling.
 	Compression bool
 	// Stalled is how many further clients join and never read (fanout).
 	Stalled int
 	// Payload is the size of a message's argument in bytes.
 	Payload int
-	// Window is how many messages a sender may have under way; it is measured by deliveries. 0 with a Rate.
+	// Window is how many messages a sender may have under way; it is measured by deliveries. 0 with
+	// a Rate.
 	Window int
-	// Rate is how many messages a second are sent, or questions asked (ack, attack), whatever the deliveries; 0 sends as fast as the window lets.
+	// Rate is how many messages a second are sent, or questions asked (ack, attack), whatever the
+	// deliveries; 0 sends as fast as the window lets.
 	Rate int
 	// Count is how many connections are made in all (connect, vanish).
 	Count int
@@ -41,7 +45,8 @@ type Options struct {
 	Parallel int
 	// Warmup is left out of the measurement, Duration is measured.
 	Warmup, Duration time.Duration
-	// Settle is how long is waited for the server to come to rest (idle: always; vanish, attack: at most).
+	// Settle is how long is waited for the server to come to rest (idle: always; vanish, attack: at
+	// most).
 	Settle time.Duration
 }
 

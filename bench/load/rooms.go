@@ -21,12 +21,14 @@ type room struct {
 	question     []byte
 }
 
-// attachmentSize is the size of the attachments among mixed traffic: a short piece of a recorded sound.
+// attachmentSize is the size of the attachments among mixed traffic: a short piece of a recorded
+// sound.
 const attachmentSize = 2 << 10
 
-// Rooms makes Rooms streams of Receivers clients each, one of which owns the stream and sends to the others, and Others
-// further clients that have joined nothing. Rate is that of all rooms together. Of ten messages seven are text, two are
-// binary and one is a question of the owner that the server acknowledges.
+// Rooms makes Rooms streams of Receivers clients each, one of which owns the stream and sends to
+// the others, and Others further clients that have joined nothing. Rate is that of all rooms
+// together. Of ten messages seven are text, two are binary and one is a question of the owner that
+// the server acknowledges.
 func Rooms(ctx context.Context, target *Target, options Options) (*Result, error) {
 	if options.Rooms == 0 || options.Receivers < 2 || options.Rate == 0 {
 		return nil, errors.New("needs rooms, two or more clients in each, and a rate")
@@ -58,7 +60,8 @@ func Rooms(ctx context.Context, target *Target, options Options) (*Result, error
 	turn := 0
 	return f.run(ctx, func(stop <-chan struct{}) error {
 		return f.sendAtRate(stop, func() error {
-			// The kind changes with each whole turn of all rooms too, so that every room gets every kind.
+			// The kind changes with each whole turn of all rooms too, so that every room gets every
+			// kind.
 			r, kind := rooms[turn%len(rooms)], (turn+turn/len(rooms))%10
 			turn++
 			return f.sendMixed(r, kind)
@@ -105,8 +108,8 @@ func (r *room) fill() error {
 	return nil
 }
 
-// ask sends a packet and waits for the answer that begins as told. There are servers that lose what comes right after
-// CONNECT: they are asked again.
+// ask sends a packet and waits for the answer that begins as told. There are servers that lose what
+// comes right after CONNECT: they are asked again.
 func (s *Socket) ask(packet, answer string) error {
 	var err error
 	for range 1 + maxLost {

@@ -83,8 +83,8 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// A server that writes to one receiver after the other stands still beside a client that stalls; one with workers to
-// spare does not.
+// A server that writes to one receiver after the other stands still beside a client that stalls;
+// one with workers to spare does not.
 func TestSlowReader(t *testing.T) {
 	options := Options{Receivers: 20, Payload: 4096, Rate: 100, Parallel: 1, Duration: 300 * time.Millisecond}
 	for _, test := range []struct {
@@ -112,7 +112,8 @@ func TestSlowReader(t *testing.T) {
 }
 
 func TestVanishLeavesNoGhost(t *testing.T) {
-	// The smallest server knows no polling, which its clients are refused: that is told as a failure, and no ghost.
+	// The smallest server knows no polling, which its clients are refused: that is told as a
+	// failure, and no ghost.
 	options := Options{Payload: 200, Count: 200, Parallel: 16, Duration: time.Second, Settle: 10 * time.Second}
 	result, err := Run(t.Context(), "vanish", serveFloor(t, floor.NewOne()), options)
 	if err != nil {

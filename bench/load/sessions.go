@@ -14,14 +14,16 @@ import (
 	"time"
 )
 
-// Sessions has Rooms sessions of Receivers clients each. For the Duration the clients share content, leave and come
-// back, visit other sessions and are killed and come back, at random, Rate times a second all together. Each keeps a
-// list of who is in its sessions, as a page would, and holds it against the server's: whenever it joins a session that
-// it is in already, and in the end, when all have come to rest.
+// Sessions has Rooms sessions of Receivers clients each. For the Duration the clients share
+// content, leave and come back, visit other sessions and are killed and come back, at random, Rate
+// times a second all together. Each keeps a list of who is in its sessions, as a page would, and
+// holds it against the server's: whenever it joins a session that it is in already, and in the end,
+// when all have come to rest.
 //
-// Nought must be: wrong_beliefs, lists that differed from the server's; crossed, events of a session that the client
-// was not in; lost, contents that one who was there missed or got out of order; and ghosts, clients that the server
-// has in a session and that are not there, after Settle at most.
+// Nought must be: wrong_beliefs, lists that differed from the server's; crossed, events of a
+// session that the client was not in; lost, contents that one who was there missed or got out of
+// order; and ghosts, clients that the server has in a session and that are not there, after Settle
+// at most.
 func Sessions(ctx context.Context, target *Target, options Options) (*Result, error) {
 	if options.Rooms == 0 || options.Receivers < 2 || options.Rate == 0 {
 		return nil, errors.New("needs rooms, two or more clients in each, and a rate")
@@ -202,7 +204,8 @@ func (c *sessionClient) leave(session string) {
 	}
 }
 
-// ask asks unless the same session is asked about already: what a client believes in between would be nobody's fault.
+// ask asks unless the same session is asked about already: what a client believes in between would
+// be nobody's fault.
 func (c *sessionClient) ask(q question, event string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -222,8 +225,8 @@ func (c *sessionClient) sendLocked(text string) {
 	}
 }
 
-// share sends content to all sessions that the client is in. It tells its session, so that the receivers see where it
-// belongs, and its place among those of the same stay.
+// share sends content to all sessions that the client is in. It tells its session, so that the
+// receivers see where it belongs, and its place among those of the same stay.
 func (c *sessionClient) share() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -419,7 +422,8 @@ func (l *sessionsLoad) rest(ctx context.Context) error {
 	}
 }
 
-// settle has all clients ask who is there, and holds that against who is, until it agrees or the time is up.
+// settle has all clients ask who is there, and holds that against who is, until it agrees or the
+// time is up.
 func (l *sessionsLoad) settle(ctx context.Context, limit time.Duration) (ghosts int, err error) {
 	deadline := now() + limit
 	for {

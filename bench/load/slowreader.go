@@ -15,8 +15,9 @@ const (
 // stalling is how long the client that reads nothing is given until the server's writes to it wait.
 const stalling = 1500 * time.Millisecond
 
-// SlowReader measures the latencies of a fan-out at a fixed rate in turns without and with a client that stops reading,
-// two turns of each in one server's life, so that what else the machine does falls on both alike.
+// SlowReader measures the latencies of a fan-out at a fixed rate in turns without and with a client
+// that stops reading, two turns of each in one server's life, so that what else the machine does
+// falls on both alike.
 func SlowReader(ctx context.Context, target *Target, options Options) (*Result, error) {
 	if options.Receivers == 0 || options.Rate == 0 {
 		return nil, errors.New("needs receivers and a rate")

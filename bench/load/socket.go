@@ -22,7 +22,8 @@ type Socket struct {
 
 	// readAt is when the bytes of the current frame came.
 	readAt time.Duration
-	// beforeRead, when set, runs each time nothing is left and the socket is about to wait for the server.
+	// beforeRead, when set, runs each time nothing is left and the socket is about to wait for the
+	// server.
 	beforeRead func()
 }
 
@@ -30,7 +31,8 @@ type Socket struct {
 const stepTimeout = 10 * time.Second
 
 const (
-	// upgradeKey and upgradeAccept are the example of RFC 6455 section 1.3. A benchmark needs no other.
+	// upgradeKey and upgradeAccept are the example of RFC 6455 section 1.3. A benchmark needs no
+	// other.
 	upgradeKey    = "dGhlIHNhbXBsZSBub25jZQ=="
 	upgradeAccept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 )
@@ -47,7 +49,8 @@ var (
 	errNoConnect      = errors.New("the server's answer to CONNECT did not come")
 )
 
-// Dial connects, upgrades and joins the main namespace; buffer is the size of its read buffer in bytes.
+// Dial connects, upgrades and joins the main namespace; buffer is the size of its read buffer in
+// bytes.
 func Dial(ctx context.Context, target *Target, buffer int) (*Socket, error) {
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
@@ -68,8 +71,8 @@ func Dial(ctx context.Context, target *Target, buffer int) (*Socket, error) {
 	return s, nil
 }
 
-// handshake goes from an open connection to a connected socket, in the order a real client does it: CONNECT is sent as
-// soon as the open packet is there.
+// handshake goes from an open connection to a connected socket, in the order a real client does it:
+// CONNECT is sent as soon as the open packet is there.
 func (s *Socket) handshake(target *Target) error {
 	if err := s.conn.SetDeadline(time.Now().Add(stepTimeout)); err != nil {
 		return err

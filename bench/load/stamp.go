@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A message's argument is a string that begins with stampMark and the time of sending in nanoseconds, in stampDigits
-// digits. It stays as it is on its way through any server.
+// A message's argument is a string that begins with stampMark and the time of sending in
+// nanoseconds, in stampDigits digits. It stays as it is on its way through any server.
 const (
 	stampMark   = `"@`
 	stampDigits = 16
@@ -16,8 +16,8 @@ const (
 // message is a prepared event, masked and framed, whose time of sending is set before each use.
 type message struct {
 	frame []byte
-	// digits is where the stamp's digits stand in the frame, and payload where the payload that holds them starts: the key
-	// repeats from there.
+	// digits is where the stamp's digits stand in the frame, and payload where the payload that
+	// holds them starts: the key repeats from there.
 	digits, payload int
 }
 
@@ -46,7 +46,8 @@ func newBinaryMessage(size int) *message {
 // placeholder stands for the attachment in the text of a packet.
 const placeholder = `{"_placeholder":true,"num":0}`
 
-// newBinary prepares a packet and its one attachment, of size bytes, which carries the stamp. Both go in one write.
+// newBinary prepares a packet and its one attachment, of size bytes, which carries the stamp. Both
+// go in one write.
 func newBinary(packet string, size int) *message {
 	// The mark does not stand at the very beginning, where a reader takes it for absent.
 	attachment := append([]byte{'x'}, stampMark...)
@@ -67,8 +68,8 @@ func (m *message) stamped(at time.Duration) []byte {
 	return m.frame
 }
 
-// stampReader finds the time of sending in what was received. It remembers where the last one stood, as all messages of
-// one run look alike.
+// stampReader finds the time of sending in what was received. It remembers where the last one
+// stood, as all messages of one run look alike.
 type stampReader struct {
 	at int
 }

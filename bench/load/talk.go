@@ -13,7 +13,8 @@ import (
 // Kind is how a talker is connected.
 type Kind int
 
-// The kinds of talkers. Singles are on long-polling too, with a connection of its own for each request.
+// The kinds of talkers. Singles are on long-polling too, with a connection of its own for each
+// request.
 const (
 	ByWebSocket Kind = iota
 	ByUpgrade
@@ -26,8 +27,8 @@ func (k Kind) String() string {
 	return [...]string{"websocket", "upgraded", "polling", "polling, a connection for each request"}[k]
 }
 
-// Talk is many clients that ask and listen all the time, each of which knows what it has missed. A server's restart or
-// reload shows in its report.
+// Talk is many clients that ask and listen all the time, each of which knows what it has missed. A
+// server's restart or reload shows in its report.
 type Talk struct {
 	target *Target
 	every  time.Duration
@@ -65,8 +66,8 @@ type TalkReport struct {
 	BusiestSecondBack int            `json:"back_in_the_busiest_second,omitempty"`
 }
 
-// StartTalk connects the clients, so many of each kind, and makes them talk: each asks a question every so often, and one
-// more client sends a broadcast each broadcastEvery.
+// StartTalk connects the clients, so many of each kind, and makes them talk: each asks a question
+// every so often, and one more client sends a broadcast each broadcastEvery.
 func StartTalk(ctx context.Context, target *Target, counts map[Kind]int, every time.Duration) (*Talk, error) {
 	t := &Talk{target: target, every: every, drops: newTally()}
 	t.ctx, t.stop = context.WithCancel(ctx)
@@ -106,7 +107,8 @@ func (t *Talk) reset() {
 // Connected is how many clients are connected now.
 func (t *Talk) Connected() int64 { return t.connected.Load() }
 
-// Settle ends the asking and waits until every client has all its answers, or until so much time has passed.
+// Settle ends the asking and waits until every client has all its answers, or until so much time
+// has passed.
 func (t *Talk) Settle(most time.Duration) {
 	t.quiet.Store(true)
 	for deadline := time.Now().Add(most); time.Now().Before(deadline); <-time.After(20 * time.Millisecond) {
@@ -207,7 +209,8 @@ func (t *Talk) broadcast() {
 	}
 }
 
-// spread returns the first hundredth, the middle and the last hundredth of times, in seconds from begun.
+// spread returns the first hundredth, the middle and the last hundredth of times, in seconds from
+// begun.
 func spread(times []time.Duration, begun time.Duration) (s [3]float64) {
 	if len(times) == 0 {
 		return s

@@ -32,7 +32,8 @@ type talker struct {
 	asked, answered int64
 }
 
-// The times of Socket.IO's client between two attempts to connect again, before half of it is added or taken at random.
+// The times of Socket.IO's client between two attempts to connect again, before half of it is added
+// or taken at random.
 const (
 	firstRetry = time.Second
 	maxRetry   = 5 * time.Second

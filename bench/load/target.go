@@ -18,7 +18,8 @@ type Target struct {
 	Address string
 	// Host is what the Host header and the TLS server name carry.
 	Host string
-	// TLS tells whether connections are encrypted. Certificates are not verified: on loopback they are the server's own.
+	// TLS tells whether connections are encrypted. Certificates are not verified: on loopback they
+	// are the server's own.
 	TLS bool
 	// Path is where Engine.IO is served, with the slash at its end.
 	Path string
@@ -35,8 +36,8 @@ type Target struct {
 	compression *compression
 }
 
-// ParseTarget reads a URL such as https://127.0.0.1:8443/socket.io/. It refuses everything that is not loopback: this is
-// a benchmark, and no tool to be pointed at others.
+// ParseTarget reads a URL such as https://127.0.0.1:8443/socket.io/. It refuses everything that is
+// not loopback: this is a benchmark, and no tool to be pointed at others.
 func ParseTarget(raw string) (*Target, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -75,11 +76,12 @@ func ParseTarget(raw string) (*Target, error) {
 	return target, nil
 }
 
-// sourceAddresses is how many loopback addresses clients connect from in turn. Each brings a port range of its own, so
-// that ten thousands of short connections do not run out of ports.
+// sourceAddresses is how many loopback addresses clients connect from in turn. Each brings a port
+// range of its own, so that ten thousands of short connections do not run out of ports.
 const sourceAddresses = 16
 
-// bindNoPort is IP_BIND_ADDRESS_NO_PORT: the kernel picks the port when it knows the peer too, not at bind.
+// bindNoPort is IP_BIND_ADDRESS_NO_PORT: the kernel picks the port when it knows the peer too, not
+// at bind.
 const bindNoPort = 24
 
 // dialTCP opens a bare TCP connection.
@@ -114,9 +116,10 @@ func (t *Target) dialTCP(ctx context.Context) (*net.TCPConn, error) {
 	return conn.(*net.TCPConn), nil
 }
 
-// narrowed is the target for clients with a small receive buffer and small segments. On loopback, whose segments are
-// large, a server's kernel takes some megabytes for a client that reads nothing before the server notices; of such a
-// client it takes about a hundred kilobytes, as it would over a real network.
+// narrowed is the target for clients with a small receive buffer and small segments. On loopback,
+// whose segments are large, a server's kernel takes some megabytes for a client that reads nothing
+// before the server notices; of such a client it takes about a hundred kilobytes, as it would over
+// a real network.
 func (t *Target) narrowed() *Target {
 	other := *t
 	other.narrow = true

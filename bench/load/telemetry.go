@@ -5,9 +5,10 @@ import (
 	"strconv"
 )
 
-// newTelemetry prepares a `message` event whose argument is an object of at most size bytes, if that is enough for any:
-// the stamp, and as many readings of sensors as fit. Names repeat and figures wander, as in what machines report, so that
-// it compresses as such data does. The readings are the same in every run.
+// newTelemetry prepares a `message` event whose argument is an object of at most size bytes, if
+// that is enough for any: the stamp, and as many readings of sensors as fit. Names repeat and
+// figures wander, as in what machines report, so that it compresses as such data does. The readings
+// are the same in every run.
 func newTelemetry(size int) *message {
 	text := []byte(`42["message",`)
 	argument := len(text)
@@ -54,7 +55,8 @@ const telemetryEnd = "]}"
 
 var states = []string{"running", "running", "running", "idle", "alarm"}
 
-// appendDecimal writes whole parts of a unit in their shortest form: servers that read and write it anew leave it so.
+// appendDecimal writes whole parts of a unit in their shortest form: servers that read and write it
+// anew leave it so.
 func appendDecimal(text []byte, parts float64, unit int) []byte {
 	return strconv.AppendFloat(text, float64(int(parts))/float64(unit), 'f', -1, 64)
 }

@@ -20,9 +20,9 @@ import (
 // hesitation is the longest a vanishing client lingers after its last step.
 const hesitation = 3 * time.Millisecond
 
-// Vanish lets Count clients, Parallel at a time, go away at a random moment of connecting: half of them over WebSocket,
-// half over long-polling, by a reset or an orderly close. Then it asks the server's /health, for at most Settle, how
-// many connections are left. Those are ghosts.
+// Vanish lets Count clients, Parallel at a time, go away at a random moment of connecting: half of
+// them over WebSocket, half over long-polling, by a reset or an orderly close. Then it asks the
+// server's /health, for at most Settle, how many connections are left. Those are ghosts.
 func Vanish(ctx context.Context, target *Target, options Options) (*Result, error) {
 	if options.Count == 0 {
 		return nil, errors.New("needs a count")
@@ -55,8 +55,8 @@ func Vanish(ctx context.Context, target *Target, options Options) (*Result, erro
 	return result, awaitEmpty(ctx, target, options.Settle, result)
 }
 
-// vanishOnce connects as far as it pleases and goes. An error is one of the server's making: a step that should have
-// worked did not.
+// vanishOnce connects as far as it pleases and goes. An error is one of the server's making: a step
+// that should have worked did not.
 func vanishOnce(ctx context.Context, target *Target) (connected bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
@@ -92,8 +92,8 @@ func vanishOnce(ctx context.Context, target *Target) (connected bool, err error)
 	return connected, err
 }
 
-// webSocketSteps goes through up to seven steps: half a request, the request, its answer, the open packet, CONNECT, half
-// a frame more, CONNECT's answer.
+// webSocketSteps goes through up to seven steps: half a request, the request, its answer, the open
+// packet, CONNECT, half a frame more, CONNECT's answer.
 func webSocketSteps(target *Target, tcp *net.TCPConn, conn net.Conn, steps int) (connected bool, err error) {
 	request := upgradeRequest(target)
 	if steps == 1 {
@@ -123,8 +123,8 @@ func webSocketSteps(target *Target, tcp *net.TCPConn, conn net.Conn, steps int) 
 	return true, nil
 }
 
-// pollingSteps goes through up to seven steps: half a handshake, the handshake, its answer, half of CONNECT, CONNECT,
-// its answer, and a poll that either brings CONNECT's answer or is left hanging.
+// pollingSteps goes through up to seven steps: half a handshake, the handshake, its answer, half of
+// CONNECT, CONNECT, its answer, and a poll that either brings CONNECT's answer or is left hanging.
 func pollingSteps(target *Target, conn net.Conn, steps int) (connected bool, err error) {
 	p := &poller{target: target, conn: conn, reader: bufio.NewReaderSize(conn, 1<<10)}
 	handshake := p.request("GET", "")
@@ -233,7 +233,8 @@ func (p *poller) open() error {
 	return nil
 }
 
-// awaitEmpty polls /health until it tells of no connection. Every number in that answer goes into the result.
+// awaitEmpty polls /health until it tells of no connection. Every number in that answer goes into
+// the result.
 func awaitEmpty(ctx context.Context, target *Target, atMost time.Duration, result *Result) error {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"}}
 	defer transport.CloseIdleConnections()

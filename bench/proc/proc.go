@@ -1,4 +1,5 @@
-// Package proc reads from /proc what a server, taken as a tree of processes, costs: CPU time and memory.
+// Package proc reads from /proc what a server, taken as a tree of processes, costs: CPU time and
+// memory.
 package proc
 
 import (
@@ -12,8 +13,8 @@ import (
 	"time"
 )
 
-// tick is one unit of the times in /proc/<pid>/stat. Linux reports them to programs in hundredths of a second whatever
-// the kernel's own timer runs at.
+// tick is one unit of the times in /proc/<pid>/stat. Linux reports them to programs in hundredths
+// of a second whatever the kernel's own timer runs at.
 const tick = 10 * time.Millisecond
 
 // Usage is what a set of processes has used so far (CPU) and holds now (memory).
@@ -22,13 +23,13 @@ type Usage struct {
 	CPU time.Duration
 	// RSS is resident memory in bytes; pages that two processes share are counted in both.
 	RSS int64
-	// PSS is resident memory in bytes with shared pages divided among those who share them: the one to compare stacks
-	// of several processes by.
+	// PSS is resident memory in bytes with shared pages divided among those who share them: the one
+	// to compare stacks of several processes by.
 	PSS int64
 }
 
-// Measure sums the usage of the given processes and all their descendants. A process that ends while being read is left
-// out.
+// Measure sums the usage of the given processes and all their descendants. A process that ends
+// while being read is left out.
 func Measure(roots []int) (Usage, error) {
 	var sum Usage
 	pids, err := Tree(roots)
@@ -50,7 +51,8 @@ func Measure(roots []int) (Usage, error) {
 	return sum, nil
 }
 
-// CPU sums the CPU time alone, which is far cheaper to read than memory and so fit for the edges of a measurement.
+// CPU sums the CPU time alone, which is far cheaper to read than memory and so fit for the edges of
+// a measurement.
 func CPU(roots []int) (time.Duration, error) {
 	pids, err := Tree(roots)
 	if err != nil {
@@ -151,8 +153,8 @@ type stat struct {
 	cpu    time.Duration
 }
 
-// readStat takes the parent and the CPU time from /proc/<pid>/stat. The second field, the command's name, may hold
-// spaces and parentheses, so fields are counted from the last parenthesis.
+// readStat takes the parent and the CPU time from /proc/<pid>/stat. The second field, the command's
+// name, may hold spaces and parentheses, so fields are counted from the last parenthesis.
 func readStat(pid int) (stat, error) {
 	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -189,7 +191,8 @@ func kilobytes(file []byte, name string) (int64, error) {
 	return 0, fmt.Errorf("no line %s", name)
 }
 
-// gone tells whether an error means that the process has ended: its files are missing, or reading them finds no process.
+// gone tells whether an error means that the process has ended: its files are missing, or reading
+// them finds no process.
 func gone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
 }

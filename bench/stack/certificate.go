@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// certificate makes a self-signed certificate for localhost, with the kind of key that Caddy's local certificates have:
-// the stacks then do the same work in a handshake.
+// certificate makes a self-signed certificate for localhost, with the kind of key that Caddy's
+// local certificates have: the stacks then do the same work in a handshake.
 func (st *starter) certificate() (certificatePath, keyPath string, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -19,7 +19,8 @@ type starter struct {
 	tls      bool
 	binaries Binaries
 	settings Settings
-	// compression switches on what the stack has of it: for WebSocket and for long-polling, from 1 KB on.
+	// compression switches on what the stack has of it: for WebSocket and for long-polling, from 1
+	// KB on.
 	compression bool
 	// address is where clients connect, set by the stack's start function.
 	address string
@@ -40,8 +41,8 @@ type process struct {
 // endTimeout is how long a process may take to end when asked to.
 const endTimeout = 5 * time.Second
 
-// run starts a program with its output in a file. When announces is set, the program prints `listening <address>` as its
-// first line, which is waited for and returned.
+// run starts a program with its output in a file. When announces is set, the program prints
+// `listening <address>` as its first line, which is waited for and returned.
 func (st *starter) run(announces bool, environment []string, name string, arguments ...string) (address string, err error) {
 	log, err := os.Create(filepath.Join(st.dir, fmt.Sprintf("%d-%s.log", len(st.processes), filepath.Base(name))))
 	if err != nil {

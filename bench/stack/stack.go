@@ -1,4 +1,5 @@
-// Package stack starts and ends the servers that the benchmark compares, each on free loopback ports.
+// Package stack starts and ends the servers that the benchmark compares, each on free loopback
+// ports.
 package stack
 
 import (
@@ -37,10 +38,11 @@ type Stack struct {
 	Name string
 	// TLS tells whether clients reach it encrypted.
 	TLS bool
-	// Floor tells that it only writes frames: it has no heartbeat, no limits, and takes no part where those count.
+	// Floor tells that it only writes frames: it has no heartbeat, no limits, and takes no part
+	// where those count.
 	Floor bool
-	// Without names the stack that is the same but for compression, which this one has switched on. Empty: this one has it
-	// switched off.
+	// Without names the stack that is the same but for compression, which this one has switched on.
+	// Empty: this one has it switched off.
 	Without string
 
 	start func(*starter) error
@@ -66,7 +68,8 @@ var All = []Stack{
 type Running struct {
 	// URL is where clients connect.
 	URL string
-	// Profile is where a stack that can be profiled serves Go's profiles; empty for one that cannot.
+	// Profile is where a stack that can be profiled serves Go's profiles; empty for one that
+	// cannot.
 	Profile string
 	// PIDs are the processes that were started; their children belong to the stack too.
 	PIDs []int
@@ -107,7 +110,8 @@ func Start(ctx context.Context, s Stack, binaries Binaries, settings Settings) (
 // readyTimeout is how long a stack may take to answer.
 const readyTimeout = 20 * time.Second
 
-// awaitHealth asks for /health until it is answered. Through a proxy that needs the server behind it too.
+// awaitHealth asks for /health until it is answered. Through a proxy that needs the server behind
+// it too.
 func (st *starter) awaitHealth(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()

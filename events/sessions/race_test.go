@@ -216,7 +216,8 @@ func TestSessionsThatComeAndGo(t *testing.T) {
 				})
 			}
 			group.Wait()
-			// The figures are read one after the other, and empty sessions may be removed in between.
+			// The figures are read one after the other, and empty sessions may be removed in
+			// between.
 			eventstest.Eventually(t, "nobody is in a session", func() bool {
 				stats := s.stats()
 				return stats.Clients == 0 && stats.Sessions == stats.Empty && stats.Sessions <= most

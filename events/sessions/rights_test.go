@@ -29,7 +29,8 @@ func TestOnlySessionsOneMayJoinAreJoined(t *testing.T) {
 	}
 }
 
-// onlySessions lets everyone in, into the sessions that begin with "own-", to send joins and batches.
+// onlySessions lets everyone in, into the sessions that begin with "own-", to send joins and
+// batches.
 type onlySessions struct{}
 
 func (onlySessions) Authenticate(context.Context, *streaming.Credentials) (*streaming.Identity, error) {

@@ -19,8 +19,8 @@ func (onlyOwn) Register(_ *streaming.Namespace, h *streaming.Handlers) error {
 	return h.Authenticate(onlyOwn{})
 }
 
-// TestOnlyStreamsOneMayJoinAreJoined holds that the header of a stream, which is sent before the room is joined, does not
-// reach those who may not join it.
+// TestOnlyStreamsOneMayJoinAreJoined holds that the header of a stream, which is sent before the
+// room is joined, does not reach those who may not join it.
 func TestOnlyStreamsOneMayJoinAreJoined(t *testing.T) {
 	s := newServer(t, onlyOwn{}, &Set{Audience: AudienceSubscribers, Replay: ReplayFirst})
 	owner, viewer := s.Connect(), s.Connect()

@@ -1,4 +1,5 @@
-// Package board is the event set that docs/extending.md takes apart: this file from its next line on.
+// Package board is the event set that docs/extending.md takes apart: this file from its next line
+// on.
 package board
 
 import (

@@ -2,8 +2,8 @@ package doctor
 
 import "strings"
 
-// advice is what mends one kind of finding, for each software that may be the place for it. In texts, {path} and its kin
-// stand for what the visit knows.
+// advice is what mends one kind of finding, for each software that may be the place for it. In
+// texts, {path} and its kin stand for what the visit knows.
 type advice map[software]Mend
 
 // likely are those whose lines are shown when it is not known what answered.
@@ -25,7 +25,8 @@ func advise(code string, answered software, values []string) []Mend {
 			}
 		}
 	}
-	// The server behind a proxy is not seen, and may be the place: these come after the proxy's own.
+	// The server behind a proxy is not seen, and may be the place: these come after the proxy's
+	// own.
 	if answered != plugin && answered != node {
 		for _, name := range []software{plugin, node} {
 			if mend, ok := known[name]; ok && !mend.direct {
@@ -236,7 +237,8 @@ var bufferRemedy = advice{
 	caddyProxy: in("Caddyfile, in reverse_proxy", "flush_interval -1"),
 }
 
-// silenceRemedy is for a timeout that cuts the silent; haproxyTimeout is the one HAProxy has for that.
+// silenceRemedy is for a timeout that cuts the silent; haproxyTimeout is the one HAProxy has for
+// that.
 func silenceRemedy(haproxyTimeout string) advice {
 	return advice{
 		nginx:      in("nginx, in location {path}, above the ping interval", "proxy_read_timeout {seconds}s;", "proxy_send_timeout {seconds}s;"),

@@ -53,7 +53,8 @@ func (q question) String() string {
 	return text
 }
 
-// answer is what came of a question. err means that no complete answer came; status is not zero when it had begun.
+// answer is what came of a question. err means that no complete answer came; status is not zero
+// when it had begun.
 type answer struct {
 	question       string
 	err            error

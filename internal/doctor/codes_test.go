@@ -10,7 +10,8 @@ import (
 	"github.com/caddy-socketio/socketio-stream/internal/documents"
 )
 
-// A code is a promise to scripts: what the source has, the list of the manual has as well, and the other way round.
+// A code is a promise to scripts: what the source has, the list of the manual has as well, and the
+// other way round.
 func TestCodesAreDocumented(t *testing.T) {
 	documented := codesIn(documents.Section(t, "Codes"), "`([a-z0-9]+(?:-[a-z0-9]+)+)`")
 	files, err := filepath.Glob("*.go")

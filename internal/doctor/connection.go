@@ -82,7 +82,8 @@ func (d *visit) lookUp(ctx context.Context, host string) ([]netip.Addr, error) {
 	return addresses, err
 }
 
-// isOurs tells an error that is no fault of the site's: a machine without IPv6 reaches nobody by it.
+// isOurs tells an error that is no fault of the site's: a machine without IPv6 reaches nobody by
+// it.
 func isOurs(err error) bool {
 	return errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)
 }

@@ -11,7 +11,8 @@ import (
 // strangerOrigin is one that no list names.
 const strangerOrigin = "https://stranger.example.com"
 
-// checkCORS asks as a browser does for a page of an origin: that of the site, or the one that was given.
+// checkCORS asks as a browser does for a page of an origin: that of the site, or the one that was
+// given.
 func (d *visit) checkCORS(ctx context.Context, f found, websocket bool) {
 	at := place{"origin", f.path}
 	if d.Origin == "" {
@@ -32,7 +33,8 @@ func (d *visit) checkCORS(ctx context.Context, f found, websocket bool) {
 	}
 	defer s.end()
 	sound := d.judgeSharing(at, a)
-	// An origin that is not allowed has no preflight answered either, which would only say the same again.
+	// An origin that is not allowed has no preflight answered either, which would only say the same
+	// again.
 	sound = sound && d.checkPreflight(ctx, at)
 	if websocket && !d.socketAllows(ctx, at, d.Origin) {
 		return
@@ -50,7 +52,8 @@ func (d *visit) checkCORS(ctx context.Context, f found, websocket bool) {
 	}
 }
 
-// checkOwnOrigin asks as a page of the site itself: browsers send its origin with POST and WebSocket.
+// checkOwnOrigin asks as a page of the site itself: browsers send its origin with POST and
+// WebSocket.
 func (d *visit) checkOwnOrigin(ctx context.Context, at place, websocket bool) {
 	own := d.ownOrigin()
 	s, a := d.handshake(ctx, at.path, http.Header{"Origin": {own}})

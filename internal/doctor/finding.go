@@ -49,7 +49,8 @@ type Mend struct {
 
 	// needs names the value without which it says nothing.
 	needs string
-	// direct tells that it is for the software that answered, and not for one that may be behind it.
+	// direct tells that it is for the software that answered, and not for one that may be behind
+	// it.
 	direct bool
 }
 
@@ -57,7 +58,8 @@ type Mend struct {
 type Report struct {
 	// Site is the address that was visited, without credentials.
 	Site string `json:"site"`
-	// Complete tells that the visit came to its end. It does not when it is interrupted, or takes too long.
+	// Complete tells that the visit came to its end. It does not when it is interrupted, or takes
+	// too long.
 	Complete bool `json:"complete"`
 	// Healthy tells that it is complete and found no problem; there may be warnings.
 	Healthy  bool      `json:"healthy"`

@@ -9,8 +9,8 @@ import (
 // maxPolls bounds how many polls wait for one answer.
 const maxPolls = 8
 
-// checkNamespace connects to the namespace by polling: a poll is pending when the connect packet is posted, so that its
-// answer shows whether something in between holds answers back.
+// checkNamespace connects to the namespace by polling: a poll is pending when the connect packet is
+// posted, so that its answer shows whether something in between holds answers back.
 func (d *visit) checkNamespace(ctx context.Context, s *session) bool {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

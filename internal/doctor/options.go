@@ -20,14 +20,14 @@ const (
 	maxTimeout = 5 * time.Minute
 )
 
-// defaultPaths are where Socket.IO is looked for when no path is given: the client's own default, and that of a streaming
-// service below a prefix. A site need not have both.
+// defaultPaths are where Socket.IO is looked for when no path is given: the client's own default,
+// and that of a streaming service below a prefix. A site need not have both.
 var defaultPaths = []string{"/socket.io/", "/streaming/socket.io/"}
 
 // Options are what a visit goes by. The zero value of each field stands for its default.
 type Options struct {
-	// Paths are the Socket.IO paths, each with a slash at both ends. Default: /socket.io/ and /streaming/socket.io/, of
-	// which one must answer; of paths that are given all must.
+	// Paths are the Socket.IO paths, each with a slash at both ends. Default: /socket.io/ and
+	// /streaming/socket.io/, of which one must answer; of paths that are given all must.
 	Paths []string
 	// Namespace is the one to connect to. Default: "/".
 	Namespace string
@@ -37,13 +37,15 @@ type Options struct {
 	Origin string
 	// Header is sent with every request to the site. Default: none.
 	Header http.Header
-	// Insecure goes on with a certificate that cannot be verified. Default: the visit ends there, as a client would.
+	// Insecure goes on with a certificate that cannot be verified. Default: the visit ends there,
+	// as a client would.
 	Insecure bool
 	// Timeout bounds each request, with its answer. Default: 10 s.
 	Timeout time.Duration
 	// Wait is how long a silent WebSocket and a pending poll are held. Zero holds none.
 	Wait time.Duration
-	// HTTPPort is where plain HTTP is expected to redirect to the site. Default: 80 for a site on 443, otherwise none.
+	// HTTPPort is where plain HTTP is expected to redirect to the site. Default: 80 for a site on
+	// 443, otherwise none.
 	HTTPPort int
 	// Health is the path of the health endpoint. Default: /health, which a site need not have.
 	Health string

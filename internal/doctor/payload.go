@@ -8,11 +8,12 @@ import (
 	"strconv"
 )
 
-// maxBody bounds the largest body that is sent, in bytes: above the limits that proxies have by default.
+// maxBody bounds the largest body that is sent, in bytes: above the limits that proxies have by
+// default.
 const maxBody = 2 << 20
 
-// checkPayload posts a body as large as the server says it takes. It is a heartbeat's answer with a tail, which the server
-// reads and drops.
+// checkPayload posts a body as large as the server says it takes. It is a heartbeat's answer with a
+// tail, which the server reads and drops.
 func (d *visit) checkPayload(ctx context.Context, s *session) {
 	at := place{"message size", s.path}
 	limit := s.open.MaxPayload

@@ -49,7 +49,8 @@ func (d *visit) checkRedirect(ctx context.Context) {
 	}
 }
 
-// askElsewhere asks an address that is not known to be of the site: nothing of the user's is sent there.
+// askElsewhere asks an address that is not known to be of the site: nothing of the user's is sent
+// there.
 func (d *visit) askElsewhere(ctx context.Context, address string) answer {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {

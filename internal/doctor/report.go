@@ -114,7 +114,8 @@ func (f Finding) write(b *strings.Builder, colour bool) {
 	}
 }
 
-// wrap writes a text in lines of width. begin, if given, stands in the place of the first line's indent.
+// wrap writes a text in lines of width. begin, if given, stands in the place of the first line's
+// indent.
 func wrap(b *strings.Builder, first, rest, text string, begin ...string) {
 	if len(begin) > 0 {
 		first = begin[0]

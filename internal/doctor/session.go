@@ -139,7 +139,8 @@ func (s *session) poll(ctx context.Context, timeout time.Duration) answer {
 	})
 }
 
-// end closes the session on the server. Behind a balancer that sends each request elsewhere it takes some tries.
+// end closes the session on the server. Behind a balancer that sends each request elsewhere it
+// takes some tries.
 func (s *session) end() {
 	if s.ended {
 		return
@@ -169,7 +170,8 @@ func (t *target) connectPacket() string {
 	return packet + t.Auth
 }
 
-// connectAnswer finds the server's answer to the connect packet, and what it says when it is a refusal.
+// connectAnswer finds the server's answer to the connect packet, and what it says when it is a
+// refusal.
 func (t *target) connectAnswer(packet string) (found, refused bool, message string) {
 	kind, rest := "", packet
 	for _, prefix := range []string{"40", "44"} {

@@ -20,8 +20,8 @@ type hold struct {
 
 // outcome is how holding a connection ended.
 type outcome struct {
-	// cut is true when it ended before its time; after and silent are then how long it was held, and how long nothing
-	// had come by then.
+	// cut is true when it ended before its time; after and silent are then how long it was held,
+	// and how long nothing had come by then.
 	cut           bool
 	after, silent time.Duration
 	// pings counts the heartbeats that came.
@@ -31,7 +31,8 @@ type outcome struct {
 	answer  answer
 }
 
-// checkSilence holds a WebSocket and a pending poll on each path, all at the same time, and answers heartbeats only.
+// checkSilence holds a WebSocket and a pending poll on each path, all at the same time, and answers
+// heartbeats only.
 func (d *visit) checkSilence(ctx context.Context, holds []hold) {
 	if d.Wait == 0 {
 		d.skip("timeouts of a proxy in between: --wait 70s holds connections that long")

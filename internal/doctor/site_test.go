@@ -30,7 +30,8 @@ type site struct {
 // wrapper puts something in front of a server.
 type wrapper func(next http.Handler) http.Handler
 
-// newServer starts a Socket.IO server with the namespace "/". It ends with the test, which fails if a session was left.
+// newServer starts a Socket.IO server with the namespace "/". It ends with the test, which fails if
+// a session was left.
 func newServer(t *testing.T, options streaming.Options) *streaming.Server {
 	t.Helper()
 	server := streaming.New(options, nil)
@@ -133,7 +134,8 @@ func text(t *testing.T, report *Report) string {
 type expected struct {
 	code   string
 	status Status
-	// words are in the summary, seen is in where it was seen, line is among the lines that mend it; each may be empty.
+	// words are in the summary, seen is in where it was seen, line is among the lines that mend it;
+	// each may be empty.
 	words, seen, line string
 }
 

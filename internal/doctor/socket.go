@@ -32,7 +32,8 @@ type socket struct {
 // errClosed is the error of a read after which the server has closed the WebSocket in good order.
 var errClosed = errors.New("closed by the server")
 
-// dial opens a WebSocket. When that is refused, the answer says how; its err is set when none came or it was wrong.
+// dial opens a WebSocket. When that is refused, the answer says how; its err is set when none came
+// or it was wrong.
 func (d *visit) dial(ctx context.Context, path, sid string, header http.Header, offerDeflate bool) (*socket, answer) {
 	q := question{method: "WebSocket", path: path, query: websocketQuery, sid: sid, header: header}
 	a := answer{question: q.String(), limit: d.Timeout, header: make(http.Header), sent: time.Now()}

@@ -8,7 +8,8 @@ import (
 // software is what answered, by its name in a sentence.
 type software string
 
-// What the visit can tell apart. The first four are those that users configure in front of a server.
+// What the visit can tell apart. The first four are those that users configure in front of a
+// server.
 const (
 	nginx      software = "nginx"
 	apache     software = "Apache"
@@ -21,7 +22,8 @@ const (
 	unknown    software = ""
 )
 
-// identify tells what answered, by what it puts into its answers. Of several it is the one nearest to the client.
+// identify tells what answered, by what it puts into its answers. Of several it is the one nearest
+// to the client.
 func identify(a answer) software {
 	server := strings.ToLower(a.header.Get("Server"))
 	via := strings.ToLower(strings.Join(a.header.Values("Via"), ","))

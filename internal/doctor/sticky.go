@@ -6,12 +6,12 @@ import (
 	"net/http"
 )
 
-// stickyTries is how many connections ask for one session. With two servers in turns the half of them miss; by chance
-// alone all of them hit once in 256 times.
+// stickyTries is how many connections ask for one session. With two servers in turns the half of
+// them miss; by chance alone all of them hit once in 256 times.
 const stickyTries = 8
 
-// checkStickiness sends requests of one session over connections of their own. What is sent is a heartbeat's answer, which
-// changes nothing.
+// checkStickiness sends requests of one session over connections of their own. What is sent is a
+// heartbeat's answer, which changes nothing.
 func (d *visit) checkStickiness(ctx context.Context, s *session) {
 	at := place{"one session", s.path}
 	missed, asked, last := d.countMisses(ctx, s, question{client: d.fresh})
@@ -45,7 +45,8 @@ func (d *visit) checkStickiness(ctx context.Context, s *session) {
 	d.tell(OK, at, "sessions-found", "Connections found their session, with its cookie and without.", nil)
 }
 
-// countMisses counts the requests that were answered by a server, and those of them that did not find the session.
+// countMisses counts the requests that were answered by a server, and those of them that did not
+// find the session.
 func (d *visit) countMisses(ctx context.Context, s *session, q question) (missed, asked int, last answer) {
 	for range stickyTries {
 		a := s.postBody(ctx, q, []byte("3"))

@@ -11,10 +11,12 @@ import (
 	"time"
 )
 
-// soon is how long before a certificate's end a warning is given, unless a fifth of its life is less.
+// soon is how long before a certificate's end a warning is given, unless a fifth of its life is
+// less.
 const soon = 14 * 24 * time.Hour
 
-// checkCertificate opens a TLS connection and verifies what it shows. It reports whether the visit may go on.
+// checkCertificate opens a TLS connection and verifies what it shows. It reports whether the visit
+// may go on.
 func (d *visit) checkCertificate(ctx context.Context) bool {
 	at := place{check: "certificate"}
 	state, err := d.handshakeTLS(ctx)
@@ -55,7 +57,8 @@ func (d *visit) handshakeTLS(ctx context.Context) (tls.ConnectionState, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.Timeout)
 	defer cancel()
 	config := d.tls.Clone()
-	// What is wrong with the certificate is told by this check, in more words than the handshake has.
+	// What is wrong with the certificate is told by this check, in more words than the handshake
+	// has.
 	config.InsecureSkipVerify = true
 	dialer := tls.Dialer{NetDialer: &net.Dialer{}, Config: config}
 	conn, err := dialer.DialContext(ctx, "tcp", d.address())

@@ -28,7 +28,8 @@ func (d *visit) checkUpgrade(ctx context.Context, f found, websocket bool) {
 		d.tell(Problem, at, "upgrade-failed", "No second session could be opened. "+words, &a)
 		return
 	}
-	// A client always has a poll pending. The server must free it, or the client waits with the change.
+	// A client always has a poll pending. The server must free it, or the client waits with the
+	// change.
 	ctx, cancel := context.WithCancel(ctx)
 	pending := make(chan answer, 1)
 	go func() { pending <- s.poll(ctx, d.Timeout) }()

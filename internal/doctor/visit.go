@@ -27,9 +27,11 @@ type visit struct {
 	client *http.Client
 	// fresh opens a connection for each request, and speaks HTTP/1.1.
 	fresh *http.Client
-	// astray tells that some requests on the path that is looked at did not find the session they named.
+	// astray tells that some requests on the path that is looked at did not find the session they
+	// named.
 	astray bool
-	// refused tells that the namespace may not be joined there, so that what is beyond it cannot be seen.
+	// refused tells that the namespace may not be joined there, so that what is beyond it cannot be
+	// seen.
 	refused bool
 
 	mu       sync.Mutex
@@ -38,8 +40,8 @@ type visit struct {
 	front    software
 }
 
-// Examine walks the site and returns what it found. The error means that nothing was looked at, because the address or an
-// option is wrong; it says what to do.
+// Examine walks the site and returns what it found. The error means that nothing was looked at,
+// because the address or an option is wrong; it says what to do.
 func Examine(ctx context.Context, address string, options Options) (*Report, error) {
 	t, err := parseTarget(address, options)
 	if err != nil {
@@ -97,8 +99,9 @@ func (d *visit) dialNet(ctx context.Context, network, address string) (net.Conn,
 	return &patientConn{Conn: conn, asked: make(chan struct{})}, nil
 }
 
-// patientConn is a connection that reads nothing before something was written. What a server says unasked, as one that is
-// no HTTP server does, is then taken for its answer, in place of being logged by net/http.
+// patientConn is a connection that reads nothing before something was written. What a server says
+// unasked, as one that is no HTTP server does, is then taken for its answer, in place of being
+// logged by net/http.
 type patientConn struct {
 	net.Conn
 	asked chan struct{}
@@ -196,7 +199,8 @@ func (d *visit) examine(ctx context.Context, f found) hold {
 // place is what a finding is about.
 type place struct{ check, path string }
 
-// tell adds a finding. The answer is where it was seen, and nil where there is none; values fill the lines that mend it.
+// tell adds a finding. The answer is where it was seen, and nil where there is none; values fill
+// the lines that mend it.
 func (d *visit) tell(status Status, at place, code, summary string, a *answer, values ...string) {
 	if d.base.Err() != nil && status != OK {
 		return // what fails because the visit was ended is no fault of the site's

@@ -127,7 +127,8 @@ func packages(t *testing.T) map[string]map[string]bool {
 		}
 		name = filepath.ToSlash(name)
 		if entry.IsDir() {
-			// What tests and users build is held by its own go.mod, or binds the module from outside.
+			// What tests and users build is held by its own go.mod, or binds the module from
+			// outside.
 			if skipped[entry.Name()] || slices.Contains([]string{"bench", "tools", "e2e", "examples", "client"}, name) {
 				return filepath.SkipDir
 			}

@@ -14,12 +14,15 @@ import (
 type phase uint32
 
 const (
-	// through is a connection that cannot go over: it is no HTTP/1.x connection, or not any more, or is not known to be
-	// one. It is also what a connection is on its way from one server to the other.
+	// through is a connection that cannot go over: it is no HTTP/1.x connection, or not any more,
+	// or is not known to be one. It is also what a connection is on its way from one server to the
+	// other.
 	through phase = iota
-	// between is the time before a request, when the connection is new or idle, and while a request is being read.
+	// between is the time before a request, when the connection is new or idle, and while a request
+	// is being read.
 	between
-	// asked is the moment between a request that was read and the handler: a server that stops drops it then.
+	// asked is the moment between a request that was read and the handler: a server that stops
+	// drops it then.
 	asked
 	// answering is the time from the handler's beginning until the next request may come.
 	answering
@@ -27,12 +30,12 @@ const (
 	leaving
 )
 
-// readSize is the size of the buffer a [http.Server] reads requests by. A server that has nothing left in the buffer
-// asks for so many bytes.
+// readSize is the size of the buffer a [http.Server] reads requests by. A server that has nothing
+// left in the buffer asks for so many bytes.
 const readSize = 4096
 
-// maxHead is how many bytes of a request are kept until it is known that somebody answers it. It is more than the header
-// fields that Caddy takes by default, 16 KiB, and what may be read with them.
+// maxHead is how many bytes of a request are kept until it is known that somebody answers it. It is
+// more than the header fields that Caddy takes by default, 16 KiB, and what may be read with them.
 const maxHead = 32 << 10
 
 // Conn is a connection that can go over to another server. [Listener] makes it.
@@ -47,22 +50,25 @@ type Conn struct {
 	phase atomic.Uint32
 	// off is how much of head the server has been given.
 	off int32
-	// head holds the bytes that were read after the last request that was answered, or is being answered, and that might
-	// have to be read again. It is nil when there are none.
+	// head holds the bytes that were read after the last request that was answered, or is being
+	// answered, and that might have to be read again. It is nil when there are none.
 	head *[]byte
-	// owed is how many bytes of the request that is being answered the server has not been given, if known is true. It is
-	// negative when the server has been given some of the next one, which are in head then.
+	// owed is how many bytes of the request that is being answered the server has not been given,
+	// if known is true. It is negative when the server has been given some of the next one, which
+	// are in head then.
 	owed int64
 
 	known bool
-	// clean is true when the first byte that the server has not made use of begins a request, and is in head, or will be
-	// read next.
+	// clean is true when the first byte that the server has not made use of begins a request, and
+	// is in head, or will be read next.
 	clean bool
-	// spoiled is true when reading has failed, or something was written that is no answer to a request.
+	// spoiled is true when reading has failed, or something was written that is no answer to a
+	// request.
 	spoiled bool
 	// active is true when the server has said that there is a request, since it became idle.
 	active bool
-	// finished is true when the last call of a server that is answering was the one it makes when it has answered.
+	// finished is true when the last call of a server that is answering was the one it makes when
+	// it has answered.
 	finished bool
 	// closing is true when the connection was closed just then.
 	closing bool
@@ -161,8 +167,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 		c.mu.Unlock()
 		return 0, os.ErrDeadlineExceeded
 	case between:
-		// A server that has finished with a request sets one deadline and waits for the next request. It sets another before
-		// it goes on when it has bytes of that already. So this read shows that it has none.
+		// A server that has finished with a request sets one deadline and waits for the next
+		// request. It sets another before it goes on when it has bytes of that already. So this
+		// read shows that it has none.
 		c.clean = c.clean || c.waits == 1 && len(p) == readSize
 		c.waits = 2
 	}
@@ -201,8 +208,8 @@ func (c *Conn) Read(p []byte) (int, error) {
 		c.spoiled = c.spoiled || err != nil && !(c.is(leaving) && isTimeout(err))
 		c.recognize()
 	case answering:
-		// What is more than the request is the beginning of the next one: the server has read on, or looks whether the client
-		// has gone.
+		// What is more than the request is the beginning of the next one: the server has read on,
+		// or looks whether the client has gone.
 		if c.known {
 			c.keep(p[c.spend(n):n])
 		}
@@ -236,7 +243,8 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// writes notes that something is written: an answer, or what a server says to a request that it does not understand.
+// writes notes that something is written: an answer, or what a server says to a request that it
+// does not understand.
 func (c *Conn) writes() {
 	if c.is(through) {
 		return
@@ -287,7 +295,8 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 	return c.Conn.SetWriteDeadline(t)
 }
 
-// deadline sets a deadline for reading, at least. A connection that is leaving has one that makes reading fail.
+// deadline sets a deadline for reading, at least. A connection that is leaving has one that makes
+// reading fail.
 func (c *Conn) deadline(set func(net.Conn, time.Time) error, t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -305,8 +314,9 @@ func (c *Conn) deadline(set func(net.Conn, time.Time) error, t time.Time) error 
 // aLongTimeAgo is a deadline that has passed.
 var aLongTimeAgo = time.Unix(1, 0)
 
-// Close closes the connection for the server that has it. When there is another server, and the connection may go over to
-// it, it does so as soon as the first one is done with it, of which the state [http.StateClosed] tells.
+// Close closes the connection for the server that has it. When there is another server, and the
+// connection may go over to it, it does so as soon as the first one is done with it, of which the
+// state [http.StateClosed] tells.
 func (c *Conn) Close() error {
 	c.mu.Lock()
 	switch phase(c.phase.Load()) {
@@ -321,8 +331,8 @@ func (c *Conn) Close() error {
 			return err
 		}
 	case answering:
-		// A server that stops may have seen that the connection is idle before this package is told. If that is not so, nothing
-		// comes through any more until the server is done with it.
+		// A server that stops may have seen that the connection is idle before this package is
+		// told. If that is not so, nothing comes through any more until the server is done with it.
 		if c.finished && c.listener.successor() != nil {
 			c.closing = true
 			err := c.Conn.SetDeadline(aLongTimeAgo)
@@ -347,8 +357,8 @@ func (c *Conn) giveUp() {
 // GoesOver reports whether a connection that an HTTP server has is one that can go over to another.
 func GoesOver(conn net.Conn) bool { return asConn(conn) != nil }
 
-// Release returns what is inside of a connection that was taken over from an HTTP server, and the bytes that are to be
-// read before anything else. Any other connection is returned as it is.
+// Release returns what is inside of a connection that was taken over from an HTTP server, and the
+// bytes that are to be read before anything else. Any other connection is returned as it is.
 func Release(conn net.Conn) (inner net.Conn, before []byte) {
 	c := asConn(conn)
 	if c == nil {

@@ -36,10 +36,12 @@ type site struct {
 	handler http.Handler
 	// adjust changes what is not as in other tests.
 	adjust func(*http.Server)
-	// before and after are called when a server notes a state, before or after this package hears of it.
+	// before and after are called when a server notes a state, before or after this package hears
+	// of it.
 	before func(state http.ConnState)
 	after  atomic.Pointer[func(state http.ConnState)]
-	// connecting is held while a socket is closed: the system resets a connection that is made in the very moment.
+	// connecting is held while a socket is closed: the system resets a connection that is made in
+	// the very moment.
 	connecting sync.RWMutex
 	// latest is the connection that came last.
 	latest atomic.Pointer[Conn]

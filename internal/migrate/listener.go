@@ -8,11 +8,12 @@ import (
 	"time"
 )
 
-// maxDrain is how long a listener that is being closed takes connections that wait, as long as more of them come.
+// maxDrain is how long a listener that is being closed takes connections that wait, as long as more
+// of them come.
 const maxDrain = time.Second
 
-// Listener accepts connections that can go over to the next listener of the same kind at the same address, and takes those
-// of the one before. Use [Listen].
+// Listener accepts connections that can go over to the next listener of the same kind at the same
+// address, and takes those of the one before. Use [Listen].
 type Listener struct {
 	net.Listener
 	key    string
@@ -26,7 +27,8 @@ type Listener struct {
 	// conns brings connections to Accept, and errs what accepting from the socket failed with.
 	conns chan *Conn
 	errs  chan error
-	// done is closed when nobody accepts from the listener any more, and drained when nobody accepts from its socket.
+	// done is closed when nobody accepts from the listener any more, and drained when nobody
+	// accepts from its socket.
 	done    chan struct{}
 	drained chan struct{}
 }
@@ -37,9 +39,9 @@ var listeners struct {
 	open map[string][]*Listener
 }
 
-// Listen makes a listener of one whose connections are at the beginning of what HTTP servers read, with TLS behind them.
-// Connections go over only between listeners of the same kind: what a connection was let in for in the first place has to
-// be the same.
+// Listen makes a listener of one whose connections are at the beginning of what HTTP servers read,
+// with TLS behind them. Connections go over only between listeners of the same kind: what a
+// connection was let in for in the first place has to be the same.
 func Listen(ln net.Listener, kind string) *Listener {
 	l := &Listener{
 		Listener: ln,
@@ -69,8 +71,9 @@ func (l *Listener) withdraw() {
 	}
 }
 
-// successor returns the listener that takes the connections of this one, or nil. While this one is open that is one that
-// was opened later. A config that fails late has connections which the one before takes back.
+// successor returns the listener that takes the connections of this one, or nil. While this one is
+// open that is one that was opened later. A config that fails late has connections which the one
+// before takes back.
 func (l *Listener) successor() *Listener {
 	listeners.Lock()
 	defer listeners.Unlock()
@@ -133,8 +136,8 @@ func (l *Listener) accept() {
 	}
 }
 
-// drain closes the socket at a moment when no connection waits there: it would be reset. It returns those that have
-// waited, which go over after that, since more could come meanwhile.
+// drain closes the socket at a moment when no connection waits there: it would be reset. It returns
+// those that have waited, which go over after that, since more could come meanwhile.
 func (l *Listener) drain() (waited []net.Conn) {
 	deadline := time.Now().Add(maxDrain)
 	if l.socket == nil || l.successor() == nil || l.socket.SetDeadline(deadline) != nil {
@@ -156,7 +159,8 @@ func (l *Listener) closeSocket() {
 	l.closedSocket.Do(func() { l.closeErr = l.Listener.Close() })
 }
 
-// give brings a connection to Accept. It returns false if the listener is closed; the connection goes over then.
+// give brings a connection to Accept. It returns false if the listener is closed; the connection
+// goes over then.
 func (l *Listener) give(conn net.Conn) bool {
 	c := wrap(conn, l)
 	select {

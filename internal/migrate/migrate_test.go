@@ -35,8 +35,8 @@ func bothWays(t *testing.T, run func(t *testing.T, s *site, e *echo)) {
 	}
 }
 
-// TestIdleConnection holds that a client does not notice that the server it has a connection to was replaced, however
-// often.
+// TestIdleConnection holds that a client does not notice that the server it has a connection to was
+// replaced, however often.
 func TestIdleConnection(t *testing.T) {
 	bothWays(t, func(_ *testing.T, s *site, _ *echo) {
 		first := s.start()
@@ -56,8 +56,8 @@ func TestIdleConnection(t *testing.T) {
 	})
 }
 
-// TestRequestThatWasDropped holds that a request which the old server has read, and dropped because it is stopping, is
-// answered by the new one, once. So is the first request of a connection.
+// TestRequestThatWasDropped holds that a request which the old server has read, and dropped because
+// it is stopping, is answered by the new one, once. So is the first request of a connection.
 func TestRequestThatWasDropped(t *testing.T) {
 	for _, fresh := range []bool{false, true} {
 		for _, request := range []string{get, post("hello"), post(long(3000)), post(long(5008)), post(long(1_000_000))} {
@@ -91,8 +91,8 @@ func TestRequestThatWasDropped(t *testing.T) {
 	}
 }
 
-// TestPartOfARequest holds that a request whose beginning the old server has read is read from its beginning by the new
-// one.
+// TestPartOfARequest holds that a request whose beginning the old server has read is read from its
+// beginning by the new one.
 func TestPartOfARequest(t *testing.T) {
 	request := post("hello")
 	for _, part := range []int{1, 3, 4, 20, len(request) - 7, len(request) - 5} {
@@ -122,8 +122,8 @@ func TestPartOfARequest(t *testing.T) {
 	}
 }
 
-// TestAnswerWhileStopping holds that an answer that was promised to be the last one is followed by the end of the
-// connection, and that one that was not, is not.
+// TestAnswerWhileStopping holds that an answer that was promised to be the last one is followed by
+// the end of the connection, and that one that was not, is not.
 func TestAnswerWhileStopping(t *testing.T) {
 	bothWays(t, func(t *testing.T, s *site, _ *echo) {
 		begun, proceed := make(chan struct{}, 1), make(chan struct{})
@@ -154,8 +154,8 @@ func TestAnswerWhileStopping(t *testing.T) {
 	})
 }
 
-// TestIdleBeforeItIsTold holds that a connection goes over when the server closes it after it has become idle, and before
-// this package has been told.
+// TestIdleBeforeItIsTold holds that a connection goes over when the server closes it after it has
+// become idle, and before this package has been told.
 func TestIdleBeforeItIsTold(t *testing.T) {
 	bothWays(t, func(_ *testing.T, s *site, _ *echo) {
 		noted, proceed := make(chan struct{}), make(chan struct{})
@@ -179,7 +179,8 @@ func TestIdleBeforeItIsTold(t *testing.T) {
 	})
 }
 
-// TestUncertainBoundary holds that a connection is closed for good when it is not certain where the next request begins.
+// TestUncertainBoundary holds that a connection is closed for good when it is not certain where the
+// next request begins.
 func TestUncertainBoundary(t *testing.T) {
 	for name, sent := range map[string]string{
 		"chunked":         "POST / HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
@@ -189,7 +190,8 @@ func TestUncertainBoundary(t *testing.T) {
 			s := newSite(t, new(echo).ServeHTTP)
 			old := s.start()
 			c := s.dial()
-			// The server goes on only after it has stopped listening, so that it looks for no other request.
+			// The server goes on only after it has stopped listening, so that it looks for no other
+			// request.
 			read, proceed := s.hold(http.StateIdle)
 			c.send(sent)
 			<-read
@@ -205,8 +207,9 @@ func TestUncertainBoundary(t *testing.T) {
 	}
 }
 
-// TestBoundaryThatWasRead holds that a connection goes over after a request whose length is not known, once the old server
-// waits for the next one, and that one with the beginning of another request does not.
+// TestBoundaryThatWasRead holds that a connection goes over after a request whose length is not
+// known, once the old server waits for the next one, and that one with the beginning of another
+// request does not.
 func TestBoundaryThatWasRead(t *testing.T) {
 	const chunked = "POST / HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
 	s := newSite(t, new(echo).ServeHTTP)
@@ -225,7 +228,8 @@ func TestBoundaryThatWasRead(t *testing.T) {
 	c.send(chunked)
 	c.expect("2", "POST hello")
 
-	// Two lines of the next request come with one of which the length is not known: the server reads on with an empty buffer.
+	// Two lines of the next request come with one of which the length is not known: the server
+	// reads on with an empty buffer.
 	c.send(chunked + get[:16] + "Host: example.com\r\n")
 	c.expect("2", "POST hello")
 	s.await("the server to read on", func() bool {
@@ -259,8 +263,8 @@ func TestPipelinedRequests(t *testing.T) {
 	})
 }
 
-// TestBeginningOfTheNextRequest holds that what the old server has read of the next request while it answered one is read
-// again by the new server.
+// TestBeginningOfTheNextRequest holds that what the old server has read of the next request while
+// it answered one is read again by the new server.
 func TestBeginningOfTheNextRequest(t *testing.T) {
 	for _, request := range []string{get, post("hello"), post(long(6400))} {
 		for _, before := range []int{0, 1, 5, 16, len(post("next"))} {
@@ -319,8 +323,8 @@ func TestBadRequest(t *testing.T) {
 	old.stop()
 }
 
-// TestHandlerThatGivesUp holds that a request is not answered again when its handler has begun, and has given up without
-// a word while the server stops.
+// TestHandlerThatGivesUp holds that a request is not answered again when its handler has begun, and
+// has given up without a word while the server stops.
 func TestHandlerThatGivesUp(t *testing.T) {
 	bothWays(t, func(t *testing.T, s *site, _ *echo) {
 		var mu sync.Mutex
@@ -350,7 +354,8 @@ func TestHandlerThatGivesUp(t *testing.T) {
 	})
 }
 
-// TestServerThatIsClosed holds that a server that does not wait for its requests cannot have them answered again.
+// TestServerThatIsClosed holds that a server that does not wait for its requests cannot have them
+// answered again.
 func TestServerThatIsClosed(t *testing.T) {
 	begun, proceed := make(chan struct{}, 2), make(chan struct{})
 	s := newSite(t, func(http.ResponseWriter, *http.Request) {
@@ -371,7 +376,8 @@ func TestServerThatIsClosed(t *testing.T) {
 	}
 }
 
-// TestHijackedConnection holds that what is taken over from the server is the connection itself, and no byte is lost.
+// TestHijackedConnection holds that what is taken over from the server is the connection itself,
+// and no byte is lost.
 func TestHijackedConnection(t *testing.T) {
 	bothWays(t, func(t *testing.T, s *site, _ *echo) {
 		s.handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -430,7 +436,8 @@ func TestConnectionsOfOthers(t *testing.T) {
 	}
 }
 
-// TestPlainHTTPWhereTLSIsSpoken holds that whoever has taken one for the other is told so, as without this package.
+// TestPlainHTTPWhereTLSIsSpoken holds that whoever has taken one for the other is told so, as
+// without this package.
 func TestPlainHTTPWhereTLSIsSpoken(t *testing.T) {
 	s := newSite(t, new(echo).ServeHTTP)
 	s.tls = selfSigned(t, "http/1.1")

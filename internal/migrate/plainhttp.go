@@ -6,8 +6,8 @@ import (
 	"io"
 )
 
-// tellPlainHTTP answers a client that speaks plain HTTP where TLS is spoken, as an HTTP server does that sees the TLS
-// connection itself.
+// tellPlainHTTP answers a client that speaks plain HTTP where TLS is spoken, as an HTTP server does
+// that sees the TLS connection itself.
 func tellPlainHTTP(err error) {
 	var violation tls.RecordHeaderError
 	if !errors.As(err, &violation) || violation.Conn == nil {

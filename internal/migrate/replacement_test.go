@@ -34,7 +34,8 @@ func TestNoSuccessor(t *testing.T) {
 	})
 }
 
-// TestAnotherKind holds that connections do not go over to a server that lets them in by other rules.
+// TestAnotherKind holds that connections do not go over to a server that lets them in by other
+// rules.
 func TestAnotherKind(t *testing.T) {
 	for name, change := range map[string]func(s *site){
 		"kind": func(s *site) { s.kind = "another" },
@@ -54,7 +55,8 @@ func TestAnotherKind(t *testing.T) {
 	}
 }
 
-// TestServerThatFails holds that connections go back to the older server when the younger one is the one that stops.
+// TestServerThatFails holds that connections go back to the older server when the younger one is
+// the one that stops.
 func TestServerThatFails(t *testing.T) {
 	s := newSite(t, new(echo).ServeHTTP)
 	older := s.start()
@@ -78,7 +80,8 @@ func TestServerThatFails(t *testing.T) {
 	c.closed()
 }
 
-// TestIdleTimeout holds that a connection ends by its server's timeouts, although there is another server.
+// TestIdleTimeout holds that a connection ends by its server's timeouts, although there is another
+// server.
 func TestIdleTimeout(t *testing.T) {
 	bothWays(t, func(_ *testing.T, s *site, _ *echo) {
 		s.adjust = func(server *http.Server) { server.IdleTimeout = 20 * time.Millisecond }
@@ -92,7 +95,8 @@ func TestIdleTimeout(t *testing.T) {
 	})
 }
 
-// TestDeadlinesEnd holds that the deadlines of the old server do not end a connection that the new one has.
+// TestDeadlinesEnd holds that the deadlines of the old server do not end a connection that the new
+// one has.
 func TestDeadlinesEnd(t *testing.T) {
 	bothWays(t, func(_ *testing.T, s *site, _ *echo) {
 		s.adjust = func(server *http.Server) { server.WriteTimeout, server.IdleTimeout = time.Minute, time.Hour }
@@ -110,7 +114,8 @@ func TestDeadlinesEnd(t *testing.T) {
 	})
 }
 
-// TestWaitingToBeAccepted holds that connections that wait at the old socket are not reset when it is closed.
+// TestWaitingToBeAccepted holds that connections that wait at the old socket are not reset when it
+// is closed.
 func TestWaitingToBeAccepted(t *testing.T) {
 	s := newSite(t, new(echo).ServeHTTP)
 	var once atomic.Bool
@@ -152,7 +157,8 @@ func (l countedListener) Close() error {
 	return l.Listener.Close()
 }
 
-// TestSocketIsClosedOnce holds that the listener inside is closed once: Caddy counts who uses an address by that.
+// TestSocketIsClosedOnce holds that the listener inside is closed once: Caddy counts who uses an
+// address by that.
 func TestSocketIsClosedOnce(t *testing.T) {
 	s := newSite(t, new(echo).ServeHTTP)
 	old := s.start()
@@ -174,8 +180,8 @@ func TestSocketIsClosedOnce(t *testing.T) {
 	}
 }
 
-// TestManyReplacements holds that clients that post all the time lose nothing, and that nothing is answered twice, while
-// one server replaces the other.
+// TestManyReplacements holds that clients that post all the time lose nothing, and that nothing is
+// answered twice, while one server replaces the other.
 func TestManyReplacements(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		t.Run(fmt.Sprintf("tls %v", secure), func(t *testing.T) {

@@ -2,8 +2,8 @@ package migrate
 
 import "bytes"
 
-// requestLength returns the length of the request, with its body, that head begins with. It returns false when that is
-// not beyond doubt.
+// requestLength returns the length of the request, with its body, that head begins with. It returns
+// false when that is not beyond doubt.
 func requestLength(head []byte) (int64, bool) {
 	end := bytes.Index(head, []byte("\r\n\r\n"))
 	if end < 0 || head[0] < 'A' || head[0] > 'Z' || bytes.HasPrefix(head, []byte("CONNECT ")) {

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// NoteState is to be the [http.Server.ConnState] of servers whose connections go over, or to be called by that.
+// NoteState is to be the [http.Server.ConnState] of servers whose connections go over, or to be
+// called by that.
 func NoteState(conn net.Conn, state http.ConnState) {
 	c := asConn(conn)
 	if c == nil {
@@ -80,8 +81,9 @@ func (c *Conn) leave() {
 	_ = c.Conn.Close()
 }
 
-// Context is to be the [http.Server.ConnContext] of servers whose connections go over, or to be called by that. A handler
-// must look up a value in the context of its request before it does anything that must not be done twice.
+// Context is to be the [http.Server.ConnContext] of servers whose connections go over, or to be
+// called by that. A handler must look up a value in the context of its request before it does
+// anything that must not be done twice.
 func Context(ctx context.Context, conn net.Conn) context.Context {
 	if c := asConn(conn); c != nil {
 		return &connContext{ctx, c}

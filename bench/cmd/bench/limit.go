@@ -8,8 +8,8 @@ import (
 // filesWanted is enough for the scenario of most connections, twice over for a proxy.
 const filesWanted = 40_000
 
-// raiseFileLimit lets this process and all that it starts have many files open. The hard limit is raised too where that
-// is allowed; where it is not, what it admits must do.
+// raiseFileLimit lets this process and all that it starts have many files open. The hard limit is
+// raised too where that is allowed; where it is not, what it admits must do.
 func raiseFileLimit() error {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {

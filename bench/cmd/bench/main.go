@@ -1,5 +1,5 @@
-// Command bench puts the same load on every stack in turn, again and again, and prints one Markdown table for each
-// scenario.
+// Command bench puts the same load on every stack in turn, again and again, and prints one Markdown
+// table for each scenario.
 package main
 
 import (
@@ -218,8 +218,9 @@ func takingPart(s scenario, stacks []stack.Stack) []stack.Stack {
 	})
 }
 
-// measure gives every stack its turn, round after round, so that what else the machine does falls on all of them alike.
-// A stack that fails in a round is left out of that round, and the table says so.
+// measure gives every stack its turn, round after round, so that what else the machine does falls
+// on all of them alike. A stack that fails in a round is left out of that round, and the table says
+// so.
 func (b *bench) measure(ctx context.Context, s scenario, stacks []stack.Stack) (map[string]rounds, error) {
 	results := make(map[string]rounds)
 	for round := range b.repeats {

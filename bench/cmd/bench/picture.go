@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// drawn are the stacks in the picture, in order, each with the class its bars have. All of them are encrypted, and nginx
-// in front of Node is the measure.
+// drawn are the stacks in the picture, in order, each with the class its bars have. All of them are
+// encrypted, and nginx in front of Node is the measure.
 var drawn = []struct{ stack, title, class string }{
 	{"this module, TLS", "this module", "module"},
 	{"nginx + Node, TLS", "nginx + Node", "nginx"},
@@ -15,8 +15,8 @@ var drawn = []struct{ stack, title, class string }{
 	{"floor joined, TLS", "a Go server that only writes frames", "floor"},
 }
 
-// pictureStyle reads well on light and on dark: the background is the page's, and the words follow it where the viewer
-// tells which it is. Grey is legible on either where it does not.
+// pictureStyle reads well on light and on dark: the background is the page's, and the words follow
+// it where the viewer tells which it is. Grey is legible on either where it does not.
 const pictureStyle = `
 	text { font: 14px system-ui, sans-serif; fill: #6e7781 }
 	.title { font-weight: 600; font-size: 17px }
@@ -43,7 +43,8 @@ type bar struct {
 	ratio float64
 }
 
-// drawRatios writes a picture of what each stack costs beside nginx and Node: the median of the ratios of all rounds.
+// drawRatios writes a picture of what each stack costs beside nginx and Node: the median of the
+// ratios of all rounds.
 func drawRatios(w io.Writer, all []scenario, measured results) {
 	type group struct {
 		title string

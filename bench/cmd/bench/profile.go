@@ -20,8 +20,8 @@ const (
 	profileSeconds = 3
 )
 
-// profile takes a CPU profile while a stack is under load. Being profiled costs some per cent: figures of such a run are
-// not for the table.
+// profile takes a CPU profile while a stack is under load. Being profiled costs some per cent:
+// figures of such a run are not for the table.
 func (b *bench) profile(ctx context.Context, base string, s scenario, st stack.Stack) <-chan error {
 	done := make(chan error, 1)
 	go func() { done <- b.writeProfile(ctx, base, s, st) }()

@@ -13,18 +13,20 @@ type scenario struct {
 	short string
 	// load are the arguments of the load command.
 	load []string
-	// then are further arguments of a second load, on a fresh server. Its figures have names that begin with thenPrefix,
-	// and growth is its main figure over that of the first.
+	// then are further arguments of a second load, on a fresh server. Its figures have names that
+	// begin with thenPrefix, and growth is its main figure over that of the first.
 	then []string
 	// main is the figure that the table begins with; less of it is better.
 	main    column
 	columns []column
-	// alone tells that main is no cost but a ratio, or a count of faults, of which there should be none: it is not compared
-	// with other stacks.
+	// alone tells that main is no cost but a ratio, or a count of faults, of which there should be
+	// none: it is not compared with other stacks.
 	alone bool
-	// floors tells whether the floor programs take part. They do not where what they leave out is what counts.
+	// floors tells whether the floor programs take part. They do not where what they leave out is
+	// what counts.
 	floors bool
-	// only are the stacks that take part, by name; when empty, all that have compression switched off.
+	// only are the stacks that take part, by name; when empty, all that have compression switched
+	// off.
 	only     []string
 	settings stack.Settings
 }
@@ -44,13 +46,15 @@ var defaults = stack.Settings{PingInterval: 25 * time.Second, PingTimeout: 20 * 
 // hasty finds out soon about clients that went without a word.
 var hasty = stack.Settings{PingInterval: 3 * time.Second, PingTimeout: 2 * time.Second}
 
-// rooms sends a stream's data to those who joined it. The heartbeat is rare: of the others, nothing is to be seen.
+// rooms sends a stream's data to those who joined it. The heartbeat is rare: of the others, nothing
+// is to be seen.
 var rooms = stack.Settings{PingInterval: 2 * time.Minute, PingTimeout: 20 * time.Second, Subscribers: true}
 
 // attacked limits clients on loopback too. The heartbeat is that of a default configuration.
 var attacked = stack.Settings{PingInterval: 25 * time.Second, PingTimeout: 20 * time.Second, Limited: true}
 
-// lean are the stacks that show how this module grows: many clients of a peer would show how the peer does.
+// lean are the stacks that show how this module grows: many clients of a peer would show how the
+// peer does.
 var lean = []string{"this module, TLS", "floor joined, TLS", "this module", "floor joined"}
 
 // compressing are the stacks that show what compression costs and saves.
@@ -73,7 +77,8 @@ var binaryColumns = append([]column{{"mbit_per_s", "Mbit/s", 0}}, fanoutColumns.
 
 var compressionColumns = append([]column{{"wire_bytes_per_delivery", "wire bytes/delivery", 0}}, fanoutColumns...)
 
-// attackColumns show the honest clients' p99, what the server took, and how long it needed afterwards.
+// attackColumns show the honest clients' p99, what the server took, and how long it needed
+// afterwards.
 var attackColumns = []column{
 	{"before_p99_ms", "p99 ms before", 1},
 	{"handshakes_p99_ms", "flood of handshakes", 1},

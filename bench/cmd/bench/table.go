@@ -19,7 +19,8 @@ var references = map[bool]struct{ peer, floor string }{
 	false: {peer: "Node", floor: "floor joined"},
 }
 
-// compressingPeer is what the ratio of a stack that compresses is taken against: the peer that compresses too.
+// compressingPeer is what the ratio of a stack that compresses is taken against: the peer that
+// compresses too.
 const compressingPeer = "nginx + Node, TLS, compression"
 
 // reference is what a stack is compared with.
@@ -31,7 +32,8 @@ func reference(st stack.Stack) (peer, floor string) {
 	return other.peer, other.floor
 }
 
-// printTable writes the scenario's Markdown table: medians, and from the smallest to the largest in parentheses.
+// printTable writes the scenario's Markdown table: medians, and from the smallest to the largest in
+// parentheses.
 func printTable(w io.Writer, s scenario, stacks []stack.Stack, results map[string]rounds) {
 	fmt.Fprintf(w, "\n### %s\n\n", s.title)
 	header := []string{"stack", s.main.title}
@@ -77,7 +79,8 @@ func printRow(w io.Writer, cells []string) {
 	fmt.Fprintf(w, "| %s |\n", strings.Join(cells, " | "))
 }
 
-// figure is one measured value; a round that failed, or a stack that does not tell it, leaves it absent.
+// figure is one measured value; a round that failed, or a stack that does not tell it, leaves it
+// absent.
 type figure struct {
 	value   float64
 	present bool

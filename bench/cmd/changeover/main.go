@@ -1,6 +1,6 @@
-// Command changeover shows what clients see when a server's config changes under them, or when the server goes. It runs
-// a Caddy of its own on loopback, connects clients on all transports that talk all the time, and prints as JSON what they
-// have missed.
+// Command changeover shows what clients see when a server's config changes under them, or when the
+// server goes. It runs a Caddy of its own on loopback, connects clients on all transports that talk
+// all the time, and prints as JSON what they have missed.
 package main
 
 import (
@@ -123,7 +123,8 @@ func run() error {
 	return encoder.Encode(result)
 }
 
-// raiseFileLimit allows as many files as the system lets: each client is one, and those on long-polling two.
+// raiseFileLimit allows as many files as the system lets: each client is one, and those on
+// long-polling two.
 func raiseFileLimit() error {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {

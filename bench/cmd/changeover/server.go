@@ -62,7 +62,8 @@ func (s *server) scheme() string {
 
 func (s *server) url() string { return s.scheme() + "://127.0.0.1:" + s.port + "/socket.io/" }
 
-// config is the Caddyfile of a generation. Each differs from the one before in what it answers, and in an option.
+// config is the Caddyfile of a generation. Each differs from the one before in what it answers, and
+// in an option.
 func (s *server) config(generation int, name string) string {
 	directive := "respond nobody"
 	if name != "" {
@@ -186,13 +187,14 @@ func (s *server) load(ctx context.Context, config string) (time.Duration, error)
 	return time.Since(begun), nil
 }
 
-// client asks the admin endpoint. Each request has a connection of its own: a reload replaces that endpoint as well.
+// client asks the admin endpoint. Each request has a connection of its own: a reload replaces that
+// endpoint as well.
 func (s *server) client() *http.Client {
 	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: startTimeout}
 }
 
-// profile asks for one of Go's profiles. The endpoint that is just being replaced may drop the question, which changes
-// nothing and is asked again.
+// profile asks for one of Go's profiles. The endpoint that is just being replaced may drop the
+// question, which changes nothing and is asked again.
 func (s *server) profile(ctx context.Context, path string) (answer []byte, err error) {
 	const attempts = 3
 	for range attempts {

@@ -1,5 +1,5 @@
-// Command floor runs the server of package floor. With -mode one, each frame is one write for each receiver; with
-// -mode joined, a worker writes all that is pending for a receiver at once.
+// Command floor runs the server of package floor. With -mode one, each frame is one write for each
+// receiver; with -mode joined, a worker writes all that is pending for a receiver at once.
 package main
 
 import (

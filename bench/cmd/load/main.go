@@ -1,4 +1,5 @@
-// Command load puts one scenario of load on a Socket.IO server on this machine and prints what it measured as JSON.
+// Command load puts one scenario of load on a Socket.IO server on this machine and prints what it
+// measured as JSON.
 package main
 
 import (

@@ -1,5 +1,6 @@
-// Command zishang is the streaming service on github.com/zishang520/socket.io: the same events as the other peers, in a
-// module of its own, so that what that library pins reaches nobody else's build.
+// Command zishang is the streaming service on github.com/zishang520/socket.io: the same events as
+// the other peers, in a module of its own, so that what that library pins reaches nobody else's
+// build.
 package main
 
 import (
@@ -65,7 +66,8 @@ func run() error {
 // subscribers sends a stream's data to those who joined it, in place of everyone.
 var subscribers = os.Getenv("AUDIENCE") == "subscribers"
 
-// counters make ghosts (sockets whose client is gone) and repeated disconnects visible from outside.
+// counters make ghosts (sockets whose client is gone) and repeated disconnects visible from
+// outside.
 type counters struct {
 	connected, disconnected, twice atomic.Int64
 }
