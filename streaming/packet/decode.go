@@ -13,6 +13,10 @@ import (
 // ErrMissing is an argument that is not there.
 var ErrMissing = errors.New("it is missing")
 
+// ErrNull is an argument that is null and was to be decoded into what has no null,
+// such as a struct, a string or a []byte.
+var ErrNull = errors.New("it is null")
+
 // ErrNotBinary is a value that is not binary and was to be decoded into a
 // []byte. A string is none, whatever it holds.
 var ErrNotBinary = errors.New("it is not binary")
@@ -25,7 +29,7 @@ type DecodeError struct {
 	// Path leads to what does not fit within the argument, such as
 	// "user.tags[2]". It is empty when the argument itself does not fit.
 	Path string
-	// Err says why: [ErrMissing], [ErrNotBinary], or what encoding/json says.
+	// Err says why: [ErrMissing], [ErrNull], [ErrNotBinary], or what encoding/json says.
 	Err error
 }
 
@@ -46,15 +50,20 @@ func (e *DecodeError) Unwrap() error { return e.Err }
 // argument is an error, and those beyond the last value are left alone. The
 // error is a [*DecodeError].
 //
-// It decodes as encoding/json does, with two differences.
+// It decodes as encoding/json does, with three differences.
+//
+// An argument that is null fits only what has a null: a pointer, an interface, a map, a
+// slice other than []byte, an [Args], and what has an UnmarshalJSON method. Within an
+// argument null counts as a field that is missing: whoever needs a field has to look
+// whether it is there.
 //
 // Names of fields are compared exactly, and of equal names the last one counts,
 // as in JavaScript. What this server has decoded, and perhaps checked, is what
 // every client reads when the arguments are passed on to it. An UnmarshalJSON
 // method has to see to that by itself.
 //
-// A []byte, wherever it stands within a value, takes binary data and nothing
-// else: a string in base64 is an error. An interface takes binary data as a
+// A []byte, wherever it stands within a value, takes binary data: a string in
+// base64 is an error. An interface takes binary data as a
 // []byte. The bytes are not copied, and must not be changed.
 //
 // An [Args] or an [Object] takes a value as it is, with the attachments that it
@@ -105,8 +114,26 @@ func (d *decoder) argument(data []byte, into any) error {
 		return &json.InvalidUnmarshalError{Type: reflect.TypeOf(into)}
 	}
 	d.data = data
+	if data[0] == 'n' && !hasNull(v.Elem().Type()) {
+		return ErrNull
+	}
 	_, err := d.value(0, v.Elem())
 	return err
+}
+
+// hasNull reports whether a value of a type can be null.
+func hasNull(t reflect.Type) bool {
+	switch {
+	case unmarshals(t), t == argsType:
+		return true
+	case t == objectType, isBytes(t):
+		return false
+	}
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Interface, reflect.Map, reflect.Slice:
+		return true
+	}
+	return false
 }
 
 // value decodes the value that begins at data[i], and returns the index after

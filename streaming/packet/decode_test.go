@@ -82,6 +82,36 @@ var long = strings.Repeat("n", 100)
 
 // What a server has decoded, and checked, is what JavaScript clients read of the
 // same bytes: they compare names exactly, and of equal names the last counts.
+// TestDecodeTakesNoNullForWhatIsNotThere holds that a handler does not take null for a value: only
+// what has a null of its own takes it.
+func TestDecodeTakesNoNullForWhatIsNotThere(t *testing.T) {
+	for name, value := range map[string]any{
+		"struct": new(struct{ A int }), "bytes": new([]byte), "string": new(string), "number": new(int),
+		"bool": new(bool), "array": new([2]int), "object": new(Object),
+	} {
+		var refused *DecodeError
+		err := received(t, `1,null`).Decode(new(int), value)
+		if !errors.Is(err, ErrNull) || !errors.As(err, &refused) || refused.Argument != 1 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	number := 7
+	pointer, list, dictionary, anything := &number, []int{1}, map[string]int{"a": 1}, any(1)
+	var raw json.RawMessage
+	var args Args
+	if err := received(t, `null,null,null,null,null,null`).Decode(&pointer, &list, &dictionary, &anything, &raw, &args); err != nil {
+		t.Fatal(err)
+	}
+	if pointer != nil || list != nil || dictionary != nil || anything != nil || string(raw) != "null" || args.Len() != 1 {
+		t.Error(pointer, list, dictionary, anything, string(raw), args)
+	}
+	// Within an argument null is as good as a field that is not there.
+	within := struct{ Data []byte }{[]byte("before")}
+	if err := received(t, `{"Data":null}`).Decode(&within); err != nil || within.Data != nil {
+		t.Error(within, err)
+	}
+}
+
 func TestDecodeReadsWhatJavaScriptReads(t *testing.T) {
 	type inner struct{ X, Y int }
 	type join struct {
