@@ -24,9 +24,9 @@ func SameHost(r *http.Request) bool {
 	return err == nil && origin.Host != "" && strings.EqualFold(origin.Host, r.Host)
 }
 
-// AnyOrigin, as [Options.CheckOrigin], lets the pages of all sites connect. That
-// is insecure where clients are known by their cookies, their address or their
-// network: any page can then act in its visitor's name.
+// AnyOrigin is an [Options.CheckOrigin] that lets the pages of all sites connect.
+// That is insecure where clients are known by their cookies, their address or
+// their network: any page can then act in its visitor's name.
 func AnyOrigin(*http.Request) bool { return true }
 
 // checkOrigin refuses a request of an origin that may not connect, whatever its

@@ -17,7 +17,7 @@ func Example() {
 	fmt.Printf("%q\n", payload)
 
 	for packet, ok := range wire.DecodePayload(payload) {
-		fmt.Println(ok, packet.Binary, packet.Data)
+		fmt.Printf("%t %t %q\n", ok, packet.Binary, packet.Data)
 	}
 
 	const limit = 1_000_000 // bytes
@@ -33,7 +33,7 @@ func Example() {
 	fmt.Println(op == ws.OpText, ok, packet.Type == wire.PacketMessage, string(packet.Data))
 	// Output:
 	// "4a picture\x1ebAQID"
-	// true false [97 32 112 105 99 116 117 114 101]
-	// true true [1 2 3]
+	// true false "a picture"
+	// true true "\x01\x02\x03"
 	// true true true hello
 }
