@@ -38,9 +38,9 @@ type EventError struct {
 	Code string
 	// Message is for people.
 	Message string
-	// Quiet is true when nobody is to hear of it but who waits for an
-	// acknowledgement: the second refusal and those after it in a row of
-	// refusals, or an event that is merely unknown.
+	// Quiet is true when nobody is to hear of it but who waits for an acknowledgement. A handler
+	// sets it for a refusal of its own. The server is quiet about an event that is unknown, and in
+	// a row of events that are refused by a rate limit about all but the first.
 	Quiet bool
 }
 

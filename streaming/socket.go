@@ -140,7 +140,9 @@ func (s *Socket) To(rooms ...string) Broadcast { return s.Broadcast().To(rooms..
 
 // Join puts the socket into rooms that its client has chosen. ErrForbidden
 // means that the client may not join one of them, ErrTooManyRooms that it is in
-// too many; it joins none then.
+// too many; it joins none then. The ID of each socket is a room as well: a name
+// that comes from a client needs a prefix, such as "board:", or the client could
+// choose the ID of another socket and get what is sent to that one.
 func (s *Socket) Join(rooms ...string) error {
 	for _, room := range rooms {
 		if !s.MayJoin(room) {

@@ -28,11 +28,11 @@ func (*Greet) Register(_ *streaming.Namespace, h *streaming.Handlers) error {
 	})
 }
 
-// UnmarshalCaddyfile takes "greet" and what follows it on its line and in its block.
+// UnmarshalCaddyfile takes "greet", which has no options: more on its line, or a block, is refused.
 func (*Greet) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
-	if d.NextArg() {
-		return d.ArgErr()
+	if d.Next() {
+		return d.Errf("greet has no options, unexpected %q", d.Val())
 	}
 	return nil
 }
