@@ -62,9 +62,7 @@ func TestOriginIsRefused(t *testing.T) {
 	if fields["reason"] != cors.ReasonNoCORS || fields["origin"] != "https://evil.example.net" {
 		t.Errorf("log fields %v", fields)
 	}
-	for _, refusals := range c.Metrics().Engine.Refusals {
-		if refusals.Reason == "forbidden" && refusals.Count != 1 {
-			t.Errorf("%d are counted", refusals.Count)
-		}
+	if got := c.Metrics().Engine.Refusals.Of("forbidden"); got != 1 {
+		t.Errorf("%d are counted", got)
 	}
 }
