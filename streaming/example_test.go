@@ -25,6 +25,10 @@ type joinReply struct {
 	Members int `json:"members"`
 }
 
+// roomOf makes a room of a name that a client has chosen: the ID of another socket is a room as well,
+// and must not be one that a client can name.
+func roomOf(name string) string { return "chat:" + name }
+
 // Register adds the handlers of the set to those of a namespace.
 func (chat) Register(n *streaming.Namespace, h *streaming.Handlers) error {
 	err := streaming.On(h, "join", func(e *streaming.Event, r joinRequest) (joinReply, error) {
@@ -32,7 +36,7 @@ func (chat) Register(n *streaming.Namespace, h *streaming.Handlers) error {
 			return joinReply{}, &streaming.EventError{Code: "no_name", Message: "a name is needed"}
 		}
 		nameKey.Set(e.Socket, r.Name)
-		return joinReply{Members: n.Count(r.Room) + 1}, e.Socket.Join(r.Room)
+		return joinReply{Members: n.Count(roomOf(r.Room)) + 1}, e.Socket.Join(roomOf(r.Room))
 	})
 	if err != nil {
 		return err
@@ -43,7 +47,7 @@ func (chat) Register(n *streaming.Namespace, h *streaming.Handlers) error {
 			e.Refuse(streaming.CodeInvalidPayload, "say needs a room and a text")
 			return
 		}
-		_ = n.To(room).Emit("said", nameKey.Get(e.Socket), text)
+		_ = n.To(roomOf(room)).Emit("said", nameKey.Get(e.Socket), text)
 	})
 }
 
