@@ -22,7 +22,10 @@ type client struct {
 	// partial is a packet whose attachments have not all come. Only the
 	// goroutine that reads touches it.
 	partial *packet.Incoming
-	talk    talk
+	// skip is how many attachments are still to come of a packet that is dropped.
+	// Only the goroutine that reads touches it.
+	skip int
+	talk talk
 	// progress changes with each attachment. waiting is the same while a packet
 	// is incomplete, and zero otherwise; waitedFor is what it was at the last
 	// heartbeat, and belongs to that.
@@ -31,7 +34,10 @@ type client struct {
 
 	mu      sync.Mutex
 	sockets []*Socket
-	closed  bool
+	// left are the namespaces that the server has put the client out of.
+	left leftNamespaces
+	// closed is true once the client gets no more sockets, since its connection ends.
+	closed bool
 	// endedBy is the limit that has ended the client.
 	endedBy endedBy
 	// been holds the bits of the namespaces that the client was let into.
@@ -62,7 +68,7 @@ func (c *client) receive(data []byte, binary bool) (*Socket, error) {
 	if binary {
 		return c.receiveAttachment(data)
 	}
-	if c.partial != nil {
+	if c.partial != nil || c.skip > 0 {
 		return nil, errExpectedBinary
 	}
 	p, err := packet.Decode(data, c.server.limits.Load().Attachments)
@@ -75,8 +81,12 @@ func (c *client) receive(data []byte, binary bool) (*Socket, error) {
 	}
 	if !p.Complete() {
 		// Nothing is kept for one who may not send it.
-		if s := c.socket(p.Namespace); s == nil || !s.Connected() {
-			return nil, errState
+		if _, err := c.addressee(p.Namespace); errors.Is(err, errLate) {
+			c.skip = p.Missing()
+			c.incomplete()
+			return nil, c.drop(p)
+		} else if err != nil {
+			return nil, err
 		}
 		c.incomplete()
 		partial := *p
@@ -87,6 +97,14 @@ func (c *client) receive(data []byte, binary bool) (*Socket, error) {
 }
 
 func (c *client) receiveAttachment(data []byte) (*Socket, error) {
+	if c.skip > 0 {
+		if c.skip--; c.skip == 0 {
+			c.waiting.Store(0)
+		} else {
+			c.incomplete()
+		}
+		return nil, nil
+	}
 	p := c.partial
 	if p == nil {
 		return nil, errUnexpectedBinary
@@ -117,6 +135,9 @@ func (c *client) Beat() {
 		c.session.Close(ReasonIncomplete)
 	}
 	c.waitedFor = waiting
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.left.beat()
 }
 
 var (
@@ -130,9 +151,12 @@ func (c *client) handle(p *packet.Incoming) (*Socket, error) {
 	if p.Type == packet.TypeConnect {
 		return c.connect(p)
 	}
-	s := c.socket(p.Namespace)
-	if s == nil || !s.Connected() {
-		return nil, errState
+	s, err := c.addressee(p.Namespace)
+	switch {
+	case errors.Is(err, errLate):
+		return nil, c.drop(p)
+	case err != nil:
+		return nil, err
 	}
 	switch p.Type {
 	case packet.TypeEvent, packet.TypeBinaryEvent:
@@ -200,7 +224,7 @@ func (c *client) connect(p *packet.Incoming) (*Socket, error) {
 	n := c.server.namespace(p.Namespace)
 	if n == nil {
 		c.logRefused(nil, p.Namespace, errNoNamespace)
-		c.sendConnectError(p.Namespace, &ConnectError{Message: "Invalid namespace"})
+		c.sendConnectError(p.Namespace, errInvalidNamespace)
 		return nil, nil
 	}
 	if n.handlers.Load().authenticator != nil {
@@ -216,13 +240,19 @@ func (c *client) connect(p *packet.Incoming) (*Socket, error) {
 		c.server.limited.namespaces.Add(1)
 		c.refuseConnect(n.name, "too_many_namespaces", "too many namespaces")
 		return nil, nil
+	case errors.Is(err, errClosing):
+		c.sendConnectError(n.name, errDisconnected)
+		return nil, nil
 	case err != nil || !start:
 		return nil, err
 	}
 	return s, nil
 }
 
-var errTooManyNamespaces = errors.New("the client is in as many namespaces as it may be in")
+var (
+	errTooManyNamespaces = errors.New("the client is in as many namespaces as it may be in")
+	errClosing           = errors.New("the connection of the client is about to end")
+)
 
 // add gives the client a socket, whose first task is to connect. start is true
 // when the inbox must be worked on.
@@ -231,12 +261,15 @@ func (c *client) add(s *Socket) (start bool, err error) {
 	defer c.mu.Unlock()
 	switch {
 	case c.closed:
-		return false, nil
-	case slices.ContainsFunc(c.sockets, func(other *Socket) bool { return other.namespace == s.namespace }):
+		return false, errClosing
+	case slices.ContainsFunc(c.sockets, func(other *Socket) bool { return other.namespace.name == s.namespace.name }):
+		// The namespace may be another one than that of the other socket, which was
+		// removed a moment ago and has the same name.
 		return false, errState
 	case len(c.sockets) >= c.server.limits.Load().Namespaces:
 		return false, errTooManyNamespaces
 	}
+	c.left.forget(s.namespace.name)
 	c.sockets = append(c.sockets, s)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -261,16 +294,24 @@ func (c *client) sendConnectError(namespace string, refusal *ConnectError) {
 	c.session.Send(p.Encode())
 }
 
-// socket returns the client's socket in a namespace, or nil.
-func (c *client) socket(namespace string) *Socket {
+// addressee returns the socket that a packet for a namespace is for. The error is
+// errLate if the packet is to be dropped, or else errState.
+func (c *client) addressee(namespace string) (*Socket, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, s := range c.sockets {
-		if s.namespace.name == namespace {
-			return s
+		if s.namespace.name != namespace {
+			continue
 		}
+		if s.Connected() {
+			return s, nil
+		}
+		return nil, errState
 	}
-	return nil
+	if c.left.has(namespace) {
+		return nil, errLate
+	}
+	return nil, errState
 }
 
 // wait gives the client time to connect to a namespace, unless it is connected
@@ -315,24 +356,22 @@ func (c *client) remove(s *Socket) {
 	}
 }
 
-// take removes all sockets, and lets no more in when the client is closed.
-func (c *client) take(closed bool) []*Socket {
+// take removes all sockets and lets no more in, since the connection ends.
+func (c *client) take() []*Socket {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	sockets := c.sockets
 	c.sockets = nil
-	if closed {
-		c.closed = true
-		c.loseTimer()
-	}
+	c.closed = true
+	c.loseTimer()
 	return sockets
 }
 
 // end tells the client that it is disconnected from all namespaces, which keeps
 // it from coming back by itself, and closes its connection.
 func (c *client) end(reason Reason) {
-	for _, s := range c.take(false) {
-		s.disconnectByServer(ReasonServerDisconnect)
+	for _, s := range c.take() {
+		s.dismiss(ReasonServerDisconnect, nil)
 	}
 	c.session.Close(reason)
 }
@@ -343,7 +382,7 @@ func (c *client) disconnect() { c.end(engineio.ReasonForcedClose) }
 
 // Close implements engineio.Listener.
 func (c *client) Close(reason Reason) {
-	for _, s := range c.take(true) {
+	for _, s := range c.take() {
 		s.close(reason)
 	}
 }

@@ -25,8 +25,11 @@ type grant struct {
 	// shown is what the client has shown to refresh; nil stands for what it
 	// has shown to connect.
 	shown *packet.Object
-	// socket is nil once it is gone. Guarded by grants.
+	// socket is nil once it is gone or has another grant. Guarded by grants.
 	socket *Socket
+	// ended is true once it is decided that the grant has ended: the socket is then
+	// disconnected and gets no other one. Guarded by grants.
+	ended bool
 	// due is when the socket is disconnected; zero means never.
 	due time.Time
 	// index is the place among those that end, or -1. Guarded by grants.
@@ -76,18 +79,20 @@ func newGrant(s *Socket, identity *Identity) *grant {
 }
 
 // give gives a socket an identity, in place of the one it has. shown is what
-// the client has shown for it, if that is not what it has shown to connect.
-func (g *grants) give(s *Socket, identity *Identity, shown *packet.Object) {
+// the client has shown for it, if that is not what it has shown to connect. It
+// reports false, and does nothing, when the one it has has ended.
+func (g *grants) give(s *Socket, identity *Identity, shown *packet.Object) bool {
 	next := newGrant(s, identity)
 	next.shown = shown
-	g.put(s, next, func(*grant) bool { return true })
+	return g.put(s, next, func(*grant) bool { return true })
 }
 
-// put gives a socket a grant in place of the one it has, if that is right.
+// put gives a socket a grant in place of the one it has, if that is right. It
+// reports false when it is not, or when the one it has has ended.
 func (g *grants) put(s *Socket, next *grant, right func(now *grant) bool) bool {
 	g.mu.Lock()
 	before := s.grant.Load()
-	if !right(before) {
+	if before != nil && before.ended || !right(before) {
 		g.mu.Unlock()
 		return false
 	}
@@ -156,29 +161,35 @@ func (g *grants) napLocked(now time.Time) {
 // sweep disconnects the sockets whose identities have ended.
 func (g *grants) sweep() {
 	now := time.Now().Round(0)
-	var over []*Socket
+	var due []*grant
 	g.mu.Lock()
 	for len(g.ending) > 0 && !g.ending[0].due.After(now) {
-		over = append(over, heap.Pop(&g.ending).(*grant).socket)
+		due = append(due, heap.Pop(&g.ending).(*grant))
 	}
 	g.napLocked(now)
 	g.mu.Unlock()
-	for _, s := range over {
-		g.expire(s)
+	for _, ended := range due {
+		g.expire(ended)
 	}
 }
 
-// expire tells a client why it is disconnected, and disconnects it.
-func (g *grants) expire(s *Socket) {
+// expire disconnects the socket of a grant that is due, and tells its client why.
+// It does nothing when the socket has been given another grant meanwhile.
+func (g *grants) expire(due *grant) {
 	defer func() {
 		if r := recover(); r != nil {
 			g.logger.Error("panic while disconnecting", "panic", r, "stack", string(debug.Stack()))
 		}
 	}()
+	g.mu.Lock()
+	s := due.socket
+	due.ended = s != nil
+	g.mu.Unlock()
+	if s == nil {
+		return
+	}
 	g.counts.expired.Add(1)
-	s.emitError(CodeTokenExpired, refusalMessages[CodeTokenExpired])
-	s.client.remove(s)
-	s.disconnectByServer(ReasonAuthExpired)
+	s.dismiss(ReasonAuthExpired, &Refusal{Code: CodeTokenExpired, Reason: "the identity has ended"})
 	s.client.wait()
 }
 

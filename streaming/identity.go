@@ -300,7 +300,11 @@ func refresh(a Authenticator, e *Event) {
 		return
 	}
 	auth := &s.namespace.server.auth
-	auth.give(s, identity, shown)
+	if !auth.give(s, identity, shown) {
+		// It came too late: the client is being disconnected.
+		e.Refuse(CodeTokenExpired, refusalMessages[CodeTokenExpired])
+		return
+	}
 	auth.counts.refreshed.Add(1)
 	// The client hears first that it has succeeded.
 	defer s.recheckSince(recheck)

@@ -289,9 +289,7 @@ func (g *grants) revoke(s *Socket, refusal *Refusal) {
 			"identity", logline.Text(s.identityID(), maxLoggedIdentity),
 			"connection", c.session.LogID(), "remote", c.session.Handshake().RemoteAddr)
 	}
-	s.emitError(refusal.Code, refusal.message())
-	c.remove(s)
-	s.disconnectByServer(ReasonAuthRevoked)
+	s.dismiss(ReasonAuthRevoked, refusal)
 	c.wait()
 }
 

@@ -76,10 +76,16 @@ func ErrorEvents(e *Event, refusal *EventError) {
 // emitError tells a client by an "error" event {message, code} of something that
 // is no answer to an event.
 func (s *Socket) emitError(code, message string) {
-	_ = s.Emit("error", struct {
+	_ = s.EmitArgs("error", errorArgs(code, message))
+}
+
+// errorArgs are the arguments of an "error" event.
+func errorArgs(code, message string) packet.Args {
+	args, _ := packet.NewArgs(struct {
 		Message string `json:"message"`
 		Code    string `json:"code"`
 	}{message, code})
+	return args
 }
 
 // Refuse tells the sender that its event was not accepted, by the

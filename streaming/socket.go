@@ -3,7 +3,6 @@ package streaming
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -50,8 +49,6 @@ type Socket struct {
 
 	mu    sync.Mutex
 	state socketState
-	// dismissed is true once the server has disconnected the socket.
-	dismissed bool
 	// cancel ends the context of the authorization under way.
 	cancel context.CancelFunc
 	acks   map[uint64]owedAck
@@ -177,71 +174,15 @@ func (s *Socket) Rooms() []string {
 
 // Disconnect takes the socket out of its namespace. With closeConnection, all
 // of the client's sockets are disconnected and its connection is closed after
-// it has been told. Events of the client that have not been handled are
-// dropped.
+// it has been told. The server drops the client's events that it has not handled
+// yet. A client that is still connecting gets CONNECT_ERROR with
+// [CodeDisconnected].
 func (s *Socket) Disconnect(closeConnection bool) {
 	if closeConnection {
 		s.client.disconnect()
 		return
 	}
-	s.client.remove(s)
-	s.disconnectByServer(ReasonServerDisconnect)
-}
-
-// disconnectByServer tells the client, once however many want it gone.
-func (s *Socket) disconnectByServer(reason Reason) {
-	s.mu.Lock()
-	told := s.dismissed
-	s.dismissed = true
-	s.mu.Unlock()
-	if told {
-		return
-	}
-	p := packet.Packet{Type: packet.TypeDisconnect, Namespace: s.namespace.name}
-	s.send(&p)
-	if s.namespace.removed.Load() {
-		reason = ReasonNamespaceRemoved
-	}
-	s.close(reason)
-}
-
-// dropsEvents reports whether the events that a client has sent are dropped
-// when its socket ends for this reason: one that the server has, not the
-// client.
-func dropsEvents(reason Reason) bool {
-	return reason == ReasonServerDisconnect || reason == ReasonNamespaceRemoved ||
-		reason == ReasonAuthExpired || reason == ReasonAuthRevoked
-}
-
-// close ends the socket. Only the first call does anything.
-func (s *Socket) close(reason Reason) {
-	s.mu.Lock()
-	was := s.state
-	s.state = socketClosed
-	acks := s.acks
-	s.acks = nil
-	if s.cancel != nil {
-		s.cancel()
-	}
-	s.endContextLocked()
-	s.mu.Unlock()
-	if was == socketClosed {
-		return
-	}
-	s.namespace.server.auth.take(s)
-	left := s.namespace.rooms.remove(s)
-	s.mu.Lock()
-	s.left = left
-	s.mu.Unlock()
-	for _, answer := range acks {
-		answer.take(packet.Args{}, ErrDisconnected)
-	}
-	if was == socketConnected {
-		s.namespace.counts.sockets.Add(-1)
-		s.finish(task{disconnect: true, reason: reason}, dropsEvents(reason))
-	} else {
-		s.finish(task{}, true)
-	}
+	s.dismiss(ReasonServerDisconnect, nil)
 }
 
 // connect runs the authorization and, if it lets the client in, makes the
@@ -252,8 +193,13 @@ func (s *Socket) connect() {
 		s.refuse(err)
 		return
 	}
+	if s.namespace.removed.Load() {
+		s.Disconnect(false)
+		return
+	}
 	s.mu.Lock()
 	if s.state != socketConnecting {
+		// Whoever has ended it has answered the client.
 		s.mu.Unlock()
 		return
 	}
@@ -323,24 +269,4 @@ func (s *Socket) authorize() error {
 		}
 	}
 	return nil
-}
-
-// refuse answers CONNECT_ERROR, unless the client is gone already.
-func (s *Socket) refuse(err error) {
-	s.mu.Lock()
-	gone := s.state == socketClosed
-	s.mu.Unlock()
-	if gone {
-		return
-	}
-	refusal := &ConnectError{Message: notAuthorized}
-	if !errors.As(err, &refusal) {
-		if r := (*Refusal)(nil); errors.As(err, &r) {
-			refusal = r.connectError()
-		}
-	}
-	s.client.logRefused(s.namespace, s.namespace.name, err)
-	s.client.remove(s)
-	s.close(ReasonServerDisconnect)
-	s.client.sendConnectError(s.namespace.name, refusal)
 }

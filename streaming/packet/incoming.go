@@ -124,6 +124,9 @@ func (p *Incoming) check() error {
 // Complete reports whether all attachments have come.
 func (p *Incoming) Complete() bool { return len(p.attachments) == p.expected }
 
+// Missing is how many attachments have not been added yet.
+func (p *Incoming) Missing() int { return p.expected - len(p.attachments) }
+
 // Attach adds the next attachment, which belongs to the packet from then on.
 func (p *Incoming) Attach(data []byte) { p.attachments = append(p.attachments, data) }
 
