@@ -54,7 +54,8 @@ func TestRelayStaysInItsNamespace(t *testing.T) {
 		c.Send("0/other,")
 		c.Next()
 	}
-	a.Send(`2/other,["chat",1]`)
+	a.Send(`2/other,1["chat",1]`)
+	a.Expect(`3/other,1[{"success":true}]`)
 	b.Expect(`2/other,["chat",1]`)
 	b.ExpectNothing()
 }

@@ -197,6 +197,7 @@ func TestFingerprintOfTheFirstIsTheKey(t *testing.T) {
 			ben.Expect(eventstest.RefusedAck(1, "invalid_token", messages["invalid_token"]))
 			ben.Expect(eventstest.Refusal("invalid_token", messages["invalid_token"]))
 		}
+		ben.ExpectNothing()
 		ann.ExpectNothing()
 		ben.Send(`21[` + event + fmt.Sprintf(`,"token":%q`, second.Token) + `}]`)
 		ben.Expect(`31[{"success":true}]`)
@@ -317,7 +318,6 @@ func TestBatchIsHandledAsIfSentAlone(t *testing.T) {
 	ben.Expect(joinedText("room", ann.ID, "Ann"))
 	ben.Expect(`2["content",{"sessionId":"room","content":1}]`)
 	ben.Expect(`51-["content",{"sessionId":"room","content":2,"data":`+placeholder0+`}]`, "second")
-	ben.ExpectNothing()
 	codes := []string{"not_in_session", "nested_batch", "unknown_event", "invalid_arguments", "invalid_batch"}
 	results := ""
 	for _, code := range codes {
@@ -329,12 +329,15 @@ func TestBatchIsHandledAsIfSentAlone(t *testing.T) {
 	if !strings.HasPrefix(answer.Text, prefix) || !strings.HasSuffix(answer.Text, `"},{"success":true},{"success":true}`+results+`]}]`) {
 		t.Errorf("%v", answer)
 	}
+	ann.ExpectNothing()
+	ben.ExpectNothing()
 
 	// The entries count for the throttle of their event, and order is kept.
 	ann.Send(`2["batch",[{"event":"content","data":{"sessionId":"room","content":5}},{"event":"leave","data":{"sessionId":"room"}},{"event":"leave","data":{"sessionId":"room"}}]]`)
 	ann.Expect(eventstest.Refusal("throttled", messages["throttled"]))
 	ann.Expect(eventstest.Refusal("not_in_session", messages["not_in_session"]))
 	ben.Expect(leftText("room", ann.ID))
+	ann.ExpectNothing()
 	ben.ExpectNothing()
 	ann.Send(`21["batch",[]]`)
 	ann.Expect(`31[{"success":true,"results":[]}]`)

@@ -28,27 +28,13 @@ type stats struct {
 }
 
 // stats reads the figures of the sessions.
-func (s *server) stats() (all stats) {
-	for _, figure := range s.Metrics().Namespaces[0].Figures {
-		value := int(figure.Value)
-		switch figure.Figure {
-		case sessionsFigure:
-			all.Sessions = value
-		case emptyFigure:
-			all.Empty = value
-		case clientsFigure:
-			all.Clients = value
-		case contentsFigure:
-			all.Contents = value
-		case chunksFigure:
-			all.Chunks = value
-		case bytesFigure:
-			all.Bytes = value
-		case historyBytesFigure:
-			all.HistoryBytes = value
-		}
+func (s *server) stats() stats {
+	value := func(figure streaming.Figure) int { return int(s.Figure(figure)) }
+	return stats{
+		Sessions: value(sessionsFigure), Empty: value(emptyFigure), Clients: value(clientsFigure),
+		Contents: value(contentsFigure), Chunks: value(chunksFigure),
+		Bytes: value(bytesFigure), HistoryBytes: value(historyBytesFigure),
 	}
-	return all
 }
 
 // Connect connects a client that lives as long as the test.

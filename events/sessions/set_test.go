@@ -132,6 +132,7 @@ func TestSessionMembersHearOfEachOther(t *testing.T) {
 	if again := ann.enters("room", "Another"); fmt.Sprint(again.Clients) != fmt.Sprint(second.Clients) || again.Token != answer.Token {
 		t.Errorf("%+v", again)
 	}
+	ann.ExpectNothing()
 	ben.ExpectNothing()
 
 	ben.Send(`25["leave",{"sessionId":"room"},null]`)

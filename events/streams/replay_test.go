@@ -41,6 +41,7 @@ func TestHeaderIsReplayedToLateJoiners(t *testing.T) {
 				owner.Send(`2["stream:data",{"streamId":"one","n":2}]`)
 				late.Expect(`2["stream:data",{"streamId":"one","n":2}]`)
 				early.Expect(`2["stream:data",{"streamId":"one","n":2}]`)
+				owner.ExpectNothing()
 				early.ExpectNothing()
 			})
 		}

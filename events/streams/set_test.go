@@ -235,6 +235,7 @@ func TestStreamIDCannotBeSpoofed(t *testing.T) {
 	} {
 		forger.Send(`2["stream:data",` + object + `]`)
 		forger.Expect(refused)
+		forger.ExpectNothing()
 		witness.ExpectNothing()
 	}
 	for _, object := range []string{
@@ -275,6 +276,7 @@ func TestMistypedStreamIDOfDataIsRefused(t *testing.T) {
 	for _, id := range []string{`7`, `7.0`, `["7"]`, `["other"]`, `[["other"]]`, `{}`, `true`} {
 		forger.Send(`2["stream:data",{"streamId":` + id + `}]`)
 		forger.Expect(eventstest.Refusal(CodeInvalidStreamID, "streamId must be a string of 1 to 256 bytes without control characters"))
+		forger.ExpectNothing()
 		witness.ExpectNothing()
 	}
 }
@@ -358,8 +360,11 @@ func TestOwnerDisconnects(t *testing.T) {
 					expectPast(other, `2["stream:stopped",{"status":"ok","streamId":"one","reason":"the owner has disconnected"}]`)
 					expectPast(other, `2["stream:stopped",{"status":"ok","streamId":"two","reason":"the owner has disconnected"}]`)
 				}
-				eventstest.Eventually(t, "the streams to end", func() bool { return len(s.table().snapshot()) == 1 })
+				owner.Gone()
 				other.ExpectNothing()
+				if live := s.table().snapshot(); len(live) != 1 {
+					t.Errorf("there are still %v", live)
+				}
 				table := s.table()
 				table.mu.Lock()
 				defer table.mu.Unlock()
@@ -388,6 +393,7 @@ func TestOptionsChangeWhileStreamsGoOn(t *testing.T) {
 	other.Expect(eventstest.Refusal(CodeTooManyStreams, "there are too many streams"))
 	owner.Close()
 	expectPast(viewer, `2["stream:stopped",{"status":"ok","streamId":"one","reason":"the owner has disconnected"}]`)
+	owner.Gone()
 	other.ExpectNothing()
 }
 
@@ -417,5 +423,6 @@ func TestStopOfUnknownStreamIsToldToNobodyElse(t *testing.T) {
 	viewer.join("one")
 	c.Send(`2["stream:stop",{"streamId":"one"}]`)
 	c.Expect(`2["stream:stopped",{"status":"ok","streamId":"one"}]`)
+	c.ExpectNothing()
 	viewer.ExpectNothing()
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/caddy-socketio/socketio-stream/internal/rawclient"
+	"github.com/caddy-socketio/socketio-stream/streaming"
 )
 
 // Packet is a packet with what is attached to it.
@@ -41,6 +42,8 @@ type Client struct {
 
 	raw  *rawclient.Client
 	done chan struct{}
+	// socket is the server's end.
+	socket *streaming.Socket
 	// aside is how the packets begin that are kept apart.
 	aside string
 
@@ -87,6 +90,11 @@ func (s *Server) TryConnect() (*Client, error) {
 		return nil, fmt.Errorf("want the answer to CONNECT, got %v, %w", m, err)
 	}
 	c.ID = answer.SID
+	c.socket = s.Of("/").Find(c.ID)
+	if c.socket == nil {
+		c.Close()
+		return nil, errEnded
+	}
 	return c, nil
 }
 
@@ -162,6 +170,7 @@ func (c *Client) Asides() []string {
 var (
 	errEnded  = errors.New("the server closed the connection")
 	errNoNews = errors.New("the server sends nothing")
+	errBusy   = errors.New("a handler does not come to its end")
 )
 
 // Read returns the next packet. It fails when the connection has ended, or when
@@ -209,23 +218,77 @@ func (c *Client) Expect(text string, binary ...string) {
 }
 
 // ExpectNothing makes sure that nothing has come that the test has not looked
-// at, and that the connection lives.
+// at, once all has been handled that the client has sent, and that the
+// connection lives. What another client has sent may still wait for its handler:
+// that client is asked first.
 func (c *Client) ExpectNothing() {
 	c.T.Helper()
-	c.Send("0/nowhere,")
-	c.Expect(`4/nowhere,{"message":"Invalid namespace"}`)
+	came, err := c.catchUp()
+	if err != nil {
+		c.T.Fatal(err)
+	}
+	if len(came) > 0 {
+		c.T.Fatalf("want nothing, got %v", came)
+	}
 }
 
-// Answers makes sure that the connection lives, past all that has come.
+// Answers makes sure that the connection lives, past all that the client has
+// sent and all that has come.
 func (c *Client) Answers() error {
+	_, err := c.catchUp()
+	return err
+}
+
+// catchUp waits until the handlers of all that the client has sent are through,
+// and returns what has come by then. Its first round trip puts what was sent
+// into the inbox of the socket, which another goroutine may work on; the second
+// one brings what the handlers have sent.
+func (c *Client) catchUp() ([]Packet, error) {
+	came, err := c.roundTrip()
+	if err != nil {
+		return came, err
+	}
+	if err := c.handled(); err != nil {
+		return came, err
+	}
+	more, err := c.roundTrip()
+	return append(came, more...), err
+}
+
+// handled waits until all that is in the inbox of the socket has been handled.
+func (c *Client) handled() error {
+	through := make(chan struct{})
+	c.socket.Do(func() { close(through) })
+	select {
+	case <-through:
+		return nil
+	case <-time.After(Patience):
+		return errBusy
+	}
+}
+
+// Gone waits until the server has noticed that the client is gone, and has
+// handled that.
+func (c *Client) Gone() {
+	c.T.Helper()
+	Eventually(c.T, "the server to notice that a client is gone", func() bool { return !c.socket.Connected() })
+	if err := c.handled(); err != nil {
+		c.T.Fatal(err)
+	}
+}
+
+// roundTrip asks what the server answers at once, and returns what comes before
+// the answer.
+func (c *Client) roundTrip() (came []Packet, err error) {
 	if err := c.TrySend("0/nowhere,"); err != nil {
-		return errEnded
+		return nil, errEnded
 	}
 	for {
 		r, err := c.Read()
 		if err != nil || r.Text == `4/nowhere,{"message":"Invalid namespace"}` {
-			return err
+			return came, err
 		}
+		came = append(came, r)
 	}
 }
 

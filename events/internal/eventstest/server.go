@@ -61,6 +61,37 @@ func NewServer(t testing.TB, sets ...streaming.EventSet) *Server {
 // error.
 func (s *Server) Panicked() bool { return s.errors.Load() > 0 }
 
+// Figure returns what is told of the main namespace.
+func (s *Server) Figure(figure streaming.Figure) float64 {
+	s.T.Helper()
+	for _, told := range s.Metrics().Namespaces[0].Figures {
+		if told.Figure == figure {
+			return told.Value
+		}
+	}
+	s.T.Errorf("%s is not told", figure.Name)
+	return 0
+}
+
+// ExpectKnownFigures holds that the main namespace tells all figures that are
+// registered, and no others.
+func (s *Server) ExpectKnownFigures() {
+	s.T.Helper()
+	known := make(map[streaming.Figure]bool)
+	for _, figure := range streaming.Figures() {
+		known[figure] = true
+	}
+	told := s.Metrics().Namespaces[0].Figures
+	for _, figure := range told {
+		if !known[figure.Figure] {
+			s.T.Errorf("%s is told and not known", figure.Name)
+		}
+	}
+	if len(told) != len(known) {
+		s.T.Errorf("%d figures are told of %d", len(told), len(known))
+	}
+}
+
 // errorCounter is a server as the slog.Handler that counts its errors.
 type errorCounter Server
 
