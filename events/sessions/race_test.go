@@ -48,7 +48,7 @@ func TestMembersBelieveWhatTheServerKnows(t *testing.T) {
 		}
 		var want []string
 		for _, m := range s.table().membersOf(b.session) {
-			want = append(want, m.socket.ID())
+			want = append(want, m.id)
 		}
 		if slices.Sort(want); len(want) != stayers || !slices.Equal(want, b.believes()) {
 			t.Errorf("%s: the server has %v, a client believes in %v", b.session, want, b.believes())

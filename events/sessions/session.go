@@ -2,10 +2,7 @@ package sessions
 
 import (
 	"container/list"
-	"crypto/rand"
-	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"encoding/json"
 	"slices"
 	"sync"
@@ -48,12 +45,17 @@ type session struct {
 // room is the room of the clients of a session.
 func room(id string) string { return "session:" + id }
 
-// member is a client's place in a session.
+// member is a client's place in a session, on one connection.
 type member struct {
 	session *session
 	socket  *streaming.Socket
-	name    string
-	token   string
+	// id is what the others know the client by: the ID of the socket that joined first. It stays
+	// the same when the client takes its place again on another connection, see takeOver.
+	id    string
+	name  string
+	token string
+	// replaced is true once the client has the place on another connection.
+	replaced atomic.Bool
 	// lagging is true while nobody waits for the client to have room.
 	lagging atomic.Bool
 }
@@ -91,14 +93,14 @@ func (s *session) admit(r *request, name string, key *fingerprint, options *Set)
 	if s.key == nil {
 		s.key = key
 	}
-	m = &member{session: s, socket: r.socket, name: name, token: newToken()}
+	m = &member{session: s, socket: r.socket, id: r.socket.ID(), name: name, token: newToken()}
 	s.members = append(s.members, m)
 	s.table.clients.Add(1)
 	s.welcome(r, m)
 	s.history.replay(r.socket, options.History)
 	// Whether there is room for it was asked before.
 	_ = r.socket.Join(s.room)
-	_ = r.socket.To(s.room).Emit("client-joined", clientJoined{s.id, r.socket.ID(), name})
+	_ = r.socket.To(s.room).Emit("client-joined", clientJoined{s.id, m.id, name})
 	return m, len(s.members) == 1, nil
 }
 
@@ -123,11 +125,16 @@ func (s *session) welcomeBack(r *request, m *member, key *fingerprint) *denial {
 	return nil
 }
 
-// welcome answers a join.
+// welcome answers a join. The client finds itself in the list by the ID of its socket, whatever the
+// others know it by.
 func (s *session) welcome(r *request, m *member) {
 	clients := make([]clientInfo, 0, len(s.members))
 	for _, other := range s.members {
-		clients = append(clients, clientInfo{ID: other.socket.ID(), Name: other.name})
+		info := clientInfo{ID: other.id, Name: other.name}
+		if other == m {
+			info.ID = m.socket.ID()
+		}
+		clients = append(clients, info)
 	}
 	r.answer(joined{Success: true, Clients: clients, Token: m.token})
 }
@@ -144,7 +151,7 @@ func (s *session) dismiss(m *member) (empty bool) {
 	s.members = slices.Delete(s.members, i, i+1)
 	s.table.clients.Add(-1)
 	m.socket.Leave(s.room)
-	_ = m.socket.To(s.room).Emit("client-left", clientJoined{SessionID: s.id, ClientID: m.socket.ID()})
+	_ = m.socket.To(s.room).Emit("client-left", clientJoined{SessionID: s.id, ClientID: m.id})
 	return len(s.members) == 0
 }
 
@@ -182,74 +189,4 @@ func (s *session) payload(b *packet.ArgsBuilder, name string, value json.RawMess
 func appendField(object json.RawMessage, name string, value json.RawMessage) json.RawMessage {
 	object = append(append(append(object, `,"`...), name...), `":`...)
 	return append(object, value...)
-}
-
-// newToken returns a token of 128 bits.
-func newToken() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:])
-	return base64.RawURLEncoding.EncodeToString(b[:])
-}
-
-// knows reports whether an event has the member's token.
-func (m *member) knows(o packet.Object) bool {
-	token, ok := o.Text("token")
-	return ok && subtle.ConstantTimeCompare([]byte(token), []byte(m.token)) == 1
-}
-
-// fingerprint is the digest of what a client gives as its fingerprint.
-type fingerprint [sha256.Size]byte
-
-// maxFingerprint bounds a fingerprint, in bytes.
-const maxFingerprint = 1024
-
-// fingerprintOf reads the fingerprint of a join. Different kinds of values are
-// never equal.
-func fingerprintOf(o packet.Object) (*fingerprint, *denial) {
-	var b packet.ArgsBuilder
-	field, ok := b.Forward(o, "fingerprint")
-	if !ok || len(field) == 0 {
-		return nil, deniedFingerprint
-	}
-	if text, ok := o.Text("fingerprint"); ok {
-		return digest([]byte("text"), []byte(text))
-	}
-	if binary, ok := o.Binary("fingerprint"); ok {
-		return digest([]byte("binary"), binary)
-	}
-	if field[0] != '{' && field[0] != '[' {
-		return nil, deniedFingerprint
-	}
-	var value any
-	if json.Unmarshal(field, &value) != nil {
-		return nil, deniedFingerprint
-	}
-	// Names in order, no white space: the same value always has the same form.
-	canonical, err := json.Marshal(value)
-	if err != nil {
-		return nil, deniedFingerprint
-	}
-	b.AddJSON(canonical)
-	args, err := b.Args()
-	if err != nil || args.Size() > maxFingerprint {
-		return nil, deniedFingerprint
-	}
-	return digest(append([][]byte{[]byte("value"), canonical}, args.Attachments()...)...)
-}
-
-// digest returns the digest of a kind and the parts of a value.
-func digest(parts ...[]byte) (*fingerprint, *denial) {
-	hash := sha256.New()
-	size := 0
-	for i, part := range parts {
-		if i > 0 {
-			size += len(part)
-		}
-		sum := sha256.Sum256(part)
-		hash.Write(sum[:])
-	}
-	if size == 0 || size > maxFingerprint {
-		return nil, deniedFingerprint
-	}
-	return (*fingerprint)(hash.Sum(nil)), nil
 }

@@ -33,14 +33,15 @@ const (
 // Set is the event set of the session service: clients join sessions and
 // share content with all others there.
 //
-//	join    {sessionId, clientName, fingerprint?}  client-joined {sessionId, clientId, clientName}
-//	leave   {sessionId}                            client-left {sessionId, clientId}
-//	content {sessionId, content, data?}            content, the same
-//	chunk   {sessionId, chunk}                     chunk, the same
-//	batch   [{event, data}, ...]                   each entry as if it had been sent by itself
+//	join    {sessionId, clientName, fingerprint?, token?}  client-joined {sessionId, clientId, clientName}
+//	leave   {sessionId}                                    client-left {sessionId, clientId}
+//	content {sessionId, content, data?}                    content, the same
+//	chunk   {sessionId, chunk}                             chunk, the same
+//	batch   [{event, data}, ...]                           each entry as if it had been sent by itself
 //
 // join is acknowledged with {success, clients: [{id, name}], token}, all other
-// events with {success}. What is refused is answered with an "error" event
+// events with {success}. A client that joins on a new connection with the token of its old one takes
+// its old place, and the others do not hear of it. What is refused is answered with an "error" event
 // {message, code}, see [Codes], and with the acknowledgement {success:
 // false, error, code}.
 //
@@ -191,6 +192,9 @@ func (s *service) join(r *request) *denial {
 	}
 	p := s.table.participant(r.socket)
 	if m := p.joined[id]; m != nil {
+		if m.replaced.Load() {
+			return deniedReplaced
+		}
 		return m.session.welcomeBack(r, m, key)
 	}
 	if !r.socket.MayJoin(room(id)) {
@@ -206,6 +210,11 @@ func (s *service) join(r *request) *denial {
 		session, d := s.table.enter(id, s.MaxSessions)
 		if d != nil {
 			return d
+		}
+		if m, old := session.takeOver(r, key, &s.Set); m != nil {
+			p.joined[id] = m
+			s.table.retire(old)
+			return nil
 		}
 		m, first, d := session.admit(r, name, key, &s.Set)
 		if d != nil {
@@ -229,7 +238,7 @@ func (s *service) leave(r *request) *denial {
 	}
 	p := s.table.participant(r.socket)
 	m := p.joined[id]
-	if m == nil {
+	if m == nil || m.replaced.Load() {
 		return deniedNotInSession
 	}
 	p.forget(m)
@@ -246,7 +255,7 @@ func (s *service) member(r *request) (*participant, *member, *denial) {
 	}
 	p := s.table.participant(r.socket)
 	m := p.joined[id]
-	if m == nil {
+	if m == nil || m.replaced.Load() {
 		return nil, nil, deniedNotInSession
 	}
 	if s.Fingerprint == FingerprintFirst && !m.knows(r.object) {
