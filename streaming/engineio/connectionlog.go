@@ -90,7 +90,7 @@ func (l *connectionLog) begin(s *Session) {
 	s.logged = true
 	l.logger.LogAttrs(context.Background(), slog.LevelInfo, "connection started",
 		slog.String("connection", s.LogID()),
-		slog.String("transport", string(s.transport)),
+		slog.String("transport", string(s.Transport())),
 		slog.String("client_ip", s.handshake.RemoteAddr),
 		slog.Bool("tls", s.handshake.Secure),
 		slog.String("user_agent", logline.Text(s.handshake.Header.Get("User-Agent"), maxLoggedAgent)))
@@ -123,7 +123,7 @@ func (l *connectionLog) wants(mode ConnectionLog) bool {
 // was written to it has been counted.
 func (l *connectionLog) end(s *Session) {
 	s.mu.Lock()
-	reason, transport, upgraded, logged, traffic := s.reason, s.transport, s.upgraded, s.logged, s.traffic
+	reason, transport, upgraded, logged, traffic := s.reason, s.machine.transport(), s.machine.upgrade == upgradeDone, s.logged, s.traffic
 	forOthers := s.forOthers
 	s.mu.Unlock()
 

@@ -22,23 +22,12 @@ func (s *Session) WriteHere(send func()) {
 func (s *Session) cork() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.flushing || s.conn == nil {
-		return false
-	}
-	s.flushing = true
-	return true
+	_, ok := s.stepLocked(evHold)
+	return ok
 }
 
 // release undoes cork: the flush workers write what is pending.
-func (s *Session) release() {
-	s.mu.Lock()
-	s.flushing = false
-	ready := s.state != stateClosed && s.readyLocked()
-	s.mu.Unlock()
-	if ready {
-		s.server.flusher.push(s, s, 1)
-	}
-}
+func (s *Session) release() { s.step(evUnhold) }
 
 // flushHere undoes cork: it writes what is pending in the calling goroutine.
 func (s *Session) flushHere() flushed {

@@ -182,10 +182,7 @@ func (f *flusher) flush(s *Session, buffer []byte) (done flushed, again bool) {
 	defer func() {
 		if r := recover(); r != nil {
 			f.logger.Error("panic while writing to a client", "panic", r, "stack", string(debug.Stack()))
-			if s.written(0, 0) {
-				s.server.connections.end(s)
-			}
-			s.abort(ReasonTransportError)
+			s.broken(0)
 			again = false
 		}
 	}()
@@ -205,8 +202,7 @@ func (f *flusher) close() {
 // come in the meantime; the session is then to be queued again.
 func (s *Session) flush(buffer []byte, now int64) (done flushed, again bool) {
 	s.mu.Lock()
-	if s.state == stateClosed || s.pending.empty() {
-		s.flushing = false
+	if _, ok := s.stepLocked(evWrite); !ok {
 		s.mu.Unlock()
 		return flushed{}, false
 	}
@@ -221,38 +217,27 @@ func (s *Session) flush(buffer []byte, now int64) (done flushed, again bool) {
 	packets, deliveries := list.release(&s.server.budget)
 	done.written(bytes, deliveries, err)
 	if err != nil {
-		// It is not known how many whole messages these bytes are.
-		if s.written(bytes, 0) {
-			s.server.connections.end(s)
-		}
-		// flushing stays true, so that nobody writes to this connection again.
-		s.abort(ReasonTransportError)
+		s.broken(bytes)
 		return done, false
 	}
 
 	s.mu.Lock()
 	s.writtenLocked(bytes, packets)
-	again = !s.pending.empty()
-	s.flushing = again
-	closed, peerClosed := s.state == stateClosing && !again, s.peerClosed
-	if closed {
-		s.state = stateClosed
-	}
-	over := s.state == stateClosed
+	do, _ := s.stepLocked(evWritten)
 	s.mu.Unlock()
-	if over {
-		s.server.connections.end(s)
-	}
-	if closed {
-		// The close frame is out. The reader goes on until the client's close frame
-		// has come, and then closes the connection.
-		grace := closeGrace
-		if peerClosed {
-			grace = 0
-		}
-		_ = conn.SetReadDeadline(time.Now().Add(grace))
-	}
-	return done, again
+	s.carryOut(do &^ flushSoon)
+	return done, do&flushSoon != 0
+}
+
+// broken ends a session whose connection has failed after so many bytes of what was
+// to be written. It is not known how many whole messages these are.
+func (s *Session) broken(bytes int) {
+	s.mu.Lock()
+	s.writtenLocked(bytes, 0)
+	do, _ := s.stepLocked(evWriteFailed)
+	s.mu.Unlock()
+	s.carryOut(do)
+	s.abort(ReasonTransportError)
 }
 
 // armWriteDeadlineLocked sets the write deadline when less than the write

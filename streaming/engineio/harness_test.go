@@ -313,7 +313,7 @@ func awaitPending(t testing.TB, session *Session) {
 	eventually(t, "the poll to be pending", func() bool {
 		session.mu.Lock()
 		defer session.mu.Unlock()
-		return session.poll.active && !session.poll.answering
+		return session.machine.poll == pollWaiting
 	})
 }
 

@@ -40,7 +40,7 @@ func (s *Session) startHeartbeat(now int64) {
 // onDeadline is called by the wheel.
 func (s *Session) onDeadline(now int64) {
 	s.mu.Lock()
-	if s.state != stateOpen {
+	if s.machine.life != lifeOpen {
 		s.mu.Unlock()
 		// No poll came to be told of the end.
 		s.terminate(ReasonForcedClose, wire.PacketClose)
@@ -72,7 +72,7 @@ func (s *Session) onDeadline(now int64) {
 // rescheduleEnd puts right the deadline of a session that is no longer open.
 func (s *Session) rescheduleEnd() {
 	s.mu.Lock()
-	closing := s.state == stateClosing && s.conn == nil
+	closing := s.machine.life == lifeClosing && s.conn == nil
 	s.mu.Unlock()
 	if closing {
 		s.server.wheel.schedule(s, s.server.clock()+int64(min(s.options.PingTimeout, maxPollGrace)))
@@ -127,7 +127,7 @@ func (s *Session) isLost(now int64) bool {
 		pingAt = s.pongAt.Load() + int64(s.options.PingInterval)
 	}
 	deadline := pingAt + int64(s.options.PingTimeout)
-	return s.state == stateOpen && !s.stalled.Load() && now >= deadline && now <= deadline+tolerance
+	return s.machine.life == lifeOpen && !s.stalled.Load() && now >= deadline && now <= deadline+tolerance
 }
 
 // onPong notes an answered ping.

@@ -19,7 +19,7 @@ func (s *Session) State() SessionState {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return SessionState{
-		Transport:   s.transport,
+		Transport:   s.machine.transport(),
 		QueuedBytes: s.pending.bytes + s.inFlight,
 		Slow:        s.behindLocked(),
 		Counts:      s.traffic,
@@ -33,8 +33,8 @@ func (s *Server) Pollers() (waiting, away int) {
 	for session := range s.table.all() {
 		session.mu.Lock()
 		switch {
-		case session.state != stateOpen || session.transport != Polling:
-		case session.poll.active && !session.poll.answering:
+		case session.machine.life != lifeOpen || session.machine.transport() != Polling:
+		case session.machine.poll == pollWaiting || session.machine.poll == pollReleased:
 			waiting++
 		default:
 			away++

@@ -99,7 +99,7 @@ func (s *Session) Clock() int64 { return s.server.clock() }
 // first call does anything.
 func (s *Session) Settle() {
 	s.mu.Lock()
-	settles := s.halfOpen && s.state == stateOpen
+	settles := s.halfOpen && s.machine.life == lifeOpen
 	if settles {
 		s.halfOpen = false
 	}

@@ -159,7 +159,7 @@ func TestMetricsOfUpgrades(t *testing.T) {
 
 		closing := s.pollIn(t)
 		probing(closing)
-		closing.session.Close(ReasonForcedClose)
+		closing.session.abort(ReasonForcedClose)
 		synctest.Wait()
 		expect(t, "failures", counted(s.Metrics().UpgradeFailures), "refused 1, timeout 1, session_over 1, aborted 1")
 		expect(t, "upgrades", s.Metrics().Upgrades, 1)

@@ -12,26 +12,17 @@ import (
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 )
 
-// pollState is the long-polling side of a session, guarded by its mutex. See
-// "HTTP long-polling" in the Engine.IO protocol.
-type pollState struct {
-	// active is true while a GET waits or is being answered.
-	active bool
-	// answering is true while that GET is being answered. The client may have the
-	// answer, and send its next GET, before the first one has returned.
-	answering bool
+// polling is what the requests of long-polling share, guarded by the session's mutex.
+// See "HTTP long-polling" in the Engine.IO protocol. What they are doing is in the
+// session's machine.
+type polling struct {
+	// wake tells the waiting GET to look again whether there is an answer.
+	wake chan struct{}
 	// through, when not nil, is closed when the GET that is being answered has
 	// returned: the client's next GET waits for it.
 	through chan struct{}
-	// wake tells the waiting GET to look again whether there is an answer.
-	wake chan struct{}
 	// end is the packet that answers a poll once the session is over.
 	end wire.PacketType
-	// release is true when the waiting GET is to be answered now, though there may
-	// be nothing to send.
-	release bool
-	// posting is true while a POST is being handled.
-	posting bool
 	// ended, when not nil, is closed with the session.
 	ended chan struct{}
 	// stopBody makes reading the body of the current POST fail.
@@ -47,16 +38,10 @@ const upgradePollInterval = 25 * time.Millisecond
 // that the client has sent at the same time.
 const farewellGrace = 20 * time.Millisecond
 
-func (p *pollState) wakeUp() {
+func (p *polling) wakeUp() {
 	select {
 	case p.wake <- struct{}{}:
 	default:
-	}
-}
-
-func (p *pollState) abortBody() {
-	if p.stopBody != nil {
-		p.stopBody()
 	}
 }
 
@@ -64,61 +49,69 @@ func (p *pollState) abortBody() {
 // error that ends both and the session; one that comes while the first is
 // being answered has its turn next.
 func (s *Session) beginPoll(ctx context.Context) *RequestError {
-	s.mu.Lock()
-	if s.poll.answering && s.poll.through == nil && s.state != stateClosed && s.transport == Polling {
-		through := make(chan struct{})
-		s.poll.through = through
-		s.mu.Unlock()
+	for {
+		through, refusal := s.registerPoll()
+		if through == nil {
+			return refusal
+		}
 		select {
 		case <-through:
 		case <-ctx.Done():
 			s.abort(ReasonTransportError)
 			return refuse(CodeBadRequest, errAbandoned.Error())
 		}
-		s.mu.Lock()
 	}
+}
+
+// registerPoll is beginPoll without waiting. When the GET has to wait for its turn,
+// through is closed when it may try again.
+func (s *Session) registerPoll() (through chan struct{}, refusal *RequestError) {
+	s.mu.Lock()
+	_, ok := s.stepLocked(evPoll)
 	switch {
-	case s.state == stateClosed:
+	case ok && s.machine.poll == pollNext:
+		through = make(chan struct{})
+		s.polling.through = through
 		s.mu.Unlock()
-		return refuse(CodeUnknownSID, "the session is over")
-	case s.transport != Polling:
+		return through, nil
+	case ok:
+		if s.polling.wake == nil {
+			s.polling.wake = make(chan struct{}, 1)
+		}
+		select {
+		case <-s.polling.wake:
+		default:
+		}
 		s.mu.Unlock()
-		return refuse(CodeBadRequest, "poll on a session that was upgraded")
-	case s.poll.active:
-		s.mu.Unlock()
-		s.abort(ReasonTransportError)
-		return refuse(CodeBadRequest, "a poll is pending already")
+		return nil, nil
 	}
-	s.poll.active = true
-	if s.poll.wake == nil {
-		s.poll.wake = make(chan struct{}, 1)
-	}
-	select {
-	case <-s.poll.wake:
-	default:
-	}
+	was := s.machine
 	s.mu.Unlock()
-	return nil
+	switch {
+	case was.life == lifeClosed:
+		return nil, refuse(CodeUnknownSID, "the session is over")
+	case was.transport() != Polling:
+		return nil, refuse(CodeBadRequest, "poll on a session that was upgraded")
+	}
+	s.fail(ReasonTransportError)
+	return nil, refuse(CodeBadRequest, "a poll is pending already")
 }
 
 // closedByClient ends a session whose client has sent a close packet. Its poll
 // is answered with a noop, also one that has not quite come yet: the two were
 // sent over different connections.
 func (s *Session) closedByClient() {
+	ended := make(chan struct{})
 	s.mu.Lock()
-	waits := s.state == stateOpen && (!s.poll.active || s.poll.answering)
-	if waits {
-		s.state = stateClosing
-		s.reason = ReasonTransportClose
-		s.poll.end = wire.PacketNoop
-		s.poll.ended = make(chan struct{})
-		s.pending.clear(&s.server.budget)
+	if s.machine.life == lifeOpen {
+		s.reason, s.polling.end, s.polling.ended = ReasonTransportClose, wire.PacketNoop, ended
 	}
+	do, waits := s.stepLocked(evFarewell)
 	s.mu.Unlock()
+	s.carryOut(do)
 	if waits {
-		s.tellClosed(ReasonTransportClose)
 		select {
-		case <-s.poll.ended:
+		case <-ended:
 		case <-time.After(farewellGrace):
 		}
 	}
@@ -137,15 +130,15 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request, in Inbound) 
 	noop, err := s.awaitPoll(r.Context(), in.MaxHold)
 	if err != nil {
 		s.abort(ReasonTransportError)
-		s.endPoll(0, 0, 0)
+		s.step(evAnswered)
 		return err
 	}
 	in.hold(r.Context())
 
 	s.mu.Lock()
-	if s.transport != Polling {
+	if _, ok := s.stepLocked(evAnswer); !ok {
 		s.mu.Unlock()
-		s.endPoll(0, 0, 0)
+		s.step(evAnswered)
 		refusal := refuse(CodeBadRequest, "the session was upgraded while its poll was pending")
 		refusal.write(w)
 		return refusal
@@ -157,16 +150,16 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request, in Inbound) 
 		messages = list.messages
 	}
 	var last wire.PacketType
+	over := evAnswered
 	switch {
-	case s.state != stateOpen && list == nil:
+	case s.machine.life != lifeOpen && list == nil:
 		// The end has a response of its own: a client would handle the end first,
 		// and lose the messages that came in the same response.
-		last = s.poll.end
+		last, over = s.polling.end, evTold
 	case noop && list == nil:
 		last = wire.PacketNoop
 	}
 	timeout := s.options.WriteTimeout
-	s.poll.answering = true
 	s.mu.Unlock()
 
 	payload := wire.AppendPayload(make([]byte, 0, wire.PayloadSize(messages)+1), messages)
@@ -192,7 +185,7 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request, in Inbound) 
 	}
 	done.written(len(payload), deliveries, err)
 	s.server.metrics.flushed(Polling, done)
-	s.endPoll(last, len(payload), packets)
+	s.endPoll(over, len(payload), packets)
 	return err
 }
 
@@ -208,12 +201,12 @@ func (s *Session) awaitPoll(ctx context.Context, maxHold time.Duration) (noop bo
 	var upgrading <-chan time.Time
 	for {
 		s.mu.Lock()
-		done := s.state != stateOpen || s.transport != Polling || !s.pending.empty()
-		release := s.poll.release
-		if upgrading == nil && s.upgrade != nil && s.upgrade.probed {
+		done := s.machine.life != lifeOpen || s.machine.transport() != Polling || !s.pending.empty()
+		release := s.machine.poll == pollReleased
+		if upgrading == nil && s.machine.upgrade == upgradeProbed {
 			upgrading = time.After(upgradePollInterval)
 		}
-		wake := s.poll.wake
+		wake := s.polling.wake
 		s.mu.Unlock()
 		if done || release {
 			return release, nil
@@ -230,36 +223,14 @@ func (s *Session) awaitPoll(ctx context.Context, maxHold time.Duration) (noop bo
 	}
 }
 
-// pollPending reports whether a GET waits or is being answered.
-func (s *Session) pollPending() bool {
+// endPoll ends a GET with evAnswered or evTold. The answer was of so many bytes and
+// packets.
+func (s *Session) endPoll(e event, bytes, packets int) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.poll.active
-}
-
-// endPoll unregisters a GET. last is the packet it was ended with, if any. The
-// answer was of so many bytes and packets.
-func (s *Session) endPoll(last wire.PacketType, bytes, packets int) {
-	s.mu.Lock()
-	s.poll.active, s.poll.answering, s.poll.release = false, false, false
-	if s.poll.through != nil {
-		close(s.poll.through)
-		s.poll.through = nil
-	}
-	closed := s.state == stateClosed && s.inFlight > 0
 	s.writtenLocked(bytes, packets)
-	over := s.state == stateClosing && s.conn == nil && last != 0
-	ready := s.readyLocked()
+	do, _ := s.stepLocked(e)
 	s.mu.Unlock()
-	if closed {
-		s.server.connections.end(s)
-	}
-	if over {
-		s.terminate(s.reason, last)
-	}
-	if ready {
-		s.server.flusher.push(s, s, 1)
-	}
+	s.carryOut(do)
 }
 
 // writePoll writes the response of a poll.
@@ -281,38 +252,22 @@ func writePoll(w http.ResponseWriter, rc *http.ResponseController, payload []byt
 // servePost handles the messages of a POST.
 func (s *Session) servePost(w http.ResponseWriter, r *http.Request, in Inbound) *RequestError {
 	rc := http.NewResponseController(w)
-	s.mu.Lock()
-	switch {
-	case s.state == stateClosed:
-		s.mu.Unlock()
-		return refuse(CodeUnknownSID, "the session is over")
-	case s.transport != Polling:
-		s.mu.Unlock()
-		return refuse(CodeBadRequest, "post on a session that was upgraded")
-	case s.poll.posting:
-		s.mu.Unlock()
-		s.abort(ReasonTransportError)
-		return refuse(CodeBadRequest, "a post is pending already")
+	if refusal := s.beginPost(rc); refusal != nil {
+		return refusal
 	}
-	s.poll.posting = true
-	s.poll.stopBody = func() { _ = rc.SetReadDeadline(time.Unix(1, 0)) }
-	s.mu.Unlock()
-
 	s.slowDown()
 	body, reason, refusal := s.readBody(w, rc, r)
 	s.mu.Lock()
-	s.poll.stopBody = nil
+	s.polling.stopBody = nil
 	s.mu.Unlock()
 	if refusal == nil {
 		refusal = s.handlePayload(body)
 	} else {
-		s.abort(reason)
+		s.fail(reason)
 	}
 
 	in.hold(r.Context())
-	s.mu.Lock()
-	s.poll.posting = false
-	s.mu.Unlock()
+	s.step(evPosted)
 	if refusal != nil {
 		return refusal
 	}
@@ -324,6 +279,27 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request, in Inbound) 
 	header.Set("Content-Length", "2")
 	_, _ = io.WriteString(w, "ok")
 	return nil
+}
+
+// beginPost registers a POST. A second one while one is pending is a protocol error
+// that ends the session.
+func (s *Session) beginPost(rc *http.ResponseController) *RequestError {
+	s.mu.Lock()
+	if _, ok := s.stepLocked(evPost); ok {
+		s.polling.stopBody = func() { _ = rc.SetReadDeadline(time.Unix(1, 0)) }
+		s.mu.Unlock()
+		return nil
+	}
+	was := s.machine
+	s.mu.Unlock()
+	switch {
+	case was.life == lifeClosed:
+		return refuse(CodeUnknownSID, "the session is over")
+	case was.transport() != Polling:
+		return refuse(CodeBadRequest, "post on a session that was upgraded")
+	}
+	s.fail(ReasonTransportError)
+	return refuse(CodeBadRequest, "a post is pending already")
 }
 
 // readBody reads a POST's body, all of it or none. A refusal comes with the
@@ -364,7 +340,7 @@ func (s *Session) handlePayload(body []byte) (refusal *RequestError) {
 	s.arrived(len(body), 0)
 	for p, ok := range wire.DecodePayload(body) {
 		if !ok {
-			s.abort(ReasonParseError)
+			s.fail(ReasonParseError)
 			return refuse(CodeBadRequest, "malformed payload")
 		}
 		if !s.arrived(0, countOf(p)) && p.Type != wire.PacketClose {
@@ -383,7 +359,7 @@ func (s *Session) handlePayload(body []byte) (refusal *RequestError) {
 		case wire.PacketPong:
 			s.onPong()
 		case wire.PacketPing:
-			s.abort(ReasonTransportError)
+			s.fail(ReasonTransportError)
 			return refuse(CodeBadRequest, "ping from the client")
 		case wire.PacketClose:
 			s.closedByClient()

@@ -126,7 +126,7 @@ func TestPollRightAfterTheAnswer(t *testing.T) {
 		eventually(t, "the next poll to be there", func() bool {
 			session.mu.Lock()
 			defer session.mu.Unlock()
-			return session.poll.through != nil
+			return session.machine.poll == pollNext
 		})
 		session.Send(text("second"))
 	}}, newRequest(t, http.MethodGet, query, nil))

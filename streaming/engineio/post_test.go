@@ -67,7 +67,7 @@ func (s *testServer) postSlowly(t testing.TB, p *rawclient.Poller, body io.Reade
 	eventually(t, "the post to have begun", func() bool {
 		session.mu.Lock()
 		defer session.mu.Unlock()
-		return session.poll.posting
+		return session.machine.post == postActive
 	})
 	return answers
 }
@@ -91,7 +91,7 @@ func TestPollingAbandonedPostEndsSession(t *testing.T) {
 				eventually(t, "the post to have begun", func() bool {
 					recorder.session.mu.Lock()
 					defer recorder.session.mu.Unlock()
-					return recorder.session.poll.posting
+					return recorder.session.machine.post == postActive
 				})
 				must(t, conn.Close())
 				recorder.waitClosed(t, ReasonTransportError)
@@ -103,23 +103,18 @@ func TestPollingAbandonedPostEndsSession(t *testing.T) {
 	expect(t, "open sessions", s.Sessions(), 0)
 }
 
-// TestPollingStalledPostEndsWithSession holds connections open in the middle
-// of a body: they are let go with the session.
+// TestPollingStalledPostEndsWithSession holds a connection open in the middle of a
+// body: it is let go with the session.
 func TestPollingStalledPostEndsWithSession(t *testing.T) {
 	s := newServer(t, Options{})
-	for _, end := range []func(*Session){
-		func(session *Session) { session.Close(ReasonForcedClose) },
-		func(session *Session) { session.abort(ReasonForcedClose) },
-	} {
-		p, recorder := s.poller(t)
-		body, half := io.Pipe()
-		post := s.postSlowly(t, p, body, half, "4begun")
-		end(recorder.session)
-		recorder.waitClosed(t, ReasonForcedClose)
-		expectRefused(t, receive(t, post), http.StatusBadRequest, CodeBadRequest)
-		eventually(t, "the request to end", func() bool { return s.serving.Load() == 0 })
-		_ = half.Close()
-	}
+	p, recorder := s.poller(t)
+	body, half := io.Pipe()
+	post := s.postSlowly(t, p, body, half, "4begun")
+	recorder.session.abort(ReasonForcedClose)
+	recorder.waitClosed(t, ReasonForcedClose)
+	expectRefused(t, receive(t, post), http.StatusBadRequest, CodeBadRequest)
+	eventually(t, "the request to end", func() bool { return s.serving.Load() == 0 })
+	_ = half.Close()
 }
 
 // TestChunkedBodyOverLimitIsRefusedNotTruncated posts bodies around the limit.

@@ -78,7 +78,7 @@ func TestWorkIsDoneByTheReader(t *testing.T) {
 		eventually(t, "the flush workers to be done with the session", func() bool {
 			session.mu.Lock()
 			defer session.mu.Unlock()
-			return !session.flushing
+			return session.machine.writer == writerIdle
 		})
 		must(t, conn.WriteText("4"+data))
 		expect(t, "answer", need(conn.ReadText())(t), "4"+data)

@@ -34,7 +34,7 @@ type Server struct {
 	// connections logs the starts and ends of sessions.
 	connections *connectionLog
 	metrics     metrics
-	// open counts the sessions in stateOpen, alive also those whose client
+	// open counts the open sessions, alive also those whose client
 	// has still to be told of the end.
 	open     atomic.Int64
 	alive    atomic.Int64
@@ -232,10 +232,9 @@ func (s *Server) servePoll(session *Session, w http.ResponseWriter, r *http.Requ
 // handshake makes a session, which counts among the open ones already.
 func (s *Server) handshake(w http.ResponseWriter, r *http.Request, in Inbound, options *Options, transport Transport, visit *visit) *RequestError {
 	session := &Session{
-		id:        newSessionID(),
-		server:    s,
-		options:   options,
-		transport: transport,
+		id:      newSessionID(),
+		server:  s,
+		options: options,
 		handshake: &Handshake{
 			Header:     r.Header.Clone(),
 			URL:        r.URL.RequestURI(),
@@ -260,7 +259,7 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, in Inbound, o
 		}
 		session.take(visit)
 		reader := wire.NewReader(conn, options.MaxPayload, before)
-		session.conn = conn
+		session.conn, session.machine.writer = conn, writerIdle
 		if deflate {
 			reader.Deflate = true
 			session.deflate = options.Deflate.Threshold
@@ -284,7 +283,7 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, in Inbound, o
 func (s *Server) begin(session *Session) {
 	s.alive.Add(1)
 	s.connections.begin(session)
-	s.metrics.opened(session.transport)
+	s.metrics.opened(session.Transport())
 	session.mu.Lock()
 	session.queueLocked(session.openPacket())
 	// A timer of the listener's that ends the session waits for this lock.
@@ -293,12 +292,7 @@ func (s *Server) begin(session *Session) {
 	session.mu.Unlock()
 	session.startHeartbeat(s.clock())
 
-	session.mu.Lock()
-	ready := session.readyLocked()
-	session.mu.Unlock()
-	if ready {
-		s.flusher.push(session, session, 1)
-	}
+	session.step(evQueued)
 	if s.stopping.Load() {
 		session.Close(ReasonShutdown)
 	}
@@ -312,7 +306,7 @@ func (s *Session) openPacket() *wire.Message {
 		PingInterval int64       `json:"pingInterval"`
 		PingTimeout  int64       `json:"pingTimeout"`
 		MaxPayload   int64       `json:"maxPayload"`
-	}{s.id, s.options.upgrades(s.transport), s.options.PingInterval.Milliseconds(), s.options.PingTimeout.Milliseconds(), s.options.MaxPayload})
+	}{s.id, s.options.upgrades(s.machine.transport()), s.options.PingInterval.Milliseconds(), s.options.PingTimeout.Milliseconds(), s.options.MaxPayload})
 	return wire.NewPacket(wire.PacketOpen, string(data))
 }
 

@@ -1,7 +1,6 @@
 package engineio
 
 import (
-	"crypto/tls"
 	"net"
 	"net/http"
 	"net/url"
@@ -57,25 +56,6 @@ func (h *Handshake) Query() url.Values {
 	return values
 }
 
-// state is how far a session is in its life.
-type state uint8
-
-const (
-	stateOpen state = iota
-	// stateClosing sessions accept nothing more; what is queued is still
-	// on its way out.
-	stateClosing
-	stateClosed
-)
-
-// closeGrace is how long a client may take to answer a WebSocket close frame
-// before its connection is closed all the same.
-const closeGrace = 5 * time.Second
-
-// maxPollGrace bounds how long a closed long-polling session waits for the
-// poll that would tell its client.
-const maxPollGrace = 30 * time.Second
-
 // Session is one client's Engine.IO connection. All methods may be called
 // from any goroutine.
 type Session struct {
@@ -89,16 +69,10 @@ type Session struct {
 	// inFlight is how many bytes a writer has taken and not yet written.
 	inFlight  int
 	nextReady *Session // guarded by the flusher
-	state     state
-	// flushing is true while it is somebody's task already to write what is pending
-	// for a WebSocket session: the session is in the list of the flush workers, or
-	// one of them is writing to it, or it is corked, see cork. After a write that
-	// has failed it stays true, so that nobody writes to that connection again.
-	flushing bool
+	// machine is where the session is in its life. Only stepLocked changes it.
+	machine machine
 	// peerClosed is true once the client's close frame has come.
 	peerClosed bool
-	// upgraded is true once the session was moved to WebSocket.
-	upgraded bool
 	// logged is true when the session's start was logged.
 	logged bool
 	// limited is true for a session whose client's address the Limits hold for.
@@ -107,8 +81,12 @@ type Session struct {
 	// forOthers is true for a session that was cut off because too much waited for
 	// all clients together, see Options.ServerBuffer. Its own queue was not full.
 	forOthers bool
-	poll      pollState
-	conn      net.Conn
+	// closeCode is what the close frame has that is queued at the end.
+	closeCode ws.StatusCode
+	// polling is what the requests of long-polling share.
+	polling polling
+	// conn is the WebSocket's connection. It is nil on long-polling.
+	conn net.Conn
 	// deflate is the size, in bytes, from which on packets are compressed for the
 	// client, if it has agreed to that. Otherwise it is zero.
 	deflate int
@@ -121,9 +99,9 @@ type Session struct {
 	id        string
 	handshake *Handshake
 	listener  Listener
-	transport Transport
 	reason    Reason
-	upgrade   *upgrade
+	// attempt is the attempt to upgrade that is under way, if there is one.
+	attempt *attempt
 
 	// receiving serialises calls of listener.Message.
 	receiving sync.Mutex
@@ -153,7 +131,7 @@ func (s *Session) Handshake() *Handshake { return s.handshake }
 func (s *Session) Transport() Transport {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.transport
+	return s.machine.transport()
 }
 
 // QueuedBytes is how many bytes wait to be written to the client.
@@ -186,7 +164,7 @@ func (s *Session) Send(m *wire.Message) bool {
 // the session to the flusher.
 func (s *Session) enqueue(m *wire.Message) (ready, ok bool) {
 	s.mu.Lock()
-	if s.state != stateOpen {
+	if s.machine.life != lifeOpen {
 		s.mu.Unlock()
 		return false, false
 	}
@@ -205,9 +183,9 @@ func (s *Session) enqueue(m *wire.Message) (ready, ok bool) {
 		}
 	}
 	s.pending.push(m)
-	ready = s.readyLocked()
+	do, _ := s.stepLocked(evQueued)
 	s.mu.Unlock()
-	return ready, true
+	return do&flushSoon != 0, true
 }
 
 // hasRoomLocked reports whether a message may be added to what waits. It always may
@@ -239,121 +217,6 @@ func (s *Session) behindLocked() bool {
 	return s.pending.bytes > volatileBacklog
 }
 
-// readyLocked makes pending messages go out. It wakes a waiting poll, or it reports
-// that the caller must hand the session to the flusher once it has given up the
-// lock.
-func (s *Session) readyLocked() bool {
-	if s.poll.active {
-		s.poll.wakeUp()
-		return false
-	}
-	if s.conn == nil || s.flushing || s.pending.empty() {
-		return false
-	}
-	s.flushing = true
-	return true
-}
-
-// Close ends the session from the server's side. What is queued is still
-// written, within the write timeout; then a WebSocket is closed, or the
-// pending or next poll is answered with a close packet.
-func (s *Session) Close(reason Reason) {
-	s.shut(reason, ws.StatusNoStatusRcvd)
-}
-
-// shut closes the session after its queue, telling a WebSocket client code.
-func (s *Session) shut(reason Reason, code ws.StatusCode) {
-	s.mu.Lock()
-	if s.state != stateOpen {
-		s.mu.Unlock()
-		return
-	}
-	s.state = stateClosing
-	s.reason = reason
-	if s.conn != nil {
-		s.queueLocked(wire.NewClose(code))
-	} else {
-		s.poll.end = wire.PacketClose
-	}
-	ready := s.readyLocked()
-	s.poll.abortBody()
-	upgrade, onWebSocket := s.upgradeLocked(), s.conn != nil
-	s.mu.Unlock()
-
-	if onWebSocket {
-		s.server.forget(s)
-	} else {
-		s.server.wheel.schedule(s, s.server.clock()+int64(min(s.options.PingTimeout, maxPollGrace)))
-	}
-	if ready {
-		s.server.flusher.push(s, s, 1)
-	}
-	if upgrade != nil {
-		upgrade.cancel()
-	}
-	s.tellClosed(reason)
-}
-
-// abort ends the session at once: what is queued is dropped, the connection
-// is closed without ceremony, a pending poll is answered with a close packet.
-func (s *Session) abort(reason Reason) { s.terminate(reason, wire.PacketClose) }
-
-// terminate is abort with a choice of the packet that answers a pending poll.
-func (s *Session) terminate(reason Reason, pollEnd wire.PacketType) {
-	s.mu.Lock()
-	was := s.state
-	if was == stateClosed {
-		s.mu.Unlock()
-		return
-	}
-	s.state = stateClosed
-	if was == stateOpen {
-		s.reason = reason
-		s.poll.end = pollEnd
-	}
-	s.pending.clear(&s.server.budget)
-	if s.poll.active {
-		s.poll.wakeUp()
-	}
-	s.poll.abortBody()
-	if s.poll.ended != nil {
-		close(s.poll.ended)
-	}
-	conn, upgrade := s.conn, s.upgradeLocked()
-	writing := s.inFlight > 0
-	s.mu.Unlock()
-
-	s.server.forget(s)
-	if conn != nil {
-		closeAbruptly(conn)
-	} else {
-		s.server.alive.Add(-1)
-	}
-	if upgrade != nil {
-		upgrade.cancel()
-	}
-	if was == stateOpen {
-		s.tellClosed(reason)
-	}
-	if !writing {
-		// Whoever is writing logs the end, once it knows how much was written.
-		s.server.connections.end(s)
-	}
-}
-
-// tellClosed counts the end of the session and tells the listener of it. Whoever
-// has moved the session out of stateOpen calls it, and so it is called once.
-func (s *Session) tellClosed(reason Reason) {
-	s.server.open.Add(-1)
-	s.server.metrics.closed(s.transport, reason)
-	s.leaveCallers()
-	s.endSlowDown()
-	if reason == ReasonSlowClient {
-		s.server.metrics.slowClients.Add(1)
-	}
-	s.listener.Close(reason)
-}
-
 // receive hands a message to the listener.
 func (s *Session) receive(data []byte, binary bool) (Work, error) {
 	s.receiving.Lock()
@@ -367,14 +230,5 @@ func (s *Session) receive(data []byte, binary bool) (Work, error) {
 func (s *Session) isOpen() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.state == stateOpen
-}
-
-// closeAbruptly closes a connection without waiting for its peer. A TLS
-// connection would try to send an alert first, which can block.
-func closeAbruptly(conn net.Conn) {
-	if secured, ok := conn.(*tls.Conn); ok {
-		conn = secured.NetConn()
-	}
-	_ = conn.Close()
+	return s.machine.life == lifeOpen
 }

@@ -51,7 +51,7 @@ func (s *Server) Shutdown(ctx context.Context, f Farewell) error {
 	s.stopping.Store(true)
 	var sessions []*Session
 	for session := range s.table.all() {
-		if !f.Served && session.pollPending() {
+		if !f.Served && session.mayBeTold() {
 			session.Close(f.Reason)
 			continue
 		}
@@ -84,7 +84,7 @@ func (s *Server) endUntold(ctx context.Context, reason Reason) error {
 	defer ticker.Stop()
 	for {
 		for session := range s.table.all() {
-			if !session.pollPending() {
+			if !session.mayBeTold() {
 				session.terminate(reason, wire.PacketClose)
 			}
 		}
@@ -143,13 +143,15 @@ func (s *Server) awaitGone(ctx context.Context, most time.Duration) {
 
 // releasePoll makes a poll that waits end now, though there may be nothing to
 // send.
-func (s *Session) releasePoll() {
+func (s *Session) releasePoll() { s.step(evRelease) }
+
+// mayBeTold reports whether the client of a session on long-polling can be told of
+// its end without another request: it has a poll, or is about to change over to a
+// WebSocket.
+func (s *Session) mayBeTold() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.poll.active && !s.poll.answering {
-		s.poll.release = true
-		s.poll.wakeUp()
-	}
+	return s.machine.polls() || s.machine.upgrading()
 }
 
 // CloseIf closes the open sessions for which close is true, each after its

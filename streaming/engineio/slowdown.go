@@ -58,7 +58,7 @@ func (s *Session) payOff() {
 	s.mu.Lock()
 	s.spending.owes.Store(false)
 	var wait time.Duration
-	if rate := s.server.options.Load().Limits.Bytes; rate != nil && s.state == stateOpen {
+	if rate := s.server.options.Load().Limits.Bytes; rate != nil && s.machine.life == lifeOpen {
 		wait = s.spending.bucket.Owes(rate.pace(), s.server.clock())
 	}
 	if wait == 0 {

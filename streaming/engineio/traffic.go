@@ -27,9 +27,9 @@ func (s *Session) arrived(bytes, messages int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.traffic.BytesIn += int64(bytes)
-	s.server.metrics.received(s.transport, s.id, bytes)
+	s.server.metrics.received(s.machine.transport(), s.id, bytes)
 	s.spendLocked(bytes)
-	if s.state != stateOpen {
+	if s.machine.life != lifeOpen {
 		return false
 	}
 	s.traffic.MessagesIn += int64(messages)
@@ -42,15 +42,6 @@ func (s *Session) writtenLocked(bytes, messages int) {
 	s.inFlight = 0
 	s.traffic.BytesOut += int64(bytes)
 	s.traffic.MessagesOut += int64(messages)
-}
-
-// written is writtenLocked for a writer that has failed. It reports whether the
-// session was closed meanwhile: the writer then has to log the end.
-func (s *Session) written(bytes, messages int) (closed bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.writtenLocked(bytes, messages)
-	return s.state == stateClosed
 }
 
 // countOf is how many messages a packet from the client is.

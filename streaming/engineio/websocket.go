@@ -244,7 +244,7 @@ func (s *Session) onCloseFrame(f *wire.Reader, data []byte) {
 // been written: the flusher then makes reading fail.
 func (s *Session) awaitFlushed() {
 	s.mu.Lock()
-	closing := s.state == stateClosing
+	closing := s.machine.life == lifeClosing
 	if closing {
 		_ = s.conn.SetReadDeadline(time.Now().Add(2 * s.options.WriteTimeout))
 	}
