@@ -87,12 +87,13 @@ type Handler struct {
 	// it no cookie is set.
 	Cookie *Cookie `json:"cookie,omitempty"`
 
-	// SendBuffer is how many bytes may wait for one client before it is cut off as too slow. At
-	// least 64000. Zero means the default. Default: 4000000.
+	// SendBuffer is how many bytes may wait for one client before it is cut off as too slow. A
+	// message counts with what it takes of memory: its size and some 150 bytes. At least 64000.
+	// Zero means the default. Default: 4000000.
 	SendBuffer int64 `json:"send_buffer,omitempty"`
 
 	// HubBuffer is how many bytes may wait for all clients of the hub together; a message counts
-	// once, for however many clients it waits. From 80 % of it on new connections are answered 503
+	// once, for however many clients it waits, with what it takes of memory. From 80 % of it on new connections are answered 503
 	// with Retry-After; beyond it volatile packets are dropped, and clients for whom more than 64
 	// KiB wait are cut off. At least send_buffer. Zero means the default. Default: a quarter of
 	// GOMEMLIMIT, or, where that is not set, of the machine's memory, and no limit where neither is

@@ -78,7 +78,8 @@ type serviceStatus struct {
 type socketIOStatus struct {
 	Connected int    `json:"connected"`
 	Path      string `json:"path"`
-	// BufferedBytes is what waits for clients right now; the others count since the hub was made.
+	// BufferedBytes is the memory that is taken by what waits for clients right now; the others
+	// count since the hub was made.
 	BufferedBytes   int64 `json:"bufferedBytes"`
 	SlowClients     int64 `json:"slowClients"`
 	VolatileDropped int64 `json:"volatileDropped"`

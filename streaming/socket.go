@@ -81,11 +81,10 @@ func (s *Socket) Handshake() *engineio.Handshake { return s.client.session.Hands
 // Transport is what the client is on now.
 func (s *Socket) Transport() engineio.Transport { return s.client.session.Transport() }
 
-// Backlog is how many bytes wait to be written to the client, and how many may
-// before it is cut off. All sockets of one client share them.
-func (s *Socket) Backlog() (waiting, limit int) {
-	return s.client.session.QueuedBytes(), s.client.session.SendBuffer()
-}
+// Backlog is how many bytes of memory are taken by what waits to be written to the
+// client, and how many may be before it is cut off. All sockets of one client share
+// them.
+func (s *Socket) Backlog() (waiting, limit int) { return s.client.session.Backlog() }
 
 // Connected reports whether the socket is connected to its namespace.
 func (s *Socket) Connected() bool {

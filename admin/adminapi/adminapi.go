@@ -43,7 +43,8 @@ type Hub struct {
 	Connections int    `json:"connections"`
 	Sockets     int    `json:"sockets"`
 	Rooms       int    `json:"rooms"`
-	// BufferedBytes is what waits for all clients, each message counted once.
+	// BufferedBytes is what counts for hub_buffer: the bytes of memory that are taken by what waits
+	// for all clients, each message counted once.
 	BufferedBytes int64       `json:"buffered_bytes"`
 	Namespaces    []Namespace `json:"namespaces"`
 	Counters      Counters    `json:"counters"`
@@ -96,10 +97,11 @@ type Socket struct {
 	// Identity is who the client is, where it had to show that.
 	Identity string `json:"identity,omitempty"`
 	// Rooms are the first MaxListedRooms rooms, RoomCount is how many there are.
-	Rooms       []string `json:"rooms"`
-	RoomCount   int      `json:"room_count"`
-	QueuedBytes int      `json:"queued_bytes"`
-	Slow        bool     `json:"slow"`
+	Rooms     []string `json:"rooms"`
+	RoomCount int      `json:"room_count"`
+	// QueuedBytes is what waits to be written to the client, before it is compressed.
+	QueuedBytes int  `json:"queued_bytes"`
+	Slow        bool `json:"slow"`
 	// What has gone over the client's connection, all its namespaces together.
 	MessagesIn  int64 `json:"messages_in"`
 	MessagesOut int64 `json:"messages_out"`

@@ -155,7 +155,7 @@ var (
 	metricQueueBytes = newHistogram(1, "queue_bytes",
 		"Bytes that waited for a client when they were written.", "transport")
 	metricBuffered = newGauge("buffered_bytes",
-		"Bytes that wait for clients, each message counted once.")
+		"Bytes of memory that are taken by what waits for clients, each message counted once.")
 	metricSlowClients = newCounter("slow_clients_total",
 		"Clients that were cut off because they did not keep up.")
 	metricDropped = newCounter("volatile_dropped_total",

@@ -29,6 +29,7 @@ type burst struct {
 	// taken it.
 	message *wire.Message
 	holder  *Server
+	account *account
 	sent    int64
 }
 
@@ -39,8 +40,8 @@ const burstSize = 128
 func (b *burst) send(s *Session, m *wire.Message) bool {
 	if m != b.message || s.server != b.holder {
 		b.settle()
-		b.message, b.holder = m, s.server
-		b.holder.budget.hold(m, burstHold)
+		b.message, b.holder, b.account = m, s.server, s.account
+		s.account.hold(m, burstHold)
 	}
 	ready, ok := s.enqueue(m)
 	if ok {
@@ -68,9 +69,9 @@ func (b *burst) send(s *Session, m *wire.Message) bool {
 // each session that has taken it.
 func (b *burst) settle() {
 	if b.message != nil {
-		b.holder.budget.letGo(b.message, burstHold-b.sent)
+		b.account.letGo(b.message, burstHold-b.sent)
 	}
-	b.message, b.holder, b.sent = nil, nil, 0
+	b.message, b.holder, b.account, b.sent = nil, nil, nil, 0
 }
 
 // push hands the sessions that became ready to the flush workers.

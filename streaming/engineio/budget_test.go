@@ -2,10 +2,15 @@ package engineio
 
 import (
 	"net/http"
+	"runtime"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/caddy-socketio/socketio-stream/internal/rawclient"
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 )
 
 // TestMessageCountsOnce holds that a message takes its size from the budget,
@@ -25,7 +30,7 @@ func TestMessageCountsOnce(t *testing.T) {
 	}
 	b.flush()
 	for _, p := range pollers {
-		expect(t, "bytes that wait", s.Metrics().BufferedBytes, int64(m.Size()))
+		expect(t, "bytes that wait", s.Metrics().BufferedBytes, int64(m.Cost()))
 		need(p.Get(t.Context()))(t)
 	}
 	// The last one has it before the server has noted that.
@@ -62,4 +67,128 @@ func TestServerBufferRefusesBeforeItCuts(t *testing.T) {
 	s.ended(t, r.session).expectAttrs(t, map[string]any{"reason": ReasonSlowClient, "limit": "hub_buffer"})
 	expect(t, "what the other gets", need(modest.Get(t.Context()))(t).Body, "4first\x1e4second")
 	need(s.client.Handshake(t.Context()))(t)
+}
+
+// heap is how many bytes the heap has that are in use.
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc) //nolint:gosec // less than there is memory
+}
+
+// TestWhatWaitsCountsAsItTakesMemory holds that the budget is what waiting messages
+// take in the heap, small ones too, and that send_buffer is bounded by the same.
+func TestWhatWaitsCountsAsItTakesMemory(t *testing.T) {
+	const sendBuffer = 8_000_000
+	acknowledgement := func(n int) *wire.Message { return text("3" + strconv.Itoa(n) + "[]") }
+	shared := text("shared")
+	for name, send := range map[string]func(s *testServer, r *recorder, n int) bool{
+		"small messages": func(_ *testServer, r *recorder, n int) bool { return r.session.Send(acknowledgement(n)) },
+		"one message again and again": func(_ *testServer, r *recorder, _ int) bool {
+			return r.session.Send(shared)
+		},
+		"1,100 bytes": func(_ *testServer, r *recorder, n int) bool {
+			return r.session.Send(text(strconv.Itoa(n) + strings.Repeat("x", 1100)))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newEngine(t, Options{SendBuffer: sendBuffer})
+			r := s.pollIn(t)
+			empty := heap()
+			for n := range 6_000 {
+				if waiting, limit := r.session.Backlog(); waiting > limit {
+					t.Fatalf("%d bytes wait, of %d", waiting, limit)
+				}
+				if !send(s, r, n) {
+					t.Fatal("cut off")
+				}
+			}
+			took, counted := heap()-empty, s.Metrics().BufferedBytes
+			backlog, _ := r.session.Backlog()
+			// What the test itself has taken before may have been collected meanwhile.
+			const noise = 64 << 10
+			if took > counted*105/100+noise/4 || counted > took*105/100+noise {
+				t.Errorf("%d bytes are counted, and %d are taken", counted, took)
+			}
+			if int64(backlog) < counted*95/100 {
+				t.Errorf("%d bytes are counted for the client, and %d are taken", backlog, took)
+			}
+		})
+	}
+}
+
+// TestListsOfManyClientsCount holds that what a broadcast takes for each of those
+// for whom it waits counts, and not only what it takes for all.
+func TestListsOfManyClientsCount(t *testing.T) {
+	s := newEngine(t, Options{})
+	var sessions []*Session
+	for range 100 {
+		sessions = append(sessions, s.pollIn(t).session)
+	}
+	m := text("all")
+	empty := heap()
+	for range 1000 {
+		Broadcast(m, sessions, func(s *Session) *Session { return s }, nil)
+	}
+	took, counted := heap()-empty, s.Metrics().BufferedBytes
+	if took > counted*110/100 {
+		t.Errorf("%d bytes are counted, and %d are taken", counted, took)
+	}
+	runtime.KeepAlive(sessions)
+}
+
+// TestBudgetIsTheSumOfItsAccounts counts in many accounts at once.
+func TestBudgetIsTheSumOfItsAccounts(t *testing.T) {
+	b := newBudget()
+	var group sync.WaitGroup
+	for range 4 * len(b.accounts) {
+		a := b.account()
+		group.Go(func() {
+			for n := range 10_000 {
+				a.add(n)
+				a.add(5 - n)
+			}
+		})
+	}
+	group.Wait()
+	want := int64(4*len(b.accounts)) * 50_000
+	expect(t, "bytes", b.bytes(), want)
+	expect(t, "as many", b.atLeast(want), true)
+	expect(t, "one more", b.atLeast(want+1), false)
+	expect(t, "far more", b.atLeast(100*want), false)
+	expect(t, "nothing used without a limit", b.exhausted(0, 100), false)
+	expect(t, "80 % used", b.exhausted(want/80*100, 80), true)
+	expect(t, "not yet 80 % used", b.exhausted(want/80*102, 80), false)
+}
+
+// TestCompressedCopiesCount holds that the compressed form of a message counts from
+// when it is made until the message is nobody's any more, and again if the message
+// is sent again.
+func TestCompressedCopiesCount(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newEngineInBubble(t, Options{Deflate: &Compression{Threshold: 100}})
+		conn, r := s.connectPipe(t)
+		synctest.Wait()
+		r.session.mu.Lock()
+		r.session.deflate = 100
+		r.session.mu.Unlock()
+		read := func() {
+			// The pipe has no room: what is read is what was written.
+			_ = need(conn.Net.Read(make([]byte, 1<<10)))(t)
+		}
+		m := text(strings.Repeat("compressible ", 1000))
+		for range 2 {
+			r.session.Send(m)
+			synctest.Wait()
+			_, uncounted := m.Frames(100)
+			expect(t, "bytes nobody has counted", uncounted, 0)
+			if counted := s.Metrics().BufferedBytes; counted <= int64(m.Cost()) {
+				t.Errorf("%d bytes are counted, of which the message takes %d", counted, m.Cost())
+			}
+			read()
+			synctest.Wait()
+			expect(t, "bytes that wait", s.Metrics().BufferedBytes, 0)
+		}
+	})
 }

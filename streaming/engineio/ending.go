@@ -74,7 +74,7 @@ func (s *Session) stepLocked(e event) (do effect, ok bool) {
 		s.polling.through = nil
 	}
 	if do&dropQueue != 0 {
-		s.pending.clear(&s.server.budget)
+		s.pending.clear(s.account)
 	}
 	if s.machine.life == lifeClosed && s.polling.ended != nil {
 		close(s.polling.ended)

@@ -206,15 +206,15 @@ func (s *Session) flush(buffer []byte, now int64) (done flushed, again bool) {
 		s.mu.Unlock()
 		return flushed{}, false
 	}
-	list, bytes := s.pending.take()
-	s.inFlight = bytes
+	list, taken := s.pending.take()
+	s.inFlight = taken
 	conn := s.conn
 	s.armWriteDeadlineLocked(now)
 	s.mu.Unlock()
 
-	done.messages, done.queued = len(list.messages), bytes
-	bytes, err := writeMessages(conn, list.messages, buffer, s.deflate)
-	packets, deliveries := list.release(&s.server.budget)
+	done.messages, done.queued = len(list.messages), taken.bytes
+	bytes, err := s.writeMessages(conn, list.messages, buffer)
+	packets, deliveries := list.release(s.account)
 	done.written(bytes, deliveries, err)
 	if err != nil {
 		s.broken(bytes)
@@ -251,15 +251,15 @@ func (s *Session) armWriteDeadlineLocked(now int64) {
 }
 
 // writeMessages writes the frames of the messages, joining small ones, and
-// returns how many bytes were written. Packets of deflate bytes or more are
-// compressed, see [wire.Message.Frames].
-func writeMessages(conn net.Conn, messages []*wire.Message, buffer []byte, deflate int) (written int, err error) {
+// returns how many bytes were written. Large packets are compressed for a client
+// that has agreed to that, see [wire.Message.Frames].
+func (s *Session) writeMessages(conn net.Conn, messages []*wire.Message, buffer []byte) (written int, err error) {
 	if len(messages) == 1 {
-		return conn.Write(messages[0].Frames(deflate))
+		return conn.Write(s.account.frames(messages[0], s.deflate))
 	}
 	buffer = buffer[:0]
 	for _, m := range messages {
-		frames := m.Frames(deflate)
+		frames := s.account.frames(m, s.deflate)
 		if len(buffer)+len(frames) > cap(buffer) {
 			if len(buffer) > 0 {
 				n, err := conn.Write(buffer)

@@ -219,7 +219,7 @@ func (s *testServer) finish(t testing.TB) {
 	for range s.table.all() {
 		t.Error("a session is still in the table")
 	}
-	eventually(t, "the budget to be free", func() bool { return s.budget.bytes.Load() == 0 })
+	eventually(t, "the budget to be free", func() bool { return s.budget.bytes() == 0 })
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expectEndsLogged(t)

@@ -5,7 +5,8 @@ package engineio
 type SessionState struct {
 	// Transport is what the session is on.
 	Transport Transport
-	// QueuedBytes is how many bytes wait to be written to the client.
+	// QueuedBytes is how many bytes wait to be written to the client, before they are
+	// compressed. What they take of memory is more, see [Session.Backlog].
 	QueuedBytes int
 	// Slow is true when the client does not keep up: volatile messages to it
 	// are being dropped.
@@ -20,7 +21,7 @@ func (s *Session) State() SessionState {
 	defer s.mu.Unlock()
 	return SessionState{
 		Transport:   s.machine.transport(),
-		QueuedBytes: s.pending.bytes + s.inFlight,
+		QueuedBytes: s.pending.load.bytes + s.inFlight.bytes,
 		Slow:        s.behindLocked(),
 		Counts:      s.traffic,
 	}

@@ -12,7 +12,8 @@ import (
 type Metrics struct {
 	// Sessions is the number of open sessions.
 	Sessions int
-	// BufferedBytes is the size of all messages that wait for clients, each counted once.
+	// BufferedBytes is what counts for Options.ServerBuffer: the memory that is taken
+	// by all messages that wait for clients, each counted once, in bytes.
 	BufferedBytes int64
 	// SlowClients is how many clients were cut off because they did not keep up.
 	SlowClients int64
@@ -199,7 +200,7 @@ func (s *Server) Metrics() Metrics {
 	m := &s.metrics
 	all := Metrics{
 		Sessions:        s.Sessions(),
-		BufferedBytes:   s.budget.bytes.Load(),
+		BufferedBytes:   s.budget.bytes(),
 		SlowClients:     m.slowClients.Load(),
 		VolatileDropped: m.volatileDropped.Load(),
 		Upgrades:        m.upgrades.Load(),

@@ -188,9 +188,9 @@ func TestMetricsOfRefusals(t *testing.T) {
 		{"forbidden 1", func() { s.CountRefusal(CodeForbidden) }},
 		{"hub_buffer 1", func() {
 			s.SetOptions(Options{ServerBuffer: 1000})
-			s.budget.bytes.Add(1000)
+			s.budget.accounts[0].add(1000)
 			request("GET", handshake, "")()
-			s.budget.bytes.Add(-1000)
+			s.budget.accounts[0].add(-1000)
 		}},
 		{"unavailable 1", func() { s.metrics.refused(refuseStatus(http.StatusServiceUnavailable, "")) }},
 		{"internal_error 1", func() { s.metrics.refused(refuseStatus(http.StatusInternalServerError, "")) }},

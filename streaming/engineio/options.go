@@ -46,11 +46,12 @@ type Options struct {
 	// that is accepted, in bytes. Default: DefaultMaxPayload.
 	MaxPayload int64
 	// SendBuffer is how many bytes may wait for one client before it is cut
-	// off. Default: DefaultSendBuffer. A single message may be larger: it is
-	// accepted when nothing else waits.
+	// off. Each message counts with what it takes of memory, which is its size and
+	// some 150 bytes. Default: DefaultSendBuffer. A single message may be larger:
+	// it is accepted when nothing else waits.
 	SendBuffer int
 	// ServerBuffer is how many bytes may wait for all clients together, each
-	// message counted once. From 80 % of it on handshakes are answered 503;
+	// message counted once, with what it takes of memory. From 80 % of it on handshakes are answered 503;
 	// beyond it clients for whom more than 64 KiB wait are cut off. Zero means
 	// no bound.
 	ServerBuffer int64

@@ -143,8 +143,8 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request, in Inbound) 
 		refusal.write(w)
 		return refusal
 	}
-	list, bytes := s.pending.take()
-	s.inFlight = bytes
+	list, taken := s.pending.take()
+	s.inFlight = taken
 	var messages []*wire.Message
 	if list != nil {
 		messages = list.messages
@@ -172,10 +172,10 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request, in Inbound) 
 	} else {
 		payload = compressPoll(w.Header(), r, payload, s.options.HTTPCompression)
 	}
-	done := flushed{messages: len(messages), queued: bytes}
+	done := flushed{messages: len(messages), queued: taken.bytes}
 	packets, deliveries := 0, 0
 	if list != nil {
-		packets, deliveries = list.release(&s.server.budget)
+		packets, deliveries = list.release(s.account)
 	}
 	err = writePoll(w, rc, payload, timeout)
 	if err != nil {

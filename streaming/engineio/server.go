@@ -30,7 +30,7 @@ type Server struct {
 	flusher *flusher
 	readers *readers
 	wheel   wheel
-	budget  budget
+	budget  *budget
 	// connections logs the starts and ends of sessions.
 	connections *connectionLog
 	metrics     metrics
@@ -48,7 +48,7 @@ func New(options Options, accept Accept, logger *slog.Logger) *Server {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{accept: accept, logger: logger, started: time.Now(), table: newTable(), callers: newCallers()}
+	s := &Server{accept: accept, logger: logger, started: time.Now(), table: newTable(), callers: newCallers(), budget: newBudget()}
 	s.connections = newConnectionLog(logger)
 	s.SetOptions(options)
 	s.flusher = newFlusher(s.clock, logger)
@@ -235,6 +235,7 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, in Inbound, o
 		id:      newSessionID(),
 		server:  s,
 		options: options,
+		account: s.budget.account(),
 		handshake: &Handshake{
 			Header:     r.Header.Clone(),
 			URL:        r.URL.RequestURI(),

@@ -66,8 +66,10 @@ type Session struct {
 	server  *Server
 	options *Options
 	pending queue
-	// inFlight is how many bytes a writer has taken and not yet written.
-	inFlight  int
+	// inFlight is what a writer has taken and not yet written.
+	inFlight load
+	// account is where the session counts what waits for it.
+	account   *account
 	nextReady *Session // guarded by the flusher
 	// machine is where the session is in its life. Only stepLocked changes it.
 	machine machine
@@ -134,24 +136,30 @@ func (s *Session) Transport() Transport {
 	return s.machine.transport()
 }
 
-// QueuedBytes is how many bytes wait to be written to the client.
+// QueuedBytes is how many bytes wait to be written to the client, before they are
+// compressed.
 func (s *Session) QueuedBytes() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.pending.bytes + s.inFlight
+	return s.pending.load.bytes + s.inFlight.bytes
 }
 
-// SendBuffer is how many bytes may wait before the session is ended.
-func (s *Session) SendBuffer() int { return s.options.SendBuffer }
+// Backlog is how many bytes of memory are taken by what waits to be written to the
+// client, and how many may be before the session is ended, see Options.SendBuffer.
+func (s *Session) Backlog() (waiting, limit int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pending.load.cost + s.inFlight.cost, s.options.SendBuffer
+}
 
 // Send queues a message. It reports false when the message will not be sent:
 // the session is over, the message is volatile and the client does not keep
 // up, or the queue is full, which ends the session. Send never waits.
 func (s *Session) Send(m *wire.Message) bool {
-	s.server.budget.hold(m, 1)
+	s.account.hold(m, 1)
 	ready, ok := s.enqueue(m)
 	if !ok {
-		s.server.budget.letGo(m, 1)
+		s.account.letGo(m, 1)
 	}
 	if ready {
 		s.server.flusher.push(s, s, 1)
@@ -159,8 +167,8 @@ func (s *Session) Send(m *wire.Message) bool {
 	return ok
 }
 
-// enqueue adds a message to the queue. The caller has called budget.hold for it,
-// and calls budget.letGo when ok is false. ready is true when the caller must hand
+// enqueue adds a message to the queue. The caller has called account.hold for it,
+// and calls account.letGo when ok is false. ready is true when the caller must hand
 // the session to the flusher.
 func (s *Session) enqueue(m *wire.Message) (ready, ok bool) {
 	s.mu.Lock()
@@ -168,21 +176,25 @@ func (s *Session) enqueue(m *wire.Message) (ready, ok bool) {
 		s.mu.Unlock()
 		return false, false
 	}
+	if m.IsPong() && s.pending.replacePong(m, s.account) {
+		s.mu.Unlock()
+		return false, true
+	}
 	if m.Has(wire.Volatile) && s.behindLocked() {
 		s.mu.Unlock()
 		s.server.metrics.volatileDropped.Add(1)
 		return false, false
 	}
 	if !s.hasRoomLocked(m) {
-		s.server.metrics.volatileDropped.Add(int64(s.pending.dropVolatile(&s.server.budget)))
+		s.server.metrics.volatileDropped.Add(int64(s.pending.dropVolatile(s.account)))
 		if !s.hasRoomLocked(m) {
-			s.forOthers = s.pending.bytes+s.inFlight+m.Size() <= s.options.SendBuffer
+			s.forOthers = s.pending.load.cost+s.inFlight.cost+costOf(m) <= s.options.SendBuffer
 			s.mu.Unlock()
 			s.abort(ReasonSlowClient)
 			return false, false
 		}
 	}
-	s.pending.push(m)
+	s.pending.push(m, s.account)
 	do, _ := s.stepLocked(evQueued)
 	s.mu.Unlock()
 	return do&flushSoon != 0, true
@@ -191,11 +203,11 @@ func (s *Session) enqueue(m *wire.Message) (ready, ok bool) {
 // hasRoomLocked reports whether a message may be added to what waits. It always may
 // when nothing waits.
 func (s *Session) hasRoomLocked(m *wire.Message) bool {
-	waiting := s.pending.bytes + s.inFlight
+	waiting := s.pending.load.cost + s.inFlight.cost
 	switch {
 	case waiting == 0:
 		return true
-	case waiting+m.Size() > s.options.SendBuffer:
+	case waiting+costOf(m) > s.options.SendBuffer:
 		return false
 	default:
 		return waiting <= modestBacklog || !s.server.budget.exhausted(s.options.ServerBuffer, 100)
@@ -204,8 +216,8 @@ func (s *Session) hasRoomLocked(m *wire.Message) bool {
 
 // queueLocked adds a packet of the server's own, whatever waits.
 func (s *Session) queueLocked(m *wire.Message) {
-	s.server.budget.hold(m, 1)
-	s.pending.push(m)
+	s.account.hold(m, 1)
+	s.pending.push(m, s.account)
 }
 
 // volatileBacklog is how many bytes may wait for a client that is being
@@ -214,7 +226,7 @@ const volatileBacklog = 16 << 10
 
 // behindLocked reports whether the client does not keep up.
 func (s *Session) behindLocked() bool {
-	return s.pending.bytes > volatileBacklog
+	return s.pending.load.bytes > volatileBacklog
 }
 
 // receive hands a message to the listener.

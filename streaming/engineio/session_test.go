@@ -93,7 +93,8 @@ func TestVolatileIsDroppedFirst(t *testing.T) {
 		expect(t, "volatile", session.Send(text("volatile "+block, wire.Volatile)), true)
 		expect(t, "volatile to a client that does not", session.Send(text("volatile "+block, wire.Volatile)), false)
 		sent := 0
-		for session.QueuedBytes()+8000 <= sendBuffer {
+		next := costOf(text("00 " + block))
+		for waiting, _ := session.Backlog(); waiting+next <= sendBuffer; waiting, _ = session.Backlog() {
 			if !session.Send(text(strconv.Itoa(sent) + " " + block)) {
 				t.Fatal("a message was refused before the queue was full")
 			}
@@ -107,8 +108,8 @@ func TestVolatileIsDroppedFirst(t *testing.T) {
 			sent++
 		}
 		expect(t, "reasons to close", len(recorder.closed()), 0)
-		if queued := session.QueuedBytes(); queued > sendBuffer {
-			t.Errorf("%d bytes are queued", queued)
+		if waiting, _ := session.Backlog(); waiting > sendBuffer {
+			t.Errorf("%d bytes wait", waiting)
 		}
 		expect(t, "first", need(conn.ReadText())(t), "4first")
 		for i := range sent {
@@ -123,7 +124,8 @@ func TestVolatileIsDroppedFirst(t *testing.T) {
 // TestQueueOverflowEndsSession fills the queue on polling.
 func TestQueueOverflowEndsSession(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		s := newEngineInBubble(t, Options{SendBuffer: 1000})
+		message := text(strings.Repeat("x", 100))
+		s := newEngineInBubble(t, Options{SendBuffer: 9 * costOf(message)})
 		recorder := s.pollIn(t)
 		// A single message may be larger than the queue.
 		expect(t, "large message", recorder.session.Send(text(strings.Repeat("x", 5000))), true)
@@ -143,25 +145,63 @@ func TestQueueOverflowEndsSession(t *testing.T) {
 }
 
 // TestPingsDoNotKeepSlowClientAlive talks all the time and reads nothing: the
-// answers fill the queue, and then the client is cut off.
+// answers do not heap up, and the client is cut off when the first of them has
+// waited for too long.
 func TestPingsDoNotKeepSlowClientAlive(t *testing.T) {
-	const sendBuffer = 10_000
 	inBubble(t, func(t *testing.T) {
-		s := newEngineInBubble(t, Options{SendBuffer: sendBuffer})
+		s := newEngineInBubble(t, Options{})
 		conn, recorder := s.connectPipe(t)
 		ping := clientFrame(ws.OpPing, true, strings.Repeat("x", 100))
-		most := 0
-		for range 10 * sendBuffer / len(ping) {
-			if conn.Write(ping) != nil {
-				break
-			}
+		began := time.Now()
+		for range 10_000 {
+			must(t, conn.Write(ping))
+		}
+		synctest.Wait()
+		// One is being written, and one waits.
+		pong := wire.NewControl(ws.OpPong, make([]byte, 100))
+		expect(t, "bytes queued", recorder.session.QueuedBytes(), 2*pong.Size())
+		if most := int64(2*pong.Cost() + maxPooledList*slotCost); s.Metrics().BufferedBytes > most {
+			t.Errorf("%d bytes of memory are taken, want %d at most", s.Metrics().BufferedBytes, most)
+		}
+		recorder.waitClosed(t, ReasonTransportError)
+		if waited := time.Since(began); waited > 2*DefaultWriteTimeout {
+			t.Errorf("cut off after %v", waited)
+		}
+	})
+}
+
+// TestLatestPingIsAnswered holds that of several answers to pings that could wait
+// for a client, the last one does, in the place of the first.
+func TestLatestPingIsAnswered(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newEngineInBubble(t, Options{SendBuffer: 20_000})
+		conn, recorder := s.connectPipe(t)
+		session := recorder.session
+		ping := func(data string) {
+			must(t, conn.Write(clientFrame(ws.OpPing, true, data)))
 			synctest.Wait()
-			most = max(most, recorder.session.QueuedBytes())
 		}
-		recorder.waitClosed(t, ReasonSlowClient)
-		if most < sendBuffer/2 || most > sendBuffer {
-			t.Errorf("%d bytes were queued, the limit is %d", most, sendBuffer)
-		}
+		block := strings.Repeat("x", 8000)
+		session.Send(text("being written"))
+		synctest.Wait()
+		session.Send(text("volatile "+block, wire.Volatile))
+		ping("one")
+		session.Send(text("between"))
+		ping("two")
+		// What is volatile leaves the queue, and the pong keeps its place in it.
+		session.Send(text("1 " + block))
+		session.Send(text("2 " + block))
+		ping("three")
+		expect(t, "reasons to close", len(recorder.closed()), 0)
+		expect(t, "first", need(conn.ReadText())(t), "4being written")
+		frame := need(conn.ReadFrame())(t)
+		expect(t, "frame", frame.Header.OpCode, ws.OpPong)
+		expect(t, "answer", string(frame.Payload), "three")
+		expect(t, "next", need(conn.ReadText())(t), "4between")
+		expect(t, "next", need(conn.ReadText())(t), "41 "+block)
+		expect(t, "next", need(conn.ReadText())(t), "42 "+block)
+		ping("four")
+		expect(t, "answer", string(need(conn.ReadFrame())(t).Payload), "four")
 	})
 }
 

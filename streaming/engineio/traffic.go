@@ -39,7 +39,7 @@ func (s *Session) arrived(bytes, messages int) bool {
 // writtenLocked counts what has been written, and that the writer holds nothing any
 // more of what it took from the queue.
 func (s *Session) writtenLocked(bytes, messages int) {
-	s.inFlight = 0
+	s.inFlight = load{}
 	s.traffic.BytesOut += int64(bytes)
 	s.traffic.MessagesOut += int64(messages)
 }

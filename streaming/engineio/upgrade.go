@@ -89,7 +89,8 @@ func refuseUpgrade(w http.ResponseWriter, r *http.Request, in Inbound, refusal *
 // closeUnused closes a WebSocket that has no session, with a close frame.
 func closeUnused(conn net.Conn) {
 	_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
-	_, _ = conn.Write(wire.NewClose(ws.StatusNoStatusRcvd).Frames(0))
+	farewell, _ := wire.NewClose(ws.StatusNoStatusRcvd).Frames(0)
+	_, _ = conn.Write(farewell)
 	_ = conn.Close()
 }
 
@@ -139,7 +140,8 @@ func (s *Session) negotiate(a *attempt, f *wire.Reader) (moved bool) {
 // answerProbe answers the probe, and makes the pending poll end soon.
 func (s *Session) answerProbe(a *attempt, f *wire.Reader) bool {
 	_ = a.conn.SetWriteDeadline(time.Now().Add(s.options.WriteTimeout))
-	if _, err := a.conn.Write(probeAnswer.Frames(0)); err != nil {
+	answer, _ := probeAnswer.Frames(0)
+	if _, err := a.conn.Write(answer); err != nil {
 		return false
 	}
 	s.step(evProbed)

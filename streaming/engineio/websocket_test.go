@@ -64,21 +64,19 @@ func TestWebSocketSendAndReceive(t *testing.T) {
 func TestWebSocketFragments(t *testing.T) {
 	s := newServer(t, Options{})
 	conn, recorder := s.connect(t)
-	for _, frame := range [][]byte{
-		clientFrame(ws.OpText, false, "4fr"),
-		clientFrame(ws.OpPing, true, "first"),
-		clientFrame(ws.OpContinuation, false, "agm"),
-		clientFrame(ws.OpContinuation, false, ""),
-		clientFrame(ws.OpPing, true, "second"),
-		clientFrame(ws.OpContinuation, true, "ents"),
-	} {
-		must(t, conn.Write(frame))
-	}
-	for _, want := range []string{"first", "second"} {
+	// Pings that come together may get one answer.
+	ping := func(data string) {
+		must(t, conn.Write(clientFrame(ws.OpPing, true, data)))
 		frame := need(conn.ReadFrame())(t)
 		expect(t, "frame", frame.Header.OpCode, ws.OpPong)
-		expect(t, "payload", string(frame.Payload), want)
+		expect(t, "payload", string(frame.Payload), data)
 	}
+	must(t, conn.Write(clientFrame(ws.OpText, false, "4fr")))
+	ping("first")
+	must(t, conn.Write(clientFrame(ws.OpContinuation, false, "agm")))
+	must(t, conn.Write(clientFrame(ws.OpContinuation, false, "")))
+	ping("second")
+	must(t, conn.Write(clientFrame(ws.OpContinuation, true, "ents")))
 	expect(t, "message", recorder.waitFor(t, 1)[0], "fragments")
 }
 

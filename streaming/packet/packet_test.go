@@ -17,7 +17,8 @@ import (
 // attached.
 func contentOf(t testing.TB, m *wire.Message) (text []byte, attachments [][]byte) {
 	t.Helper()
-	frames := bytes.NewReader(m.Frames(0))
+	wire, _ := m.Frames(0)
+	frames := bytes.NewReader(wire)
 	for frames.Len() > 0 {
 		frame, err := ws.ReadFrame(frames)
 		if err != nil {

@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"unsafe"
 
 	"github.com/gobwas/httphead"
 	"github.com/gobwas/ws"
@@ -47,17 +49,35 @@ var deflaters = sync.Pool{New: func() any {
 	return w
 }}
 
+// deflated is the compressed form of a message.
+type deflated struct {
+	frames []byte
+	// counted is what somebody has counted for it, in bytes: its cost, or zero.
+	counted atomic.Int64
+}
+
+// cost is what the compressed form takes in the heap, in bytes.
+func (d *deflated) cost() int64 { return int64(unsafe.Sizeof(*d)) + int64(cap(d.frames)) }
+
 // Frames returns the WebSocket frames of the message, which must not be
 // changed. The packets that have threshold bytes or more are compressed, for a
 // client that has agreed to permessage-deflate; a threshold of zero compresses
 // nothing. The compressed frames are built once, by the first call that wants
 // them and with its threshold.
-func (m *Message) Frames(threshold int) []byte {
+//
+// The caller holds the message, see [Message.Hold], unless it is static, and has
+// to count cost bytes more for it from now on: what the compressed frames take
+// in the heap, if nobody has counted that yet.
+func (m *Message) Frames(threshold int) (frames []byte, cost int) {
 	if threshold == 0 || m.control || m.Has(NoCompress) || len(m.frames) < threshold {
-		return m.frames
+		return m.frames, 0
 	}
-	m.deflating.Do(func() { m.deflated = m.deflate(threshold) })
-	return m.deflated
+	m.deflating.Do(func() { m.deflated = &deflated{frames: m.deflate(threshold)} })
+	d := m.deflated
+	if !m.static && d.counted.Load() == 0 && d.counted.CompareAndSwap(0, d.cost()) {
+		cost = int(d.cost())
+	}
+	return d.frames, cost
 }
 
 // deflate builds frames of which those from threshold bytes on are compressed.

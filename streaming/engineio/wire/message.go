@@ -3,8 +3,10 @@ package wire
 import (
 	"encoding/binary"
 	"iter"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/gobwas/ws"
 )
@@ -36,13 +38,26 @@ type Message struct {
 	static bool
 	// count is how many packets the message has that are not the protocol's own.
 	count uint32
-	// holders is how many queues hold the message.
-	holders atomic.Int64
 
 	deflating sync.Once
-	// deflated is the wire form for clients that agreed to compression.
-	deflated []byte
+	// deflated is the wire form for clients that agreed to compression. It is nil
+	// until the first of them is to get the message.
+	deflated *deflated
+
+	// Each delivery of a broadcast reads what is above and changes what is below.
+	// They are in cache lines of their own.
+	_ [cacheLine - 56]byte
+
+	// holders is how many queues hold the message.
+	holders atomic.Int64
+	_       [cacheLine - 8]byte
 }
+
+// cacheLine is the size of a cache line of most processors, in bytes.
+const cacheLine = 64
+
+// messageSize is what a [Message] takes in the heap besides its frames, in bytes.
+const messageSize = int(unsafe.Sizeof(Message{}))
 
 // New builds a message of one text packet, whose content is the concatenation
 // of text, followed by one binary packet for each attachment. With text nil
@@ -59,7 +74,7 @@ func New(text, attachments [][]byte, flags Flags) *Message {
 		total += frameHeaderSize(len(attachment)) + len(attachment)
 	}
 
-	frames := make([]byte, 0, total)
+	frames := buffer(total)
 	if text != nil {
 		frames = appendFrameHeader(frames, ws.OpText, size)
 		frames = append(frames, byte(PacketMessage))
@@ -79,9 +94,13 @@ func New(text, attachments [][]byte, flags Flags) *Message {
 	return m
 }
 
+// buffer returns an empty slice for size bytes. Its capacity is what it takes in the
+// heap, which hands out memory in certain sizes only.
+func buffer(size int) []byte { return slices.Grow([]byte(nil), size) }
+
 // NewPacket builds a message of one text packet of the given type.
 func NewPacket(kind PacketType, data string) *Message {
-	frames := make([]byte, 0, frameHeaderSize(1+len(data))+1+len(data))
+	frames := buffer(frameHeaderSize(1+len(data)) + 1 + len(data))
 	frames = appendFrameHeader(frames, ws.OpText, 1+len(data))
 	frames = append(frames, byte(kind))
 	return &Message{frames: append(frames, data...)}
@@ -99,7 +118,7 @@ func NewStatic(kind PacketType, data string) *Message {
 // NewControl builds a WebSocket control frame, which has at most 125 bytes of
 // data. It has no long-polling form.
 func NewControl(op ws.OpCode, data []byte) *Message {
-	frames := make([]byte, 0, frameHeaderSize(len(data))+len(data))
+	frames := buffer(frameHeaderSize(len(data)) + len(data))
 	frames = appendFrameHeader(frames, op, len(data))
 	return &Message{frames: append(frames, data...), control: true}
 }
@@ -113,24 +132,51 @@ func NewClose(code ws.StatusCode) *Message {
 	return NewControl(ws.OpClose, ws.NewCloseFrameBody(code, ""))
 }
 
-// Size is the number of bytes the message counts for in a queue: those of its
+// Size is the number of bytes that the message has on the wire: those of its
 // WebSocket frames, not compressed.
 func (m *Message) Size() int { return len(m.frames) }
+
+// Cost is the number of bytes that the message takes in the heap for as long as
+// somebody holds it, see [Message.Hold]. A static message costs nothing. A
+// compressed copy comes on top of it, see [Message.Frames].
+func (m *Message) Cost() int {
+	if m.static {
+		return 0
+	}
+	return messageSize + cap(m.frames)
+}
 
 // Has reports whether the message was built with one of the flags.
 func (m *Message) Has(flags Flags) bool { return m.flags&flags != 0 }
 
+// IsPong reports whether the message is the answer to a WebSocket ping.
+func (m *Message) IsPong() bool { return m.control && ws.OpCode(m.frames[0]&0x0f) == ws.OpPong }
+
 // Count is how many packets the message has that are not the protocol's own.
 func (m *Message) Count() int { return int(m.count) }
 
-// Hold adds n holders to the message, and reports whether it had none before.
-// Whoever bounds the memory of waiting messages then counts its size. It
-// reports false for a static message.
-func (m *Message) Hold(n int64) (first bool) { return !m.static && m.holders.Add(n) == n }
+// Hold adds n holders to the message, and returns how many bytes the caller has to
+// count from now on: the cost of the message if nobody has held it before, or else
+// nothing.
+func (m *Message) Hold(n int64) (cost int) {
+	if m.static || m.holders.Add(n) != n {
+		return 0
+	}
+	return m.Cost()
+}
 
-// LetGo takes n holders away, and reports whether none is left. It reports
-// false for a static message.
-func (m *Message) LetGo(n int64) (last bool) { return !m.static && m.holders.Add(-n) == 0 }
+// LetGo takes n holders away, and returns how many bytes the callers of Hold and
+// Frames have counted and nobody needs any more: none as long as there are other
+// holders.
+func (m *Message) LetGo(n int64) (cost int) {
+	if m.static || m.holders.Add(-n) != 0 {
+		return 0
+	}
+	if m.deflated != nil {
+		cost = int(m.deflated.counted.Swap(0))
+	}
+	return cost + m.Cost()
+}
 
 // payloads yields the content of the message's frames, and whether it is binary,
 // by walking over them. The content of a text frame begins with the character of
