@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 )
 
 // Transport is the name of a transport, as in the query of a request.
@@ -127,6 +129,15 @@ func setDefault[T int | int64 | time.Duration](field *T, value T) {
 	if *field == 0 {
 		*field = value
 	}
+}
+
+// acceptDeflate returns the extension that a WebSocket is opened with, or "". See
+// [wire.AcceptDeflate].
+func (o *Options) acceptDeflate(r *http.Request) (extension string) {
+	if o.Deflate == nil {
+		return ""
+	}
+	return wire.AcceptDeflate(r.Header["Sec-Websocket-Extensions"])
 }
 
 // allows reports whether clients may use the transport.

@@ -252,7 +252,7 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, in Inbound, o
 		http.SetCookie(w, options.Cookie(r, session.id))
 	}
 	if transport == WebSocket {
-		deflate := options.Deflate != nil && wire.OffersDeflate(r.Header["Sec-Websocket-Extensions"])
+		deflate := options.acceptDeflate(r)
 		conn, before, refusal := acceptWebSocket(w, r, in, deflate)
 		if refusal != nil {
 			s.open.Add(-1)
@@ -261,7 +261,7 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, in Inbound, o
 		session.take(visit)
 		reader := wire.NewReader(conn, options.MaxPayload, before)
 		session.conn, session.machine.writer = conn, writerIdle
-		if deflate {
+		if deflate != "" {
 			reader.Deflate = true
 			session.deflate = options.Deflate.Threshold
 		}

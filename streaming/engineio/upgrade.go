@@ -55,7 +55,7 @@ func (s *Session) serveUpgrade(w http.ResponseWriter, r *http.Request, in Inboun
 		refuseUpgrade(w, r, in, refusal)
 		return refusal
 	}
-	deflate := s.options.Deflate != nil && wire.OffersDeflate(r.Header["Sec-Websocket-Extensions"])
+	deflate := s.options.acceptDeflate(r)
 	conn, before, refusal := acceptWebSocket(w, r, in, deflate)
 	if refusal != nil {
 		s.server.metrics.upgradeFailed(upgradeRefused)
@@ -69,7 +69,7 @@ func (s *Session) serveUpgrade(w http.ResponseWriter, r *http.Request, in Inboun
 	s.mu.Unlock()
 	s.carryOut(do)
 	reader := wire.NewReader(conn, s.options.MaxPayload, before)
-	reader.Deflate = deflate
+	reader.Deflate = deflate != ""
 	go s.probe(a, reader)
 	return nil
 }
@@ -78,7 +78,7 @@ func (s *Session) serveUpgrade(w http.ResponseWriter, r *http.Request, in Inboun
 // refuses an upgrade that comes too late. It notes in the refusal that the request
 // is answered.
 func refuseUpgrade(w http.ResponseWriter, r *http.Request, in Inbound, refusal *RequestError) {
-	conn, _, failure := acceptWebSocket(w, r, in, false)
+	conn, _, failure := acceptWebSocket(w, r, in, "")
 	refusal.Status, refusal.Answered = http.StatusSwitchingProtocols, true
 	if failure != nil {
 		return

@@ -54,10 +54,12 @@ func checkWebSocketRequest(r *http.Request) *RequestError {
 // acceptWebSocket answers 101 and takes the connection over from the HTTP
 // server. before holds what the client has sent already.
 //
+// deflate, when not empty, is the extension that the answer accepts.
+//
 // The status is written through w, so that the handlers in front see it; the
 // connection is taken from the innermost writer, because wrappers go on
 // using theirs after the handler has returned.
-func acceptWebSocket(w http.ResponseWriter, r *http.Request, in Inbound, deflate bool) (conn net.Conn, before []byte, refusal *RequestError) {
+func acceptWebSocket(w http.ResponseWriter, r *http.Request, in Inbound, deflate string) (conn net.Conn, before []byte, refusal *RequestError) {
 	header := w.Header()
 	header.Set("Upgrade", "websocket")
 	header.Set("Connection", "Upgrade")
@@ -68,9 +70,8 @@ func acceptWebSocket(w http.ResponseWriter, r *http.Request, in Inbound, deflate
 		first, _, _ := strings.Cut(protocols, ",")
 		header.Set("Sec-WebSocket-Protocol", strings.TrimSpace(first))
 	}
-
-	if deflate {
-		header.Set("Sec-WebSocket-Extensions", wire.DeflateAnswer)
+	if deflate != "" {
+		header.Set("Sec-WebSocket-Extensions", deflate)
 	}
 
 	inner := w

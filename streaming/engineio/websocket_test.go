@@ -284,3 +284,19 @@ func TestWebSocketOverTLS(t *testing.T) {
 	must(t, conn.ReadEnd())
 	recorder.waitClosed(t, ReasonForcedClose)
 }
+
+// TestBase64OverWebSocket sends bytes as text, as clients do that cannot send bytes, or
+// have the option forceBase64.
+func TestBase64OverWebSocket(t *testing.T) {
+	s := newServer(t, Options{})
+	conn, recorder := s.connect(t)
+	must(t, conn.WriteText("bAQID"))
+	must(t, conn.WriteText("bAQ=="))
+	must(t, conn.WriteText("4text"))
+	recorder.waitFor(t, 3)
+	if got, want := recorder.heard(), []heard{{"\x01\x02\x03", true}, {"\x01", true}, {"text", false}}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	must(t, conn.WriteText("b#"))
+	recorder.waitClosed(t, ReasonParseError)
+}

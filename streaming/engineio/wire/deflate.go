@@ -14,31 +14,35 @@ import (
 	"github.com/klauspost/compress/flate"
 )
 
-// DeflateAnswer is the value of the header Sec-WebSocket-Extensions that accepts
-// an offer of permessage-deflate. Without context
-// takeover each message stands alone: it is compressed once for all clients,
-// and none of them costs memory for a window.
-const DeflateAnswer = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
-
-// OffersDeflate reports whether the values of a client's header
-// Sec-WebSocket-Extensions offer permessage-deflate in a way that DeflateAnswer
-// accepts. See section 7.1 of RFC 7692.
-func OffersDeflate(extensions []string) bool {
+// AcceptDeflate looks for an offer of permessage-deflate that the server takes, in the
+// values of a client's header Sec-WebSocket-Extensions, and returns the value of that
+// header that accepts it, or "". See section 7.1 of RFC 7692.
+//
+// No context is taken over: each message stands alone, so that it is compressed once
+// for all clients, and none of them costs memory for a window.
+func AcceptDeflate(extensions []string) (answer string) {
 	offers, ok := httphead.ParseOptions([]byte(strings.Join(extensions, ",")), nil)
 	if !ok {
-		return false
+		return ""
 	}
 	for _, offer := range offers {
 		var parameters wsflate.Parameters
 		if !bytes.Equal(offer.Name, wsflate.ExtensionNameBytes) || parameters.Parse(offer) != nil {
 			continue
 		}
-		const fullWindow = 15
-		if !parameters.ServerMaxWindowBits.Defined() || parameters.ServerMaxWindowBits == fullWindow {
-			return true
+		const (
+			accept     = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+			fullWindow = 15
+		)
+		switch {
+		case !parameters.ServerMaxWindowBits.Defined():
+			return accept
+		case parameters.ServerMaxWindowBits == fullWindow:
+			// Who accepts this parameter repeats it: section 7.1.2.1.
+			return accept + "; server_max_window_bits=15"
 		}
 	}
-	return false
+	return ""
 }
 
 // deflateLevel compresses fast: a stream's server has better to do.

@@ -6,22 +6,23 @@ import (
 	"testing"
 )
 
-func TestOffersDeflate(t *testing.T) {
-	for offer, want := range map[string]bool{
-		"":                   false,
-		"permessage-deflate": true,
-		"permessage-deflate; client_max_window_bits":                                 true,
-		"permessage-deflate; server_max_window_bits=15":                              true,
-		"permessage-deflate; server_max_window_bits=10":                              false,
-		"permessage-deflate; server_max_window_bits=10, permessage-deflate":          true,
-		"permessage-deflate; server_no_context_takeover":                             true,
-		"permessage-deflate; unknown":                                                false,
-		"permessage-deflate; server_no_context_takeover; server_no_context_takeover": false,
-		"permessage-bzip2, permessage-deflate":                                       true,
-		"permessage-deflate;;;=":                                                     false,
+func TestAcceptDeflate(t *testing.T) {
+	const accepted = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+	for offer, want := range map[string]string{
+		"":                   "",
+		"permessage-deflate": accepted,
+		"permessage-deflate; client_max_window_bits":                                 accepted,
+		"permessage-deflate; server_max_window_bits=15":                              accepted + "; server_max_window_bits=15",
+		"permessage-deflate; server_max_window_bits=10":                              "",
+		"permessage-deflate; server_max_window_bits=10, permessage-deflate":          accepted,
+		"permessage-deflate; server_no_context_takeover":                             accepted,
+		"permessage-deflate; unknown":                                                "",
+		"permessage-deflate; server_no_context_takeover; server_no_context_takeover": "",
+		"permessage-bzip2, permessage-deflate":                                       accepted,
+		"permessage-deflate;;;=":                                                     "",
 	} {
-		if got := OffersDeflate([]string{offer}); got != want {
-			t.Errorf("%q: got %t, want %t", offer, got, want)
+		if got := AcceptDeflate([]string{offer}); got != want {
+			t.Errorf("%q: got %q, want %q", offer, got, want)
 		}
 	}
 }

@@ -29,9 +29,15 @@ type Packet struct {
 	Binary bool
 }
 
-// DecodeText decodes a packet that arrived as text. ok is false when the type
-// is unknown or missing.
+// DecodeText decodes a packet that arrived as text: in a long-polling payload, or
+// over a WebSocket. A binary message has a text form, too, for clients that cannot
+// send bytes: the letter b, and base64. ok is false when the type is unknown or
+// missing, and for base64 that cannot be decoded.
 func DecodeText(encoded []byte) (p Packet, ok bool) {
+	if len(encoded) > 0 && encoded[0] == binaryPrefix {
+		data, ok := decodeBase64(encoded[1:])
+		return Packet{Type: PacketMessage, Data: data, Binary: true}, ok
+	}
 	if len(encoded) == 0 || encoded[0] < byte(PacketOpen) || encoded[0] > byte(PacketNoop) {
 		return Packet{}, false
 	}

@@ -11,7 +11,7 @@ import (
 // "HTTP long-polling" in the Engine.IO protocol.
 const separator = 0x1e
 
-// binaryPrefix marks a base64-encoded binary message in a payload.
+// binaryPrefix marks a binary message that is encoded as base64.
 const binaryPrefix = 'b'
 
 // DecodePayload yields the packets of a long-polling request body in order.
@@ -25,21 +25,13 @@ func DecodePayload(body []byte) iter.Seq2[Packet, bool] {
 		}
 		for {
 			encoded, rest, more := bytes.Cut(body, []byte{separator})
-			p, ok := decodePayloadPacket(encoded)
+			p, ok := DecodeText(encoded)
 			if !yield(p, ok) || !ok || !more {
 				return
 			}
 			body = rest
 		}
 	}
-}
-
-func decodePayloadPacket(encoded []byte) (Packet, bool) {
-	if len(encoded) == 0 || encoded[0] != binaryPrefix {
-		return DecodeText(encoded)
-	}
-	data, ok := decodeBase64(encoded[1:])
-	return Packet{Type: PacketMessage, Data: data, Binary: true}, ok
 }
 
 // decodeBase64 accepts the standard alphabet with or without padding, as
