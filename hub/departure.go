@@ -15,7 +15,7 @@ import (
 )
 
 // farewellGrace is how long, after the last client's turn has come, is waited for clients to hear
-// of the end.
+// of the end, and for handlers to come to theirs.
 const farewellGrace = time.Second
 
 func init() {
@@ -98,8 +98,8 @@ func (hub *hub) close(farewell engineio.Farewell) {
 	err := hub.server.Shutdown(ctx, farewell)
 	logger, took := hub.logger.Current(), time.Since(begun).Round(time.Millisecond)
 	if err != nil {
-		logger.Warn("not all clients have heard of the end in time", "hub", hub.name, "reason", string(farewell.Reason),
-			"clients", clients, "took", took.String())
+		logger.Warn("hub closed before all clients and handlers were through", "hub", hub.name,
+			"reason", string(farewell.Reason), "clients", clients, "took", took.String(), "error", err.Error())
 		return
 	}
 	logger.Info("hub closed", "hub", hub.name, "reason", string(farewell.Reason), "clients", clients, "took", took.String())

@@ -102,9 +102,11 @@ func TestConnectWhileTheConnectionEndsIsAnswered(t *testing.T) {
 	s.Of("/other")
 	c, id := s.connected(engineio.WebSocket)
 	client := s.Find(id).client
-	client.take()
+	for _, socket := range client.take() {
+		socket.dismiss(ReasonServerDisconnect, nil)
+	}
 	c.send("0/other,")
-	c.expect(strings.Replace(disconnectedWhileConnecting, "4{", "4/other,{", 1))
+	c.expect("1", strings.Replace(disconnectedWhileConnecting, "4{", "4/other,{", 1))
 	client.session.Close(engineio.ReasonForcedClose)
 }
 

@@ -44,11 +44,18 @@ func (n *Namespace) attach(create func(Local) (Adapter, error)) error {
 	return nil
 }
 
-// came takes note of a socket that connects.
-func (n *Namespace) came() {
-	if n.remote != nil {
-		n.remote.present.Add(1)
+// came takes note of a socket that connects. It reports false when none may any
+// more, since the adapter is closed or is about to be.
+func (n *Namespace) came() bool {
+	if n.remote == nil {
+		return true
 	}
+	n.remote.present.Add(1)
+	if n.remote.leaving.Load() {
+		n.went()
+		return false
+	}
+	return true
 }
 
 // went takes note of a socket whose last handler has ended.

@@ -162,3 +162,21 @@ func TestShutdownDoesNotWaitForHandlersForever(t *testing.T) {
 		t.Errorf("closed %d times", n)
 	}
 }
+
+// TestNobodyComesOnceTheAdapterIsClosed removes a namespace while a client is being
+// let in: none of its handlers may run when the adapter is closed.
+func TestNobodyComesOnceTheAdapterIsClosed(t *testing.T) {
+	c := new(cluster)
+	var s *testServer
+	s = newTestServer(t, Options{Adapter: c.adapter(0)}, handlers(func(n *Namespace, h *Handlers) {
+		h.OnAuthorize(func(context.Context, *Socket) error {
+			// What Remove does last comes first.
+			n.takeLeave()
+			return nil
+		})
+		h.OnConnect(func(*Socket) { t.Error("OnConnect was told") })
+	}))
+	client := s.dial(engineio.WebSocket)
+	client.send("0")
+	client.expect(disconnectedWhileConnecting)
+}

@@ -15,6 +15,10 @@ type inbox struct {
 	running bool
 	// closed inboxes take no more events.
 	closed bool
+	// counted is true while the inbox counts among those that the server waits for
+	// when it ends: from the first task of the socket to the last one. A task that
+	// is added after that counts by itself.
+	counted bool
 	// room is signalled when there is room again. It is nil until needed.
 	room *sync.Cond
 }
@@ -92,6 +96,7 @@ func (s *Socket) finish(last task, drop bool) {
 		s.inbox.tasks, s.inbox.bytes = kept, 0
 	}
 	start := last.disconnect && s.addLocked(last)
+	s.throughLocked()
 	s.mu.Unlock()
 	if start {
 		s.work().Start()
@@ -102,9 +107,22 @@ func (s *Socket) finish(last task, drop bool) {
 // inbox is worked on.
 func (s *Socket) addLocked(t task) (start bool) {
 	s.inbox.tasks = append(s.inbox.tasks, t)
+	if !s.inbox.counted {
+		s.inbox.counted = true
+		s.namespace.server.inboxes.Add(1)
+	}
 	start = !s.inbox.running
 	s.inbox.running = true
 	return start
+}
+
+// throughLocked takes note that the socket has no handlers to run any more, if that
+// is so.
+func (s *Socket) throughLocked() {
+	if s.inbox.closed && !s.inbox.running && s.inbox.counted {
+		s.inbox.counted = false
+		s.namespace.server.inboxes.Add(-1)
+	}
 }
 
 // work is what there is to do for a socket.
@@ -122,10 +140,12 @@ func (w *inboxWork) Run() {
 	for {
 		s.mu.Lock()
 		t, ok := s.inbox.next()
-		s.mu.Unlock()
 		if !ok {
+			s.throughLocked()
+			s.mu.Unlock()
 			return
 		}
+		s.mu.Unlock()
 		s.do(t)
 	}
 }

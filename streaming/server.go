@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -50,6 +51,9 @@ type Server struct {
 	ctx    context.Context
 	end    context.CancelCauseFunc
 	ending atomic.Bool
+	// inboxes is how many sockets have handlers that have not ended, or may still
+	// get some to run.
+	inboxes atomic.Int64
 	// auth is who the clients are.
 	auth grants
 
@@ -253,10 +257,12 @@ func (s *Server) Close() {
 }
 
 // Shutdown refuses new clients, closes the connections of those there are as the
-// farewell says, and waits until all of them have been told, or until ctx ends;
-// its error is that of ctx. See [engineio.Server.Shutdown]. Clients lose their
-// connection and are not disconnected from their namespaces first: after that
-// they would not come back by themselves.
+// farewell says, and waits until all of them have been told and all handlers of
+// their sockets have ended, those of [Handlers.OnDisconnect] among them, or until
+// ctx ends. Its error is that of ctx; it says of how many sockets handlers are still
+// running. See [engineio.Server.Shutdown]. Clients lose their connection and are not
+// disconnected from their namespaces first: after that they would not come back by
+// themselves. A handler must not call Shutdown: it would wait for itself.
 func (s *Server) Shutdown(ctx context.Context, f engineio.Farewell) error {
 	defer s.refusals.Flush()
 	defer s.failures.Flush()
@@ -264,9 +270,32 @@ func (s *Server) Shutdown(ctx context.Context, f engineio.Farewell) error {
 	defer s.runners.close()
 	defer s.detach(ctx)
 	defer s.taps.close()
-	defer s.finish()
 	s.ending.Store(true)
-	return s.engine.Shutdown(ctx, f)
+	err := s.engine.Shutdown(ctx, f)
+	s.finish()
+	if unfinished := s.awaitHandlers(ctx); unfinished != nil {
+		return unfinished
+	}
+	return err
+}
+
+// awaitHandlers waits until the handlers of all sockets have ended. The error is
+// that of ctx.
+func (s *Server) awaitHandlers(ctx context.Context) error {
+	const interval = 5 * time.Millisecond
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		sockets := s.inboxes.Load()
+		if sockets == 0 {
+			return nil
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return fmt.Errorf("handlers of %d sockets are still running: %w", sockets, ctx.Err())
+		}
+	}
 }
 
 // CloseIf closes the connections of the clients for which end is true, each

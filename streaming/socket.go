@@ -192,7 +192,7 @@ func (s *Socket) connect() {
 		s.refuse(err)
 		return
 	}
-	if s.namespace.removed.Load() {
+	if s.namespace.removed.Load() || !s.namespace.came() {
 		s.Disconnect(false)
 		return
 	}
@@ -200,6 +200,7 @@ func (s *Socket) connect() {
 	if s.state != socketConnecting {
 		// Whoever has ended it has answered the client.
 		s.mu.Unlock()
+		s.namespace.went()
 		return
 	}
 	// From here on the client's events are welcome, but it sends none before
@@ -207,7 +208,6 @@ func (s *Socket) connect() {
 	// of what others send once it knows that it is connected.
 	s.state = socketConnected
 	s.namespace.counts.joined()
-	s.namespace.came()
 	s.mu.Unlock()
 	s.client.connected(s.namespace, s.Identity())
 	s.namespace.rooms.add(s)
