@@ -13,9 +13,10 @@ export class ShareError extends Error {
 }
 
 /**
- * ConnectionError tells that the server could not be reached or did not answer.
+ * ConnectionError tells that the server could not be reached, did not answer, or does not want the connection: its code
+ * is then the server's own, such as `kicked` or `unauthorized`.
  *
- * Codes: `connect_failed`, `disconnected`, `timeout`.
+ * Codes: `connect_failed`, `disconnected`, `timeout`; `ended` and `refused` where the server gave none.
  */
 export class ConnectionError extends ShareError {
   override readonly name = "ConnectionError";
@@ -23,7 +24,8 @@ export class ConnectionError extends ShareError {
 
 /**
  * SessionError tells that a session does not take part in what was asked: the server's refusal with its own code
- * (`refused` where it gave none), or one of `not_joined`, `already_joined`, `left`.
+ * (`refused` where it gave none), or one of `not_joined`, `already_joined`, `left`. With `replaced` it is the client
+ * itself that has its place in the session on another connection.
  */
 export class SessionError extends ShareError {
   override readonly name = "SessionError";
@@ -57,7 +59,8 @@ export class TransferError extends ShareError {
 /**
  * ContentError tells that what came as content is none, or that a content cannot be sent.
  *
- * Codes: `invalid`, `not_encrypted` (it came so, and the session has a key), `too_large`.
+ * Codes: `invalid`, `not_encrypted` (it came so, and the session has a key), `too_large`, `too_many` (too much waits for
+ * the connection to come back).
  */
 export class ContentError extends ShareError {
   override readonly name = "ContentError";

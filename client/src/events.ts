@@ -7,10 +7,15 @@ import type { Client, SharedContent } from "./wire.js";
 export interface ServiceEvents {
   /** The connection is there, for the first time or again. */
   connect: { id: string };
-  /** The connection is gone. It comes back by itself, unless disconnect was called. */
+  /** The connection is gone. It comes back by itself, unless disconnect was called or `connection-ended` follows. */
   disconnect: { reason: string };
-  /** An attempt to connect has failed. Another follows. */
+  /** An attempt to connect has failed. Another follows, unless `connection-ended` came. */
   "connection-error": ConnectionError;
+  /**
+   * The server has ended the connection, or does not let this client in, for a reason that does not pass. The service
+   * stays away until connect is called, and then joins its sessions again.
+   */
+  "connection-ended": ConnectionError;
   /** The server has sent an `error` event: something that was sent was refused. */
   "server-error": ShareError;
   /** Another client has come. */
@@ -19,7 +24,12 @@ export interface ServiceEvents {
   "client-left": { sessionId: string; clientId: string };
   /** The session was joined again after a reconnect. */
   "session-rejoined": { sessionId: string; clients: Client[] };
-  /** The session was refused after a reconnect; it is over for this client. */
+  /** The session cannot be joined again right now, as it is full or the server is busy. Another attempt follows. */
+  "session-rejoin-delayed": { sessionId: string; error: SessionError };
+  /**
+   * The session is over for this client: it was refused after a reconnect, or this client has its place on another
+   * connection (`replaced`).
+   */
   "session-rejoin-failed": { sessionId: string; error: SessionError };
   /** Another client has shared something other than a file. */
   content: { sessionId: string; content: SharedContent; data: Data | undefined };

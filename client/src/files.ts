@@ -12,7 +12,7 @@ const OFFER_DELAY = 200; // milliseconds: clients that come together get one ann
 
 /** FilesLink is what the files of a session need of the service. */
 export interface FilesLink {
-  /** This client's id; undefined while there is no connection. */
+  /** The id by which this client finds itself among the clients; undefined while there is no connection. */
   id(): string | undefined;
   maxFileSize: number;
   autoFetchSize: number;
@@ -46,7 +46,7 @@ export class SessionFiles {
       seen,
       maxFileSize: link.maxFileSize,
       autoFetchSize: link.autoFetchSize,
-      ownId: () => (membership.joined ? link.id() : undefined),
+      ownId: () => (membership.joined ? membership.ownId : undefined),
       signal: (signal) => this.#signal(key, signal),
       offered: (file) => link.offered(file, "in"),
       held: (file) => link.held(file),
@@ -87,6 +87,9 @@ export class SessionFiles {
         break;
       case "received":
         this.#received(signal.contentId, signal.from);
+        break;
+      case "back":
+        this.joined(signal.from);
         break;
     }
   }
@@ -141,7 +144,13 @@ export class SessionFiles {
 
   /** rejoined catches up after this client was away. */
   rejoined(): void {
-    this.#incoming?.rejoined();
+    const { key, ownId } = this.membership;
+    if (key !== undefined && ownId !== undefined && ownId !== this.link.id()) {
+      // The others have not noticed. They hear of it before they are asked for anything.
+      this.#signal(key, { type: "back", from: ownId }, () => this.#incoming?.rejoined());
+    } else {
+      this.#incoming?.rejoined();
+    }
     void this.#offerAll();
   }
 

@@ -1,8 +1,11 @@
-import { SessionError } from "./errors.js";
+import { ContentError, SessionError } from "./errors.js";
 import type { Client } from "./wire.js";
 import { Remembered } from "./waiting.js";
 
 const REMEMBERED_CONTENTS = 2000;
+/** What may wait to be sent while this client is not in the session: so many contents, and bytes. */
+const MOST_WAITING = 1000;
+const MOST_WAITING_BYTES = 16_000_000;
 
 /** MembershipOptions is what joins a session, the first time and after each reconnect. */
 export interface MembershipOptions {
@@ -24,7 +27,10 @@ export class Membership {
   /** The ids of contents that came or went already: after a reconnect they may come again. */
   readonly seen = new Remembered(REMEMBERED_CONTENTS);
   readonly clients = new Map<string, Client>();
+  /** What the server asks for with what is sent, and what gives this client its place back after a reconnect. */
   token: string | undefined;
+  /** The id by which the others know this client; undefined before the first join. */
+  ownId: string | undefined;
   /** Whether it was in at any time: then the next join is a rejoin. */
   wasJoined = false;
   /** What is sent waits for what was sent before it, so that it stays in order while it is encrypted. */
@@ -32,6 +38,8 @@ export class Membership {
 
   #joined = false;
   #ended: SessionError | undefined;
+  #waitingCount = 0;
+  #waitingBytes = 0;
   #waiting: { resolve: () => void; reject: (error: SessionError) => void }[] = [];
 
   constructor(options: MembershipOptions) {
@@ -49,11 +57,13 @@ export class Membership {
     return this.#ended !== undefined;
   }
 
-  /** enter takes over what a join was answered with. */
-  enter(clients: readonly Client[], token: string | undefined): void {
+  /** enter takes over what a join was answered with, on the connection of that id. */
+  enter(clients: readonly Client[], token: string | undefined, id: string): void {
     if (this.ended) return;
     this.clients.clear();
     for (const client of clients) this.clients.set(client.id, client);
+    // With its token this client has its old place, which the others know by its old id.
+    if (token === undefined || token !== this.token) this.ownId = id;
     this.token = token;
     this.#joined = true;
     this.wasJoined = true;
@@ -78,6 +88,19 @@ export class Membership {
     if (this.#ended !== undefined) return Promise.reject(this.#ended);
     if (this.#joined) return Promise.resolve();
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+  }
+
+  /** reserve takes room for something to be sent, and returns the function that gives it back. */
+  reserve(bytes: number): () => void {
+    if (!this.#joined && (this.#waitingCount >= MOST_WAITING || this.#waitingBytes + bytes > MOST_WAITING_BYTES)) {
+      throw new ContentError("too_many", "Too much waits to be sent until the session is joined again.");
+    }
+    this.#waitingCount++;
+    this.#waitingBytes += bytes;
+    return () => {
+      this.#waitingCount--;
+      this.#waitingBytes -= bytes;
+    };
   }
 
   #take() {

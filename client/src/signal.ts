@@ -24,7 +24,9 @@ export type Signal =
   /** To those who may have missed the announcement: it is here, and can be requested. */
   | { type: "offer"; content: SharedContent }
   /** To all who receive it: no more will come. */
-  | { type: "cancel"; contentId: string };
+  | { type: "cancel"; contentId: string }
+  /** To all: this client was away, and has its old place again. What was sent meanwhile has passed it by. */
+  | { type: "back"; from: string };
 
 /** Request is the signal that asks for what is missing. */
 export type Request = Extract<Signal, { type: "request" }>;
@@ -61,6 +63,7 @@ function readSignal(bytes: Bytes): Signal | undefined {
     const content = readContent(value.content);
     return content && { type: "offer", content };
   }
+  if (value.type === "back") return isText(value.from) ? { type: "back", from: value.from } : undefined;
   const { contentId } = value;
   if (!isText(contentId)) return undefined;
   switch (value.type) {

@@ -7,7 +7,6 @@ import {
   ConnectionError,
   ContentError,
   KeyError,
-  ServerError,
   SessionError,
   ShareError,
   TransferError,
@@ -20,7 +19,8 @@ import { Requests } from "./requests.js";
 import { isSignal } from "./signal.js";
 import type { Entry, FileOptions, JoinOptions, ServiceOptions } from "./options.js";
 import { Batches, parts, Throttles } from "./pacing.js";
-import { after, Deferred } from "./waiting.js";
+import { mayPass, Returning } from "./returning.js";
+import { after, Deferred, Pauses } from "./waiting.js";
 import {
   type Ack,
   type Client,
@@ -29,6 +29,7 @@ import {
   isText,
   readChunk,
   readContent,
+  readError,
   type SharedContent,
 } from "./wire.js";
 
@@ -40,13 +41,17 @@ const MAX_FILE_SIZE = 1024 ** 3;
 const AUTO_FETCH_SIZE = 10_000_000;
 const MAX_BATCH = 100;
 const MAX_CONTENT_SIZE = 900_000;
-const REJOIN_PAUSE = 1000;
-const RETURN_PAUSE = 1000;
+const RECONNECTION_DELAY = 500;
+const RECONNECTION_DELAY_MOST = 5000;
 const THROTTLE_INTERVAL = 100;
 const BATCH_DELAY = 50;
 
 interface Member {
   membership: Membership;
+  /** The asking to join on this connection: there is one at a time. Undefined before it, and without a connection. */
+  joining: object | undefined;
+  /** Whether the server has been asked to let it join, and has not answered. */
+  asked: boolean;
   files: SessionFiles;
   /** Settles with the first join. */
   first: Deferred<Client[]>;
@@ -68,7 +73,8 @@ export class SocketService {
   readonly #requests: Requests;
   readonly #throttles: Throttles;
   readonly #batches: Batches;
-  #return: ReturnType<typeof setTimeout> | undefined;
+  readonly #returning: Returning;
+  readonly #pauses: () => Pauses;
 
   constructor(options: ServiceOptions = {}) {
     this.#options = {
@@ -78,10 +84,12 @@ export class SocketService {
       maxContentSize: options.maxContentSize ?? MAX_CONTENT_SIZE,
       maxBatch: options.maxBatch ?? MAX_BATCH,
     };
+    const { reconnectionDelay = RECONNECTION_DELAY, reconnectionDelayMax = RECONNECTION_DELAY_MOST } =
+      options.socket ?? {};
     const settings: Partial<ManagerOptions & SocketOptions> = {
-      reconnectionDelay: 500,
-      reconnectionDelayMax: 5000,
       ...options.socket,
+      reconnectionDelay,
+      reconnectionDelayMax,
       autoConnect: options.autoConnect ?? true,
     };
     if (options.path !== undefined) settings.path = options.path;
@@ -95,6 +103,8 @@ export class SocketService {
     this.#batches = new Batches((sessionId, entries) => this.batch(sessionId, entries), failed);
     this.#socket = options.url === undefined ? io(settings) : io(options.url, settings);
     this.#requests = new Requests(this.#socket, options.ackTimeout ?? ACK_TIMEOUT);
+    this.#pauses = () => new Pauses(reconnectionDelay, reconnectionDelayMax);
+    this.#returning = new Returning(this.#socket, this.#pauses(), (error) => this.#connectionEnded(error));
     this.#listen();
   }
 
@@ -115,13 +125,14 @@ export class SocketService {
 
   /** connect connects, if it is not done or under way already. */
   connect(): void {
+    this.#returning.stop();
     // To connect twice while the first is under way would be an error to the server.
     if (!this.#socket.active) this.#socket.connect();
   }
 
   /** disconnect ends the connection until connect is called. The sessions are joined again then. */
   disconnect(): void {
-    clearTimeout(this.#return);
+    this.#returning.stop();
     this.#socket.disconnect();
   }
 
@@ -163,6 +174,8 @@ export class SocketService {
     const membership = new Membership({ sessionId, name, key, fingerprint: options.fingerprint });
     const member: Member = {
       membership,
+      joining: undefined,
+      asked: false,
       files: this.#files(membership),
       first: new Deferred<Client[]>(),
       inbox: Promise.resolve(),
@@ -172,7 +185,11 @@ export class SocketService {
       "timeout",
       `The server did not let us join within ${this.#options.joinTimeout} ms.`,
     );
-    const timer = setTimeout(() => this.#drop(member, late), this.#options.joinTimeout);
+    const timer = setTimeout(() => {
+      // What the server still has to answer to is taken back.
+      if (member.asked) void this.#requests.request("leave", { sessionId }).catch(() => undefined);
+      this.#drop(member, late);
+    }, this.#options.joinTimeout);
     if (this.#socket.connected) void this.#join(member);
     else this.connect();
     try {
@@ -186,7 +203,7 @@ export class SocketService {
   async leaveSession(sessionId: string): Promise<void> {
     const member = this.#members.get(sessionId);
     if (member === undefined) return;
-    const there = this.#socket.connected;
+    const there = this.#socket.connected && (member.asked || member.membership.joined);
     this.#drop(member, new SessionError("left", `The session ${sessionId} was left.`));
     if (!there) return;
     try {
@@ -206,7 +223,7 @@ export class SocketService {
     await this.#send(
       membership,
       "content",
-      await this.#inOrder(membership, () => this.#wire(membership, described, data)),
+      await this.#inOrder(membership, weight(described, data), () => this.#wire(membership, described, data)),
     );
     return described;
   }
@@ -223,7 +240,7 @@ export class SocketService {
     if (key === undefined) throw new KeyError("no_key", "A file needs a key, of the session or of its own.");
     const sender = {
       contentId: options.contentId ?? generateId(),
-      senderId: this.#socket.id ?? "",
+      senderId: membership.ownId ?? this.#socket.id ?? "",
       senderName: membership.name,
     };
     const content = describeFile(file, sender, options.name ?? file.name ?? "");
@@ -233,7 +250,9 @@ export class SocketService {
     this.#emitter.emit("file-offered", { sessionId, file: info, direction: "out" });
     try {
       if (signal?.aborted) throw new TransferError("aborted", `"${info.name}" was cancelled.`);
-      const announced = await this.#inOrder(membership, () => sealContent(key, sessionId, content, undefined));
+      const announced = await this.#inOrder(membership, weight(content, undefined), () =>
+        sealContent(key, sessionId, content, undefined),
+      );
       await this.#send(membership, "content", announced);
       await files.share(file, content, info, key, onProgress, signal);
     } catch (error) {
@@ -266,7 +285,8 @@ export class SocketService {
       binary: membership.key !== undefined || data instanceof Uint8Array,
     });
     for (const part of parts(described, limits, weigh)) {
-      const wire = await this.#inOrder(membership, () =>
+      const bytes = part.reduce((sum, entry) => sum + weigh(entry).bytes, 0);
+      const wire = await this.#inOrder(membership, bytes, () =>
         Promise.all(part.map(({ content, data }) => this.#wire(membership, content, data))),
       );
       await this.#requests.retry(membership, () =>
@@ -299,26 +319,51 @@ export class SocketService {
   #listen(): void {
     const socket = this.#socket;
     socket.on("connect", () => {
+      this.#returning.connected();
       this.#emitter.emit("connect", { id: socket.id ?? "" });
       for (const member of this.#members.values()) void this.#join(member);
     });
     socket.on("disconnect", (reason) => {
-      for (const { membership } of this.#members.values()) membership.interrupt();
+      for (const member of this.#members.values()) {
+        member.membership.interrupt();
+        member.joining = undefined;
+      }
       this.#emitter.emit("disconnect", { reason });
-      // The client comes back by itself, except when it was the server that ended the connection.
-      if (reason === "io server disconnect") this.#return = setTimeout(() => this.connect(), RETURN_PAUSE);
+      if (reason === "io server disconnect") this.#returning.dismissed();
     });
     socket.on("connect_error", (cause) => {
-      const error = new ConnectionError("connect_failed", `The server cannot be reached: ${cause.message}`, { cause });
+      const error = socket.active
+        ? new ConnectionError("connect_failed", `The server cannot be reached: ${cause.message}`, { cause })
+        : this.#returning.refused(cause);
       this.#emitter.emit("connection-error", error);
-      // A refusal by the server is not tried again by itself either.
-      if (!socket.active) this.#return = setTimeout(() => this.connect(), RETURN_PAUSE);
     });
-    socket.on("error", (value: unknown) => this.#emitter.emit("server-error", readError(value)));
+    socket.on("error", (value: unknown) => {
+      this.#emitter.emit("server-error", readError(value));
+      this.#replaced(value);
+    });
     socket.on("client-joined", (value: unknown) => this.#clientJoined(value));
     socket.on("client-left", (value: unknown) => this.#clientLeft(value));
     socket.on("content", (value: unknown) => this.#received(value, (member, fields) => this.#content(member, fields)));
     socket.on("chunk", (value: unknown) => this.#chunk(value));
+  }
+
+  /** connectionEnded gives up what waits for the first time to be let in; the sessions that were joined wait for connect. */
+  #connectionEnded(error: ConnectionError): void {
+    for (const member of [...this.#members.values()]) {
+      if (!member.membership.wasJoined) this.#drop(member, error);
+    }
+    this.#emitter.emit("connection-ended", error);
+  }
+
+  /** replaced ends a session that this client is in on another connection. To come back would only end that one. */
+  #replaced(value: unknown): void {
+    if (!isFields(value) || value.code !== "replaced" || !isText(value.sessionId)) return;
+    const { sessionId } = value;
+    const member = this.#members.get(sessionId);
+    if (member === undefined) return;
+    const error = new SessionError("replaced", readError(value).message);
+    this.#drop(member, error);
+    this.#emitter.emit("session-rejoin-failed", { sessionId, error });
   }
 
   #clientJoined(value: unknown): void {
@@ -419,25 +464,37 @@ export class SocketService {
     return member;
   }
 
-  /** join asks to join; a lost connection or a throttled request is no answer, and it is asked again. */
+  /** join asks to join, and asks again where a refusal may pass: of a session that is full, only who was in it. */
   async #join(member: Member): Promise<void> {
     const { membership, files, first } = member;
-    const { sessionId, name: clientName } = membership;
+    const { sessionId, name: clientName, fingerprint, token } = membership;
     const { id } = this.#socket;
-    const fingerprint = membership.fingerprint === undefined ? {} : { fingerprint: membership.fingerprint };
-    const current = () => !membership.ended && this.#socket.connected && this.#socket.id === id;
+    if (member.joining !== undefined || id === undefined) return;
+    const joining = {};
+    member.joining = joining;
+    const current = () => !membership.ended && this.#socket.connected && member.joining === joining;
+    const request = {
+      sessionId,
+      clientName,
+      ...(fingerprint === undefined ? {} : { fingerprint }),
+      ...(token === undefined ? {} : { token }),
+    };
+    const again = membership.wasJoined;
+    const pauses = this.#pauses();
     while (current()) {
       let ack: Ack;
+      member.asked = true;
       try {
-        ack = await this.#requests.request("join", { sessionId, clientName, ...fingerprint });
+        ack = await this.#requests.request("join", request);
       } catch {
         continue;
+      } finally {
+        member.asked = false;
       }
       if (!current()) return;
       if (ack.success) {
-        const again = membership.wasJoined;
         const clients = ack.clients ?? [];
-        membership.enter(clients, ack.token);
+        membership.enter(clients, ack.token, id);
         first.resolve(clients);
         if (again) {
           files.rejoined();
@@ -445,13 +502,14 @@ export class SocketService {
         }
         return;
       }
-      if (ack.code !== "throttled") {
-        const error = new SessionError(ack.code ?? "refused", ack.error ?? "The server did not let us join.");
-        if (membership.wasJoined) this.#emitter.emit("session-rejoin-failed", { sessionId, error });
+      const error = new SessionError(ack.code ?? "refused", ack.error ?? "The server did not let us join.");
+      if (again ? !mayPass(ack.code) : ack.code !== "throttled") {
         this.#drop(member, error);
+        if (again) this.#emitter.emit("session-rejoin-failed", { sessionId, error });
         return;
       }
-      await after(REJOIN_PAUSE);
+      if (again) this.#emitter.emit("session-rejoin-delayed", { sessionId, error });
+      await after(pauses.next());
     }
   }
 
@@ -473,7 +531,7 @@ export class SocketService {
       timestamp: Date.now(),
       contentId: generateId(),
       ...content,
-      senderId: this.#socket.id ?? "",
+      senderId: membership.ownId ?? this.#socket.id ?? "",
       senderName: membership.name,
     };
     const { maxContentSize } = this.#options;
@@ -488,7 +546,8 @@ export class SocketService {
   async #shareVolatile(sessionId: string, content: ContentInput, data: Data | undefined): Promise<void> {
     const { membership } = this.#member(sessionId);
     const described = this.#describe(membership, content, data);
-    const wire = await this.#inOrder(membership, () => this.#wire(membership, described, data));
+    const bytes = weight(described, data);
+    const wire = await this.#inOrder(membership, bytes, () => this.#wire(membership, described, data));
     try {
       await this.#send(membership, "content", { ...wire, volatile: true });
     } catch (error) {
@@ -507,13 +566,14 @@ export class SocketService {
   }
 
   /** inOrder prepares what is sent one after the other, and lets it go only while one is in the session. */
-  #inOrder<T>(membership: Membership, prepare: () => Promise<T>): Promise<T> {
+  async #inOrder<T>(membership: Membership, bytes: number, prepare: () => Promise<T>): Promise<T> {
+    const release = membership.reserve(bytes);
     const prepared = membership.outbox.then(async () => {
       const value = await prepare();
       await membership.ready();
       return value;
     });
-    membership.outbox = prepared.catch(() => undefined);
+    membership.outbox = prepared.catch(() => undefined).finally(release);
     return prepared;
   }
 
@@ -537,12 +597,6 @@ function weight(content: SharedContent, data: Data | undefined): number {
 
 function alreadyJoined(sessionId: string): SessionError {
   return new SessionError("already_joined", `The session ${sessionId} is joined already, or about to be.`);
-}
-
-function readError(value: unknown): ServerError {
-  const fields = isFields(value) ? value : {};
-  const message = isText(fields.message) ? fields.message : "The server reports an error.";
-  return new ServerError(isText(fields.code) ? fields.code : "unknown", message);
 }
 
 function asShareError(error: unknown): ShareError {

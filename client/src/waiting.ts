@@ -3,6 +3,30 @@ export function after(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
+/**
+ * Pauses grow from one attempt to the next, up to a bound. They vary by half, so that clients that have lost their
+ * connections together do not come back together.
+ */
+export class Pauses {
+  #attempts = 0;
+
+  constructor(
+    readonly first: number,
+    readonly most: number,
+  ) {}
+
+  /** next returns how long to wait before the next attempt, in milliseconds. */
+  next(): number {
+    const pause = Math.min(this.most, this.first * 2 ** this.#attempts++);
+    return pause * (0.5 + Math.random() / 2);
+  }
+
+  /** reset begins anew after an attempt that succeeded. */
+  reset(): void {
+    this.#attempts = 0;
+  }
+}
+
 /** Deferred is a promise that is settled from outside. That it is rejected when nobody looks is no error. */
 export class Deferred<T> {
   readonly promise: Promise<T>;

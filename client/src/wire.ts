@@ -1,6 +1,10 @@
 import { type Bytes, toBytes } from "./bytes.js";
+import { ServerError } from "./errors.js";
 
-/** Client is one member of a session. Its id is the id of its Socket.IO connection, new after each reconnect. */
+/**
+ * Client is one member of a session. Its id is the id of the Socket.IO connection with which it has joined. It keeps that
+ * after a reconnect if it is back before the server has given it up; to itself it always has the id of its connection.
+ */
 export interface Client {
   id: string;
   name: string;
@@ -13,7 +17,7 @@ export interface Client {
 export interface SharedContent {
   /** Names the content; another content with the same id is taken for a repetition. */
   contentId: string;
-  /** The connection that shared it, by its own account. */
+  /** The client that shared it, by its own account. */
   senderId: string;
   /** The name of who shared it, by their own account. */
   senderName: string;
@@ -72,6 +76,13 @@ export function readAck(value: unknown): Ack {
       .map(({ id, name }) => ({ id, name }));
   }
   return ack;
+}
+
+/** readError reads an `error` event of the server. */
+export function readError(value: unknown): ServerError {
+  const fields = isFields(value) ? value : {};
+  const message = isText(fields.message) ? fields.message : "The server reports an error.";
+  return new ServerError(isText(fields.code) ? fields.code : "unknown", message);
 }
 
 /** readContent checks the description of a content; undefined if it is none. */

@@ -142,6 +142,69 @@ describe("the hooks", () => {
     expect(session.error).toBeUndefined();
   });
 
+  it("say why they are kept waiting when the connection is back", async () => {
+    render(
+      <SocketProvider options={options()}>
+        <Room name="Ada" />
+      </SocketProvider>,
+    );
+    await status("joined");
+    bench.server.rule = ({ event }) => (event === "join" ? "session_full" : undefined);
+    bench.server.cut();
+    await waitFor(() => expect(session.error).toMatchObject({ code: "session_full" }));
+    await status("interrupted");
+    bench.server.rule = () => undefined;
+    await status("joined");
+    expect(session.error).toBeUndefined();
+  });
+
+  it("stay away when the server has ended the connection, and come back when told to", async () => {
+    const service = bench.service();
+    render(
+      <SocketProvider service={service}>
+        <Room name="Ada" />
+      </SocketProvider>,
+    );
+    await status("joined");
+    bench.server.dismiss(service.id!, "kicked");
+    await status("failed");
+    expect(session.error).toMatchObject({ code: "kicked", name: "ConnectionError" });
+    act(() => session.retry());
+    await status("joined");
+    expect(session.error).toBeUndefined();
+    expect(joins()).toBe(2);
+  });
+
+  it("do not ask again when the server does not let them in", async () => {
+    bench.server.closed = () => "unauthorized";
+    render(
+      <SocketProvider options={options()}>
+        <Room name="Ada" />
+      </SocketProvider>,
+    );
+    await status("failed");
+    expect(session.error).toMatchObject({ code: "unauthorized" });
+    expect(bench.server.attempts).toBe(1);
+    bench.server.closed = undefined;
+    act(() => session.retry());
+    await status("joined");
+  });
+
+  it("have a new place when they are told to after another connection has taken theirs", async () => {
+    const service = bench.service();
+    render(
+      <SocketProvider service={service}>
+        <Room name="Ada" />
+      </SocketProvider>,
+    );
+    await status("joined");
+    bench.server.emit(service.id!, "error", { code: "replaced", message: "elsewhere", sessionId: SESSION });
+    await status("failed");
+    expect(session.error).toMatchObject({ code: "replaced" });
+    act(() => session.retry());
+    await status("joined");
+  });
+
   it("move to another session, and to another name", async () => {
     const room = (id: string, name: string) => (
       <StrictMode>

@@ -11,15 +11,24 @@ interface Sent {
   clientId: string;
 }
 
-/** Rule says what becomes of an event: undefined for what is right, a code to refuse it, "ignore" to never answer. */
+/**
+ * Rule says what becomes of an event: undefined for what is right, a code to refuse it, "ignore" to never answer, and
+ * "late" to do it and never answer.
+ */
 type Rule = (sent: Sent) => string | undefined;
+
+/** Seat is a client's place in a session, by the connection that it joined with. */
+interface Seat {
+  name: string;
+  token: string;
+  socket: Socket;
+}
 
 /** TestServer is a server of shared sessions, small enough to be plainly right, with ways to misbehave. */
 export class TestServer {
   readonly #http: HTTPServer = createServer();
   readonly #io: Server;
-  readonly #sessions = new Map<string, Map<string, string>>();
-  readonly #tokens = new Map<string, string>();
+  readonly #sessions = new Map<string, Map<string, Seat>>();
   readonly #history = new Map<string, unknown[]>();
   /** Everything that clients have sent. */
   readonly sent: Sent[] = [];
@@ -31,9 +40,23 @@ export class TestServer {
   tokens = false;
   /** How many contents a late joiner gets. */
   history = 0;
+  /** How many clients a session may have. */
+  maxClients = Infinity;
+  /** Whether lost connections keep their seats, as they do until a server notices that they are lost. */
+  ghosts = false;
+  /** The code with which clients are not let into the namespace; undefined lets them in. */
+  closed: ((auth: Record<string, unknown>) => string | undefined) | undefined;
+  /** How often clients have tried to get into the namespace. */
+  attempts = 0;
 
   constructor() {
     this.#io = new Server(this.#http, { maxHttpBufferSize: 1e6, pingInterval: 25_000, pingTimeout: 20_000 });
+    this.#io.use((socket, next) => {
+      this.attempts++;
+      const code = this.closed?.(socket.handshake.auth);
+      if (code === undefined) next();
+      else next(Object.assign(new Error(`refused: ${code}`), { data: { code } }));
+    });
     this.#io.on("connection", (socket) => {
       this.connections++;
       this.#serve(socket);
@@ -54,7 +77,7 @@ export class TestServer {
 
   /** members lists the names in a session. */
   members(sessionId: string): string[] {
-    return [...(this.#sessions.get(sessionId)?.values() ?? [])];
+    return [...(this.#sessions.get(sessionId)?.values() ?? [])].map(({ name }) => name);
   }
 
   /** cut ends the connection of a client as a lost network does, or of all. */
@@ -64,9 +87,18 @@ export class TestServer {
     }
   }
 
-  /** dismiss ends a client's connection by the server's will. */
-  dismiss(clientId: string): void {
-    this.#io.sockets.sockets.get(clientId)?.disconnect(true);
+  /** dismiss ends a client's connection by the server's will; it says why if there is a code. */
+  dismiss(clientId: string, code?: string): void {
+    const socket = this.#io.sockets.sockets.get(clientId);
+    if (code !== undefined) socket?.emit("error", { message: `ended: ${code}`, code });
+    socket?.disconnect(true);
+  }
+
+  /** forget gives up the seats of a lost connection. */
+  forget(clientId: string): void {
+    for (const [sessionId, session] of this.#sessions) {
+      if (session.delete(clientId)) this.#io.to(sessionId).emit("client-left", { sessionId, clientId });
+    }
   }
 
   /** emit sends an event to a client. */
@@ -91,6 +123,7 @@ export class TestServer {
       reply?.({ success: true, results: entries.map(({ event, data }) => this.#handle(socket, event, data)) });
     });
     socket.on("disconnect", () => {
+      if (this.ghosts) return;
       for (const sessionId of this.#sessions.keys()) this.#leave(socket, sessionId);
     });
   }
@@ -100,16 +133,20 @@ export class TestServer {
     this.sent.push(sent);
     const code = this.rule(sent);
     if (code === "ignore") return undefined;
+    if (code === "late" && event === "join") {
+      this.#join(socket, payload);
+      return undefined;
+    }
     if (code !== undefined) return this.#refuse(socket, code);
     const { sessionId, token, volatile, ...rest } = payload;
     if (event === "join") return this.#join(socket, payload);
-    const session = this.#sessions.get(sessionId);
-    if (!session?.has(socket.id)) return this.#refuse(socket, "not_in_session");
+    const seat = this.#seat(socket, sessionId);
+    if (seat === undefined) return this.#refuse(socket, "not_in_session");
     if (event === "leave") {
       this.#leave(socket, sessionId);
       return { success: true };
     }
-    if (this.tokens && token !== this.#tokens.get(socket.id)) return this.#refuse(socket, "invalid_token");
+    if (this.tokens && token !== seat.token) return this.#refuse(socket, "invalid_token");
     socket.to(sessionId).emit(event, { sessionId, ...rest });
     if (event === "content" && volatile !== true) {
       const kept = this.#history.get(sessionId) ?? [];
@@ -123,24 +160,38 @@ export class TestServer {
     return { success: false, error: `refused: ${code}`, code };
   }
 
-  #join(socket: Socket, { sessionId, clientName }: { sessionId: string; clientName: string }): object {
-    const session = this.#sessions.get(sessionId) ?? new Map<string, string>();
+  #join(socket: Socket, payload: { sessionId: string; clientName: string; token?: string }): object {
+    const { sessionId, clientName, token } = payload;
+    const session = this.#sessions.get(sessionId) ?? new Map<string, Seat>();
     this.#sessions.set(sessionId, session);
-    session.set(socket.id, clientName);
+    const own = this.tokens ? [...session.values()].find((seat) => seat.token === token) : undefined;
+    if (own === undefined && session.size >= this.maxClients) return this.#refuse(socket, "session_full");
+    const seat = own ?? { name: clientName, token: Math.random().toString(36), socket };
     for (const content of this.#history.get(sessionId) ?? []) socket.emit("content", content);
     void socket.join(sessionId);
-    socket.to(sessionId).emit("client-joined", { sessionId, clientId: socket.id, clientName });
-    const token = Math.random().toString(36);
-    this.#tokens.set(socket.id, token);
-    const clients = [...session].map(([id, name]) => ({ id, name }));
-    return { success: true, clients, ...(this.tokens ? { token } : {}) };
+    if (own === undefined) {
+      session.set(socket.id, seat);
+      socket.to(sessionId).emit("client-joined", { sessionId, clientId: socket.id, clientName });
+    } else {
+      own.socket.emit("error", { message: "refused: replaced", code: "replaced", sessionId });
+      own.socket.disconnect();
+      own.socket = socket;
+    }
+    const clients = [...session].map(([id, { name, socket: at }]) => ({ id: at === socket ? socket.id : id, name }));
+    return { success: true, clients, ...(this.tokens ? { token: seat.token } : {}) };
+  }
+
+  #seat(socket: Socket, sessionId: string): Seat | undefined {
+    return [...(this.#sessions.get(sessionId)?.values() ?? [])].find((seat) => seat.socket === socket);
   }
 
   #leave(socket: Socket, sessionId: string): void {
     const session = this.#sessions.get(sessionId);
-    if (!session?.delete(socket.id)) return;
+    const [clientId] = [...(session ?? [])].find(([, seat]) => seat.socket === socket) ?? [];
+    if (session === undefined || clientId === undefined) return;
+    session.delete(clientId);
     void socket.leave(sessionId);
-    socket.to(sessionId).emit("client-left", { sessionId, clientId: socket.id });
+    socket.to(sessionId).emit("client-left", { sessionId, clientId });
     if (session.size === 0) this.#sessions.delete(sessionId);
   }
 }

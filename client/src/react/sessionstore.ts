@@ -18,7 +18,8 @@ const PROGRESS_INTERVAL = 50; // milliseconds
 
 /**
  * SessionStatus says how a session stands: `joining`, `joined`, `interrupted` (the connection was lost, and the session
- * will be joined again), `failed` (see the error; retry tries again), or `left`.
+ * will be joined again; the error says why, if the server puts it off), `failed` (see the error; nothing more is tried
+ * until retry is called), or `left`.
  */
 export type SessionStatus = "joining" | "joined" | "interrupted" | "failed" | "left";
 
@@ -77,6 +78,8 @@ export class SessionStore {
   #progressTimer: ReturnType<typeof setTimeout> | undefined;
   #state: SessionState = { status: "joining", error: undefined, clients: [], ownId: undefined, items: [] };
   #removers: (() => void)[] | undefined;
+  /** Whether the service is in the session, or goes back into it once there is a connection. */
+  #member = false;
 
   constructor(
     readonly service: SocketService,
@@ -112,14 +115,16 @@ export class SessionStore {
     clearTimeout(this.#progressTimer);
     this.#progressTimer = undefined;
     void this.service.leaveSession(this.sessionId);
+    this.#member = false;
     this.#set({ status: "left", clients: [], ownId: undefined });
   }
 
   /** retry joins again after it has failed. */
   readonly retry = (): void => {
     if (!this.started || this.#state.status !== "failed") return;
-    this.#set({ status: "joining", error: undefined });
-    void this.#join();
+    this.#set({ status: this.#member ? "interrupted" : "joining", error: undefined });
+    if (this.#member) this.service.connect();
+    else void this.#join();
   };
 
   readonly shareText = (text: string): Promise<void> => this.shareContent({ contentType: "text" }, text);
@@ -176,12 +181,13 @@ export class SessionStore {
     while (this.#state.status === "joining" && this.started) {
       try {
         const clients = await this.service.joinSession(this.sessionId, this.name, this.options);
+        this.#member = true;
         this.#set({ status: "joined", error: undefined, clients, ownId: this.service.id });
       } catch (error) {
         if (!this.started) return;
         const shareError = error instanceof ShareError ? error : new ShareError("unexpected", String(error));
-        // A server that cannot be reached is tried until it can.
-        const again = error instanceof ConnectionError;
+        // A server that cannot be reached is tried until it can; what it has decided stays.
+        const again = error instanceof ConnectionError && error.code === "timeout";
         this.#set({ status: again ? "joining" : "failed", error: shareError });
       }
     }
@@ -202,10 +208,15 @@ export class SessionStore {
       service.on("connection-error", (error) => {
         if (this.#state.status !== "joined") this.#set({ error });
       }),
+      service.on("connection-ended", (error) => this.#set({ status: "failed", error, ownId: undefined })),
+      on("session-rejoin-delayed", ({ error }) => this.#set({ error })),
       on("session-rejoined", ({ clients }) => {
         this.#set({ status: "joined", error: undefined, clients, ownId: service.id });
       }),
-      on("session-rejoin-failed", ({ error }) => this.#set({ status: "failed", error, clients: [], ownId: undefined })),
+      on("session-rejoin-failed", ({ error }) => {
+        this.#member = false;
+        this.#set({ status: "failed", error, clients: [], ownId: undefined });
+      }),
       on("client-joined", refresh),
       on("client-left", refresh),
       on("content", ({ content, data }) => {

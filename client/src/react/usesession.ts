@@ -15,7 +15,7 @@ export interface Session extends SessionState {
   fetch(id: string): void;
   /** Ends the sending of a file. */
   cancel(id: string): void;
-  /** Joins again when it has failed. */
+  /** Joins again when it has failed, and connects if need be. */
   retry(): void;
 }
 

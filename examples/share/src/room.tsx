@@ -107,6 +107,10 @@ const reasons: Record<string, string> = {
   wrong_fingerprint: "The key in this link is not the session's. Was the link cut off?",
   connect_failed: "The server cannot be reached. Trying again.",
   timeout: "The server does not answer. Trying again.",
+  auth_unavailable: "The server cannot ask who you are. Trying again.",
+  ended: "The server has ended the connection.",
+  kicked: "Whoever runs the server has ended the connection.",
+  replaced: "You are in this session from another tab or window.",
 };
 
 function Problem({ error, failed, onRetry }: { error: ShareError | undefined; failed: boolean; onRetry: () => void }) {

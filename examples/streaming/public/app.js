@@ -12,6 +12,7 @@ function run() {
     const pill = $("connection");
     pill.dataset.phase = phase;
     pill.lastElementChild.textContent = phase === "connected" ? `connected · ${transport}` : phase;
+    if (phase === "disconnected") notify("The server has ended the connection. Load the page again to come back.");
   });
   socket.on("connect_error", (error) => {
     // A lost connection shows in the pill; a refusal by the server itself has to be read.

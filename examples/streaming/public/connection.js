@@ -1,8 +1,7 @@
-const RETURN_MILLISECONDS = 1000; // before coming back when the server has ended the connection
-
 /**
  * connect opens the one Socket.IO connection of the page and reports its state: onState({ phase, transport }) with the
- * phase "connecting", "connected" or "reconnecting".
+ * phase "connecting", "connected", "reconnecting", or "disconnected" when the server has ended it: the client does not
+ * come back by itself then, and the page leaves it at that.
  */
 export function connect(onState) {
   // Without an address, the client connects to where the page came from, below /socket.io/.
@@ -14,11 +13,7 @@ export function connect(onState) {
     // A connection starts with polling, which works everywhere, and moves to WebSocket when that works too.
     socket.io.engine.on("upgrade", () => report("connected"));
   });
-  socket.on("disconnect", (reason) => {
-    report("reconnecting");
-    // The client comes back by itself, except when it was the server that ended the connection.
-    if (reason === "io server disconnect") setTimeout(() => socket.connect(), RETURN_MILLISECONDS);
-  });
+  socket.on("disconnect", (reason) => report(reason === "io server disconnect" ? "disconnected" : "reconnecting"));
   socket.io.on("reconnect_attempt", () => report("reconnecting"));
   report("connecting");
   return socket;
