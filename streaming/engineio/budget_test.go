@@ -192,3 +192,37 @@ func TestCompressedCopiesCount(t *testing.T) {
 		}
 	})
 }
+
+// TestAnswersOfPollsCountWhileTheyAreWritten holds that a message, and the form of it
+// that each poll gets, count until the last poll is answered.
+func TestAnswersOfPollsCountWhileTheyAreWritten(t *testing.T) {
+	const clients, size = 20, 300_000
+	s := newEngine(t, Options{})
+	var sessions []*Session
+	var writers []*gatedWriter
+	var polls sync.WaitGroup
+	for range clients {
+		r := s.pollIn(t)
+		w := newGatedWriter()
+		sessions, writers = append(sessions, r.session), append(writers, w)
+		polls.Go(func() {
+			s.ServeHTTP(w, newRequest(t, http.MethodGet, rawclient.Query(rawclient.Polling, r.session.id), nil))
+		})
+		awaitPending(t, r.session)
+	}
+	before := heap()
+	m := wire.New(nil, [][]byte{make([]byte, size)}, 0)
+	Broadcast(m, sessions, func(s *Session) *Session { return s }, nil)
+	for _, w := range writers {
+		<-w.entered
+	}
+	took, counted := heap()-before, s.Metrics().BufferedBytes
+	if least := int64(clients * size * 4 / 3); counted < least || took > counted*105/100 {
+		t.Errorf("%d bytes are counted, %d are taken, and the answers have %d", counted, took, least)
+	}
+	for _, w := range writers {
+		close(w.leave)
+	}
+	polls.Wait()
+	expect(t, "bytes that wait", s.Metrics().BufferedBytes, 0)
+}

@@ -173,11 +173,7 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request, in Inbound) 
 		payload = compressPoll(w.Header(), r, payload, s.options.HTTPCompression)
 	}
 	done := flushed{messages: len(messages), queued: taken.bytes}
-	packets, deliveries := 0, 0
-	if list != nil {
-		packets, deliveries = list.release(s.account)
-	}
-	err = writePoll(w, rc, payload, timeout)
+	packets, deliveries, err := s.writeCounted(list, payload, func() error { return writePoll(w, rc, payload, timeout) })
 	if err != nil {
 		s.abort(ReasonTransportError)
 		// It is not known how much of it the client has got.
