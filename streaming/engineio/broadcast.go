@@ -38,6 +38,9 @@ const burstSize = 128
 
 // send queues a message like [Session.Send].
 func (b *burst) send(s *Session, m *wire.Message) bool {
+	if s.textOnly {
+		return s.Send(m)
+	}
 	if m != b.message || s.server != b.holder {
 		b.settle()
 		b.message, b.holder, b.account = m, s.server, s.account

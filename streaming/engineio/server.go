@@ -236,6 +236,8 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, in Inbound, o
 		server:  s,
 		options: options,
 		account: s.budget.account(),
+		// Clients that take no bytes say so in every request.
+		textOnly: r.URL.Query().Get("b64") != "",
 		handshake: &Handshake{
 			Header:     r.Header.Clone(),
 			URL:        r.URL.RequestURI(),

@@ -75,6 +75,9 @@ type Session struct {
 	machine machine
 	// peerClosed is true once the client's close frame has come.
 	peerClosed bool
+	// textOnly is true for a client that takes no bytes, which it has said in its first
+	// request, by b64=1.
+	textOnly bool
 	// logged is true when the session's start was logged.
 	logged bool
 	// limited is true for a session whose client's address the Limits hold for.
@@ -156,6 +159,9 @@ func (s *Session) Backlog() (waiting, limit int) {
 // the session is over, the message is volatile and the client does not keep
 // up, or the queue is full, which ends the session. Send never waits.
 func (s *Session) Send(m *wire.Message) bool {
+	if s.textOnly {
+		m = m.AsText()
+	}
 	s.account.hold(m, 1)
 	ready, ok := s.enqueue(m)
 	if !ok {

@@ -300,3 +300,26 @@ func TestBase64OverWebSocket(t *testing.T) {
 	must(t, conn.WriteText("b#"))
 	recorder.waitClosed(t, ReasonParseError)
 }
+
+// TestTextOnlyClients sends bytes to clients that take none, on each transport: they get
+// base64. Others get the same message as bytes.
+func TestTextOnlyClients(t *testing.T) {
+	s := newServer(t, Options{Deflate: &Compression{}})
+	textOnly := need(s.client.Dial(t.Context(), rawclient.Query(rawclient.WebSocket, "")+"&b64=1"))(t)
+	t.Cleanup(func() { _ = textOnly.Close() })
+	must(t, textOnly.ReadOpen())
+	other, _ := s.connect(t)
+	var sessions []*Session
+	for session := range s.table.all() {
+		sessions = append(sessions, session)
+	}
+	m := wire.New([][]byte{[]byte("event")}, [][]byte{{1, 2, 3}}, 0)
+	Broadcast(m, sessions, func(session *Session) *Session { return session }, nil)
+	s.recorder(t, textOnly.Open.SID).session.Send(wire.New(nil, [][]byte{{4}}, 0))
+	s.recorder(t, textOnly.Open.SID).session.Send(text("text"))
+	for _, want := range []string{"4event", "bAQID", "bBA==", "4text"} {
+		expect(t, "packet", need(textOnly.ReadText())(t), want)
+	}
+	expect(t, "packet", need(other.ReadText())(t), "4event")
+	expect(t, "attachment", string(need(other.ReadBinary())(t)), "\x01\x02\x03")
+}

@@ -1,0 +1,34 @@
+package wire
+
+import (
+	"encoding/base64"
+
+	"github.com/gobwas/ws"
+)
+
+// AsText returns the message in a form for clients that take no bytes: its binary
+// packets are text, the letter b and base64, as in a long-polling payload. A message
+// without binary packets is returned as it is.
+func (m *Message) AsText() *Message {
+	size, binary := 0, false
+	for data, isBinary := range m.payloads() {
+		length := len(data)
+		if isBinary {
+			binary, length = true, 1+base64.StdEncoding.EncodedLen(len(data))
+		}
+		size += frameHeaderSize(length) + length
+	}
+	if !binary {
+		return m
+	}
+	frames := buffer(size)
+	for data, isBinary := range m.payloads() {
+		if !isBinary {
+			frames = append(appendFrameHeader(frames, ws.OpText, len(data)), data...)
+			continue
+		}
+		frames = appendFrameHeader(frames, ws.OpText, 1+base64.StdEncoding.EncodedLen(len(data)))
+		frames = base64.StdEncoding.AppendEncode(append(frames, binaryPrefix), data)
+	}
+	return &Message{frames: frames, flags: m.flags, count: m.count}
+}
