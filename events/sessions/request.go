@@ -46,7 +46,7 @@ var (
 	deniedFingerprint     = deny("invalid_fingerprint", "fingerprint must be a string, binary, an object or an array, of 1 to 1024 bytes")
 	deniedWrong           = deny("wrong_fingerprint", "the fingerprint is not that of the session")
 	deniedToken           = deny("invalid_token", "the token is not the one that the join was answered with")
-	deniedReplaced        = deny("replaced", "the client has its place in the session on another connection")
+	deniedReplaced        = deny(events.CodeReplaced, "the client has its place in the session on another connection")
 	deniedFull            = deny("session_full", "the session has as many clients as it may have")
 	deniedTooManySessions = deny("too_many_sessions", "there are too many sessions")
 	deniedTooManyJoined   = deny("too_many_joined", "the client is in too many sessions")

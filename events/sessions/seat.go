@@ -1,11 +1,7 @@
 package sessions
 
 import (
-	"crypto/rand"
-	"crypto/subtle"
-	"encoding/base64"
-
-	"github.com/caddy-socketio/socketio-stream/streaming"
+	"github.com/caddy-socketio/socketio-stream/events"
 	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
@@ -29,7 +25,7 @@ func (s *session) takeOver(r *request, key *fingerprint, options *Set) (m, old *
 		return nil, nil
 	}
 	for i, other := range s.members {
-		if other.hasToken(token) && sameIdentity(other.socket, r.socket) {
+		if other.hasToken(token) && events.SameIdentity(other.socket, r.socket) {
 			return s.replace(i, r, options), other
 		}
 	}
@@ -50,15 +46,6 @@ func (s *session) replace(i int, r *request, options *Set) *member {
 	return m
 }
 
-// sameIdentity reports whether two sockets are of one client, as far as an authenticator knows.
-func sameIdentity(a, b *streaming.Socket) bool {
-	one, other := a.Identity(), b.Identity()
-	if one == nil || other == nil {
-		return one == other
-	}
-	return one.ID == other.ID && one.Method == other.Method
-}
-
 // replaced is the payload of the "error" event that tells a connection of the end of its place.
 type replaced struct {
 	Message   string `json:"message"`
@@ -68,29 +55,9 @@ type replaced struct {
 
 // retire tells a connection that its client has one of its places on another connection. It ends the
 // connection when there is no place left that it has: its client may be about to take the others.
-func (t *table) retire(m *member) {
-	_ = m.socket.Emit("error", replaced{deniedReplaced.message, deniedReplaced.code, m.session.id})
-	m.socket.Do(func() {
-		t.mu.Lock()
-		p := t.participants[m.socket]
-		t.mu.Unlock()
-		if p == nil {
-			return
-		}
-		for _, other := range p.joined {
-			if !other.replaced.Load() {
-				return
-			}
-		}
-		m.socket.Retire()
-	})
-}
-
-// newToken returns a token of 128 bits.
-func newToken() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:])
-	return base64.RawURLEncoding.EncodeToString(b[:])
+func retire(m *member) {
+	told := replaced{deniedReplaced.message, deniedReplaced.code, m.session.id}
+	events.Retire(m.socket, told, func() bool { return false })
 }
 
 // knows reports whether an event has the member's token.
@@ -99,7 +66,7 @@ func (m *member) knows(o packet.Object) bool {
 	return ok && m.hasToken(token)
 }
 
-// hasToken reports whether a token is the member's, in constant time.
+// hasToken reports whether a token is the member's.
 func (m *member) hasToken(token string) bool {
-	return subtle.ConstantTimeCompare([]byte(token), []byte(m.token)) == 1
+	return events.SameSecret(token, m.token)
 }

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/caddy-socketio/socketio-stream/events"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
@@ -93,7 +94,7 @@ func (s *session) admit(r *request, name string, key *fingerprint, options *Set)
 	if s.key == nil {
 		s.key = key
 	}
-	m = &member{session: s, socket: r.socket, id: r.socket.ID(), name: name, token: newToken()}
+	m = &member{session: s, socket: r.socket, id: r.socket.ID(), name: name, token: events.NewSecret()}
 	s.members = append(s.members, m)
 	s.table.clients.Add(1)
 	s.welcome(r, m)

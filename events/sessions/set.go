@@ -213,7 +213,7 @@ func (s *service) join(r *request) *denial {
 		}
 		if m, old := session.takeOver(r, key, &s.Set); m != nil {
 			p.joined[id] = m
-			s.table.retire(old)
+			retire(old)
 			return nil
 		}
 		m, first, d := session.admit(r, name, key, &s.Set)

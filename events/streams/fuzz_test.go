@@ -24,14 +24,14 @@ func FuzzEvent(f *testing.F) {
 	const probe = `["stream:join",{}]`
 	witness := s.NewFuzzClient(f, probe)
 	witness.Says(f, `42["stream:start",{"streamId":"witness"}]`)
-	owner := s.table().get("witness").owner
+	owner := s.table().get("witness").owner.Load()
 	f.Fuzz(func(t *testing.T, messages []byte) {
 		s.Attack(t, probe, messages)
 		witness.Says(t)
 		if s.Panicked() {
 			t.Fatal("something has panicked")
 		}
-		if stream := s.table().get("witness"); stream == nil || stream.owner != owner {
+		if stream := s.table().get("witness"); stream == nil || stream.owner.Load() != owner {
 			t.Fatal("a stream was taken from its owner")
 		}
 	})

@@ -36,14 +36,17 @@ const DefaultMaxStreams = 10_000
 // Set is the event set of the streaming service: clients start streams,
 // send data and stop them; others receive.
 //
-//	stream:start {streamId, header?}  stream:started {status, streamId} to the sender
-//	stream:data  any payload          stream:data, the same payload, to the audience
-//	stream:stop  {streamId}           stream:stopped {status, streamId} to the sender
-//	stream:join  {streamId}           acknowledged {success, stream}
-//	stream:leave {streamId}           acknowledged {success}
-//	message      any payload          message, the same payload, to everyone else
+//	stream:start {streamId, header?, secret?}  stream:started {status, streamId} to the sender,
+//	                                           acknowledged {success, stream, secret}
+//	stream:data  any payload                   stream:data, the same payload, to the audience
+//	stream:stop  {streamId}                    stream:stopped {status, streamId} to the sender
+//	stream:join  {streamId, secret?}           acknowledged {success, stream}
+//	stream:leave {streamId}                    acknowledged {success}
+//	message      any payload                   message, the same payload, to everyone else
 //
-// A started stream has one owner, who alone may send its data and stop it.
+// A started stream has one owner, who alone may send its data and stop it. With
+// the secret of its acknowledgement it goes on with the stream on another
+// connection. A viewer that joins again with a secret of its own counts once.
 // What is refused is answered with an "error" event {message, code}, see the
 // Code constants, and with the acknowledgement {success: false, error, code}.
 type Set struct {
@@ -123,6 +126,8 @@ type status struct {
 type answer struct {
 	events.Success
 	Stream info `json:"stream"`
+	// Secret is for the owner alone, who shows it when it is back.
+	Secret string `json:"secret,omitempty"`
 }
 
 // info tells about a stream in an answer.
@@ -170,14 +175,20 @@ func (s *service) start(e *streaming.Event) {
 	if !ok {
 		return
 	}
-	stream, code := s.streams.claim(id, e.Socket, header, s.MaxStreams)
+	stream, old, code := s.streams.claim(id, e.Socket, header, secretOf(e), s.MaxStreams)
 	if code != "" {
 		e.Refuse(code, claimRefusals[code])
 		return
 	}
-	stream.begin(header)
+	if old == nil || header != nil {
+		stream.begin(header)
+	}
 	_ = e.Socket.Emit("stream:started", status{Status: "ok", StreamID: id})
-	_ = e.Ack.ReplyWith(s.streams.answer(id))
+	_ = e.Ack.ReplyWith(s.streams.answer(id, stream.secret))
+	if old != nil {
+		s.streams.countViewers(id)
+		s.streams.retire(old, id)
+	}
 }
 
 var claimRefusals = map[string]string{
@@ -215,7 +226,7 @@ func (s *service) data(e *streaming.Event) {
 	case !ok:
 		e.Refuse(CodeInvalidStreamID, invalidStreamID)
 		return
-	case stream != nil && stream.owner != e.Socket:
+	case stream != nil && stream.owner.Load() != e.Socket:
 		e.Refuse(CodeNotOwner, "the stream belongs to another client")
 		return
 	case stream == nil && s.Audience == AudienceSubscribers:
@@ -268,7 +279,8 @@ func (s *service) join(e *streaming.Event) {
 		e.Refuse(streaming.CodeTooManyRooms, "the client is in too many rooms")
 		return
 	}
-	_ = e.Ack.ReplyWith(s.streams.answer(id))
+	s.streams.recognize(id, secretOf(e), e.Socket)
+	_ = e.Ack.ReplyWith(s.streams.answer(id, ""))
 }
 
 func (s *service) leave(e *streaming.Event) {

@@ -61,7 +61,10 @@ func TestStreamingAcknowledges(t *testing.T) {
 	owner, viewer := s.Connect(), s.Connect()
 	owner.Send(`21["stream:start",{"streamId":"one"}]`)
 	owner.Expect(`2["stream:started",{"status":"ok","streamId":"one"}]`)
-	owner.Expect(`31[{"success":true,"stream":{"streamId":"one","live":true,"viewers":0}}]`)
+	ack, secret, _ := strings.Cut(owner.Next().Text, `,"secret":`)
+	if ack != `31[{"success":true,"stream":{"streamId":"one","live":true,"viewers":0}` || len(secret) < len(`"}]`)+20 {
+		t.Errorf("got %s and %s", ack, secret)
+	}
 	viewer.Send(`22["stream:join",{"streamId":"one"}]`)
 	viewer.Expect(`32[{"success":true,"stream":{"streamId":"one","live":true,"viewers":1}}]`)
 	viewer.Send(`23["stream:join",{"streamId":"later"}]`)

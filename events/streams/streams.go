@@ -3,6 +3,7 @@ package streams
 import (
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddy-socketio/socketio-stream/events"
@@ -34,13 +35,16 @@ const viewersInterval = 250 * time.Millisecond
 type stream struct {
 	id    string
 	table *streams
-	owner *streaming.Socket
+	// secret is what its owner alone has been told, see claim.
+	secret string
+	// owner is changed under the lock of the table.
+	owner atomic.Pointer[streaming.Socket]
 
 	// mu keeps what a late joiner gets in order: the replay first, then what
 	// is sent from then on. What is sent while it is held is only queued. The
 	// table's lock comes before it.
 	mu     sync.Mutex
-	replay *packet.Args
+	replay atomic.Pointer[packet.Args]
 
 	// counting is true while a count of viewers is due to be told. Guarded by
 	// the table.
@@ -66,37 +70,63 @@ func room(id string) string { return roomPrefix + id }
 func idOfRoom(name string) (id string, ok bool) { return strings.CutPrefix(name, roomPrefix) }
 
 // claim makes socket the owner of a stream, or returns the code of a refusal.
-// An owner that starts its stream again begins anew.
-func (t *streams) claim(id string, socket *streaming.Socket, header *packet.Args, most int) (*stream, string) {
+// An owner that starts its stream again begins anew. One that is back on another
+// connection takes its stream over by the secret of the stream: old is then the
+// socket that it had, and without a header the replay stays as it is.
+func (t *streams) claim(
+	id string, socket *streaming.Socket, header *packet.Args, secret string, most int,
+) (s *stream, old *streaming.Socket, code string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := t.byID[id]
+	s = t.byID[id]
 	switch {
-	case s != nil && s.owner != socket:
-		return nil, CodeStreamTaken
 	case s == nil && len(t.byID) >= most:
-		return nil, CodeTooManyStreams
+		return nil, nil, CodeTooManyStreams
+	case s == nil || s.owner.Load() == socket:
+	case events.SameSecret(secret, s.secret) && events.SameIdentity(s.owner.Load(), socket):
+		old = s.owner.Load()
+	default:
+		return nil, nil, CodeStreamTaken
 	}
-	size := 0
-	if header != nil {
-		size = header.Size()
-	}
-	before := 0
+	size, before := 0, 0
 	if s != nil {
 		before = s.replayed
 	}
-	if t.replayBytes-before+size > maxReplayBytes {
-		return nil, CodeReplayFull
+	switch {
+	case header != nil:
+		size = header.Size()
+	case old != nil:
+		size = before
 	}
-	if s == nil {
-		s = &stream{id: id, table: t, owner: socket}
+	if t.replayBytes-before+size > maxReplayBytes {
+		return nil, nil, CodeReplayFull
+	}
+	switch {
+	case s == nil:
+		s = &stream{id: id, table: t, secret: events.NewSecret()}
 		t.byID[id] = s
-		t.owners[socket] = append(t.owners[socket], s)
+		t.own(s, socket)
 		t.started.Add(0, 1)
+	case old != nil:
+		t.disown(s)
+		t.own(s, socket)
 	}
 	t.replayBytes += size - before
 	s.replayed = size
-	return s, ""
+	return s, old, ""
+}
+
+// own makes a socket the owner of a stream that has none.
+func (t *streams) own(s *stream, socket *streaming.Socket) {
+	s.owner.Store(socket)
+	t.owners[socket] = append(t.owners[socket], s)
+}
+
+// owns reports whether a socket is the owner of any stream.
+func (t *streams) owns(socket *streaming.Socket) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.owners[socket]) > 0
 }
 
 // named returns the stream that the data of an event names, or nil. ok is false
@@ -127,7 +157,7 @@ func (t *streams) release(id string, socket *streaming.Socket) (ended, ok bool) 
 	if s == nil {
 		return false, true
 	}
-	if s.owner != socket {
+	if s.owner.Load() != socket {
 		return false, false
 	}
 	t.remove(s)
@@ -150,7 +180,13 @@ func (t *streams) releaseAll(socket *streaming.Socket) []string {
 func (t *streams) remove(s *stream) {
 	delete(t.byID, s.id)
 	t.replayBytes -= s.replayed
-	owned := t.owners[s.owner]
+	t.disown(s)
+}
+
+// disown takes a stream from its owner.
+func (t *streams) disown(s *stream) {
+	owner := s.owner.Load()
+	owned := t.owners[owner]
 	for i := range owned {
 		if owned[i] == s {
 			owned[i] = owned[len(owned)-1]
@@ -160,9 +196,9 @@ func (t *streams) remove(s *stream) {
 		}
 	}
 	if len(owned) == 0 {
-		delete(t.owners, s.owner)
+		delete(t.owners, owner)
 	} else {
-		t.owners[s.owner] = owned
+		t.owners[owner] = owned
 	}
 }
 
@@ -200,17 +236,18 @@ func (s *stream) letIn(socket *streaming.Socket) error {
 	if err := socket.RoomFor(room(s.id)); err != nil {
 		return err
 	}
-	if s.replay != nil {
-		_ = socket.EmitArgs("stream:data", *s.replay)
+	if replay := s.replay.Load(); replay != nil {
+		_ = socket.EmitArgs("stream:data", *replay)
 	}
 	return socket.Join(room(s.id))
 }
 
-// answer tells about a stream.
-func (t *streams) answer(id string) answer {
+// answer tells about a stream, and its owner the secret.
+func (t *streams) answer(id, secret string) answer {
 	return answer{
 		Success: events.Success{Success: true},
 		Stream:  info{StreamID: id, Live: t.get(id) != nil, Viewers: t.namespace.Count(room(id))},
+		Secret:  secret,
 	}
 }
 
@@ -240,7 +277,7 @@ func (s *stream) tellViewers() {
 		StreamID string `json:"streamId"`
 		Viewers  int    `json:"viewers"`
 	}{s.id, n.Count(room(s.id))}
-	_ = n.To(room(s.id), s.owner.ID()).Emit("stream:viewers", count)
+	_ = n.To(room(s.id), s.owner.Load().ID()).Emit("stream:viewers", count)
 }
 
 // begin tells those who wait for a stream that it has started.
@@ -248,8 +285,8 @@ func (s *stream) begin(header *packet.Args) {
 	defer s.table.countViewers(s.id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.replay = header
-	viewers := s.owner.To(room(s.id))
+	s.replay.Store(header)
+	viewers := s.owner.Load().To(room(s.id))
 	_ = viewers.Emit("stream:started", status{Status: "ok", StreamID: s.id})
 	if header != nil {
 		_ = viewers.EmitArgs("stream:data", *header)
@@ -259,8 +296,7 @@ func (s *stream) begin(header *packet.Args) {
 // send sends data to an audience, and keeps the first of it where that is
 // wanted.
 func (s *stream) send(audience streaming.Broadcast, args packet.Args, replay Replay) {
-	// Only the owner's handlers change the replay, one at a time.
-	if s.replay != nil || replay != ReplayFirst || !s.table.keep(s, args.Size()) {
+	if replay != ReplayFirst || s.replay.Load() != nil || !s.table.keep(s, args.Size()) {
 		_ = audience.EmitArgs("stream:data", args)
 		return
 	}
@@ -268,7 +304,7 @@ func (s *stream) send(audience streaming.Broadcast, args packet.Args, replay Rep
 	kept := args.Clone()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.replay = &kept
+	s.replay.Store(&kept)
 	_ = audience.EmitArgs("stream:data", args)
 }
 
@@ -276,7 +312,7 @@ func (s *stream) send(audience streaming.Broadcast, args packet.Args, replay Rep
 func (t *streams) keep(s *stream, size int) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.replayBytes+size > maxReplayBytes || t.byID[s.id] != s {
+	if t.replayBytes+size > maxReplayBytes || t.byID[s.id] != s || s.replayed > 0 {
 		return false
 	}
 	t.replayBytes += size

@@ -9,12 +9,13 @@ const BACKLOG_LIMIT = 2 << 20; // bytes waiting in this browser; more, and piece
 /**
  * Broadcast sends one MediaStream under one stream name, and starts anew by itself after a lost connection.
  *
- *   stream:start {streamId, mimeType, header}             → stream:started {status, streamId}
+ *   stream:start {streamId, mimeType, header, secret}     → stream:started {status, streamId}, ack {success, secret}
  *   stream:data  {streamId, seq, start, mimeType, chunk}  start: a viewer may begin to play with this chunk
  *   stream:stop  {streamId}                               → stream:stopped {status, streamId}
  *
- * The server hands the header of stream:start to everyone who has joined, and to everyone who joins later, as
- * stream:data {streamId, header: true, chunk}.
+ * By the secret of the acknowledgement the stream goes on although a lost connection still holds its name. The server
+ * hands the header of stream:start to everyone who has joined, and to everyone who joins later, as stream:data
+ * {streamId, header: true, chunk}.
  */
 export class Broadcast {
   #socket;
@@ -27,6 +28,7 @@ export class Broadcast {
   #seq = 0;
   #awaitStart = true;
   #timer = 0;
+  #secret; // shows after a lost connection that the stream is ours
   #held = false; // the server has, or is about to have, the stream: on this connection or on one that was lost
   #retryUntil = 0;
 
@@ -100,10 +102,10 @@ export class Broadcast {
     clearTimeout(this.#timer);
     if (this.#phase !== "starting" || this.#header === null || !this.#socket.connected) return;
     this.#held = true;
-    this.#socket.emit("stream:start", {
-      streamId: this.#streamId,
-      mimeType: this.#recording.mimeType,
-      header: this.#header,
+    const streamId = this.#streamId;
+    const start = { streamId, mimeType: this.#recording.mimeType, header: this.#header, secret: this.#secret };
+    this.#socket.emit("stream:start", start, (answer) => {
+      if (answer?.success && streamId === this.#streamId && this.#phase !== "off") this.#secret = answer.secret;
     });
     this.#timer = setTimeout(() => this.#announce(), ANSWER_MILLISECONDS);
   }
@@ -151,7 +153,7 @@ export class Broadcast {
   }
 
   // The server answers a stream:start that it refuses with an "error" event, which the page shows. After a lost
-  // connection the name may still belong to the old one for a while; then it is worth asking again.
+  // connection whose secret had not come the name may still belong to it for a while; then it is worth asking again.
   #refused() {
     if (this.#phase !== "starting") return;
     clearTimeout(this.#timer);
@@ -169,6 +171,7 @@ export class Broadcast {
     this.#recording?.end();
     this.#recording = null;
     this.#held = false;
+    this.#secret = undefined;
     this.#retryUntil = 0;
     this.#setPhase("off");
   }

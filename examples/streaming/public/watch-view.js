@@ -23,6 +23,8 @@ const STATUS = {
 export function watchView(socket) {
   const view = $("watch-view");
   const video = $("player");
+  // By this the server knows the viewer again after a lost connection, and does not count it twice.
+  const secret = Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(36)).join("-");
   let streamId = "";
   let phase = "idle";
   let viewers = 0;
@@ -112,7 +114,7 @@ export function watchView(socket) {
     if (!socket.connected) return;
     let answer;
     try {
-      answer = await socket.timeout(JOIN_MILLISECONDS).emitWithAck("stream:join", { streamId });
+      answer = await socket.timeout(JOIN_MILLISECONDS).emitWithAck("stream:join", { streamId, secret });
     } catch {
       if (wanted === streamId && socket.connected) joinLater();
       return;
