@@ -18,6 +18,8 @@
 //   file       in place of caddyfile: path of a Caddyfile to run as it is,
 //              global options included. It must take its ports from
 //              {$HTTPS_PORT} and {$HTTP_PORT}; it runs in its own folder.
+//   socketio   options of socketio_stream, as JSON, in place of those that the
+//              file has.
 //   env        more environment variables for Caddy.
 //   timeout    milliseconds Caddy has to answer in. Default 30000.
 //
@@ -73,7 +75,7 @@ const limit = 30_000;
 
 /** Starts Caddy; see the head of this file. */
 export async function startCaddy(options = {}) {
-  const { bin = caddyBin, caddyfile, global = "", file, env = {}, timeout = limit } = options;
+  const { bin = caddyBin, caddyfile, global = "", file, socketio = {}, env = {}, timeout = limit } = options;
   if ((caddyfile === undefined) === (file === undefined)) {
     throw new TypeError("startCaddy needs either caddyfile or file");
   }
@@ -83,7 +85,7 @@ export async function startCaddy(options = {}) {
   try {
     server.args = file === undefined
       ? await server.writeCaddyfile(caddyfile, global)
-      : await server.adaptFile(path.resolve(file));
+      : await server.adaptFile(path.resolve(file), socketio);
     await server.start();
   } catch (err) {
     await server.discard();
@@ -261,14 +263,17 @@ class Server {
   }
 
   // adaptFile turns a Caddyfile that cannot be written to into the same
-  // configuration kept off the machine's certificate store and on loopback.
-  async adaptFile(file) {
+  // configuration kept off the machine's certificate store and on loopback, with
+  // the options of socketio_stream that are given.
+  async adaptFile(file, socketio) {
     this.cwd = path.dirname(file);
     const { stdout } = await run(this.bin, ["adapt", "--config", file, "--adapter", "caddyfile"], {
       cwd: this.cwd,
       env: this.env,
     });
-    const config = JSON.parse(stdout);
+    const config = JSON.parse(stdout, (key, value) =>
+      value?.handler === "socketio_stream" ? { ...value, ...socketio } : value,
+    );
     config.admin = { ...config.admin, listen: `localhost:${this.adminPort}` };
     config.apps.pki ??= {};
     config.apps.pki.certificate_authorities ??= {};

@@ -139,11 +139,13 @@ export function streamView(socket, { onPhase, notify }) {
       view.hidden = false;
       if (ticker !== null) return;
       let ticks = 0;
-      ticker = new Worker(new URL("ticker.js", import.meta.url));
-      ticker.addEventListener("message", () => {
+      const clock = new Worker(new URL("ticker.js", import.meta.url));
+      clock.addEventListener("message", () => {
         if (camera === null) scene.draw();
         if (++ticks % 15 === 0) showFigures();
+        clock.postMessage(0);
       });
+      ticker = clock;
     },
     hide() {
       view.hidden = true;
