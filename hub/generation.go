@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"math"
 	"net"
 	"net/http"
 	"sync"
@@ -24,17 +23,28 @@ import (
 // then none of them has anything under way. As soon as the old servers have stopped taking
 // connections, the answers go out, and the clients come back to the new servers.
 
+// How long is waited is counted in ticks of a millisecond that this process has got. One that is
+// short of processor time misses ticks, and so, most likely, do its clients on the same machine,
+// which need longer to come back then; a wall clock would take them for gone. So that nobody is kept
+// waiting for long, a wall clock bounds it as well.
 const (
-	// gatherPatience is how long is waited for one more client to be there: those that are not may
-	// be far away, or gone.
-	gatherPatience = 200 * time.Millisecond
-	// maxGather is how long is waited for clients in all, as long as more and more of them are
-	// there.
-	maxGather = 2 * time.Second
-	// freshPatience is how long is waited, after that, for connections that are being made.
-	freshPatience = 250 * time.Millisecond
-	// maxHandover is how long answers are held back after that, at most.
-	maxHandover = 500 * time.Millisecond
+	// handoverTick is how often this process looks whether clients are there.
+	handoverTick = time.Millisecond
+	// gatherPatience is for how many ticks is waited for one more client to be there: those that
+	// are not may be far away, or gone.
+	gatherPatience = 200
+	// maxGather bounds the ticks in all, as long as more and more clients are there, and
+	// maxGatherTime the time.
+	maxGather     = 2000
+	maxGatherTime = 4 * time.Second
+	// freshPatience is for how many ticks is waited, after that, for connections that are being
+	// made, and freshTime bounds the time.
+	freshPatience = 250
+	freshTime     = time.Second
+	// maxHandover is for how many ticks answers are held back after that, at most, and
+	// maxHandoverTime bounds the time.
+	maxHandover     = 500
+	maxHandoverTime = 2 * time.Second
 )
 
 // handover is where answers are held back. There is one: configs change one at a time.
@@ -111,32 +121,49 @@ func (g *generation) gather() {
 		if !holding {
 			return
 		}
-		time.AfterFunc(maxGather+maxHandover, g.handOver)
-		g.awaitPollers()
+		ticker := time.NewTicker(handoverTick)
+		awaitPollers(ticker.C, away)
+		await(ticker.C, freshPatience, freshTime, func() bool { return g.fresh.count() == 0 })
+		go func() {
+			defer ticker.Stop()
+			g.awaitHandover(ticker.C)
+		}()
 	})
 }
 
-// awaitPollers waits until no client on long-polling has a request under way, or until it is no use
-// to wait for more.
-func (g *generation) awaitPollers() {
-	const interval = time.Millisecond
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
+// awaitPollers waits until nobody is away, or until it is no use to wait for more. away counts the
+// clients on long-polling that may have a request under way.
+func awaitPollers(ticks <-chan time.Time, away func() int) {
+	fewest, patience := away(), gatherPatience
+	await(ticks, maxGather, maxGatherTime, func() bool {
+		now := away()
+		if now < fewest {
+			fewest, patience = now, gatherPatience
+		}
+		patience--
+		return now == 0 || patience < 0
+	})
+}
+
+// awaitHandover lets the answers go when the servers take long to stop, as with a shutdown delay.
+func (g *generation) awaitHandover(ticks <-chan time.Time) {
+	await(ticks, maxHandover, maxHandoverTime, func() bool {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return !g.holding
+	})
+	g.handOver()
+}
+
+// await looks, now and with each tick, until done is true. It gives up after so many ticks, or
+// after so much time.
+func await(ticks <-chan time.Time, most int, limit time.Duration, done func() bool) {
 	begun := time.Now()
-	fewest, since := math.MaxInt, begun
-	for {
-		_, away := pollers()
-		now := time.Now()
-		if away < fewest {
-			fewest, since = away, now
+	for range most {
+		if done() || time.Since(begun) > limit {
+			return
 		}
-		if away == 0 || now.Sub(since) > gatherPatience || now.Sub(begun) > maxGather {
-			break
-		}
-		<-ticker.C
-	}
-	for begun = time.Now(); g.fresh.count() > 0 && time.Since(begun) < freshPatience; {
-		<-ticker.C
+		<-ticks
 	}
 }
 
@@ -158,6 +185,12 @@ func pollers() (waiting, away int) {
 		waiting, away = waiting+w, away+a
 	}
 	return waiting, away
+}
+
+// away counts the clients of all hubs that are on long-polling and away.
+func away() int {
+	_, away := pollers()
+	return away
 }
 
 // freshConns are the connections of an HTTP server that no request has come by.

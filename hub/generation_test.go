@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -63,4 +65,52 @@ func TestHandOverIsForThoseWhoHold(t *testing.T) {
 	if handover.isShut() {
 		t.Error("the gate is still shut")
 	}
+}
+
+// TestPatienceIsCountedInTicks holds that a process which gets few of its ticks waits longer for its
+// clients, that those who are gone are not waited for, and that all of it is bounded.
+func TestPatienceIsCountedInTicks(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		tick time.Duration
+		away func(since time.Duration) int
+		want time.Duration
+	}{
+		{"everybody is there", time.Millisecond, func(time.Duration) int { return 0 }, 0},
+		{"one is gone", time.Millisecond, func(time.Duration) int { return 1 }, gatherPatience * time.Millisecond},
+		{"a starved process, whose client comes late", 15 * time.Millisecond, func(since time.Duration) int {
+			if since < 1500*time.Millisecond {
+				return 1
+			}
+			return 0
+		}, 1500 * time.Millisecond},
+		{"a starved process, whose client is gone", time.Second / 4, func(time.Duration) int { return 1 }, maxGatherTime},
+		{"more and more come", time.Millisecond, func(since time.Duration) int { return 1000 - int(since/(100*time.Millisecond)) }, maxGather * time.Millisecond},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				begun := time.Now()
+				ticker := time.NewTicker(test.tick)
+				defer ticker.Stop()
+				awaitPollers(ticker.C, func() int { return test.away(time.Since(begun)) })
+				if took := time.Since(begun); took < test.want || took > test.want+2*test.tick {
+					t.Errorf("waited for %v, want %v", took, test.want)
+				}
+			})
+		})
+	}
+}
+
+// TestAnswersAreNotHeldForLong holds that they go out also where the servers take long to stop.
+func TestAnswersAreNotHeldForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &generation{holding: true}
+		ticker := time.NewTicker(handoverTick)
+		defer ticker.Stop()
+		begun := time.Now()
+		g.awaitHandover(ticker.C)
+		if took := time.Since(begun); g.holding || took != maxHandover*handoverTick {
+			t.Errorf("after %v: they are held back: %v", took, g.holding)
+		}
+	})
 }

@@ -26,21 +26,3 @@ func (s *Session) State() SessionState {
 		Counts:      s.traffic,
 	}
 }
-
-// Pollers counts the open sessions on long-polling: those whose poll waits, and
-// those whose client is away, because it has its answer and is about to ask
-// again, or because it is gone.
-func (s *Server) Pollers() (waiting, away int) {
-	for session := range s.table.all() {
-		session.mu.Lock()
-		switch {
-		case session.machine.life != lifeOpen || session.machine.transport() != Polling:
-		case session.machine.poll == pollWaiting || session.machine.poll == pollReleased:
-			waiting++
-		default:
-			away++
-		}
-		session.mu.Unlock()
-	}
-	return waiting, away
-}

@@ -39,6 +39,7 @@ type Server struct {
 	open     atomic.Int64
 	alive    atomic.Int64
 	stopping atomic.Bool
+	pollers  pollerCounts
 	// admission bounds how many handshakes are let in a second.
 	admission admission
 }
@@ -292,6 +293,7 @@ func (s *Server) begin(session *Session) {
 	// A timer of the listener's that ends the session waits for this lock.
 	session.listener = s.accept(session)
 	s.table.put(session)
+	s.pollers.move(notPolling, session.machine.poller())
 	session.mu.Unlock()
 	session.startHeartbeat(s.clock())
 
