@@ -10,7 +10,7 @@
 #   bench/run.sh fanout -stacks 'this module, TLS' -profiles .   and a CPU profile of Caddy under load
 #
 # Scenarios: fanout, fanout-200, fanout-fixed, fanout-binary, fanout-binary-200, rooms, room-growth, grow, polling,
-# compression, compression-saturated, compression-polling, slow-reader, ack, ack-fixed, connect, handshakes, idle, idle-8000, vanish, stalled, attack.
+# compression, compression-saturated, compression-polling, slow-reader, slow-lines, ack, ack-fixed, connect, handshakes, idle, idle-8000, vanish, stalled, attack.
 # Needs Go, Node with npm, and nginx. Everything runs on loopback, and everything started is ended.
 # CADDY=<path> measures a Caddy that was built before, in place of building one.
 set -euo pipefail

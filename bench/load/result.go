@@ -102,6 +102,7 @@ var Scenarios = map[string]Scenario{
 	"rooms":    Rooms,
 	"polling":  Polling,
 	"slow":     SlowReader,
+	"lines":    SlowLines,
 	"sessions": Sessions,
 	"attack":   Attack,
 }

@@ -111,6 +111,24 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
+func TestSlowLines(t *testing.T) {
+	t.Parallel()
+	options := Options{Receivers: 2, Payload: 200, Rate: 20, Parallel: 1, Duration: time.Second}
+	result, err := Run(t.Context(), "lines", serveFloor(t, floor.NewJoined(8)), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cut := result.Values["cut_off"]; cut != 0 {
+		t.Errorf("%v are cut off by a server that cuts nobody off", cut)
+	}
+	if rate := result.Values["line_kbit_per_s"]; rate <= 0 || rate > 100 {
+		t.Errorf("a line has %v kbit/s", rate)
+	}
+	if result.Values["p99_beside_ms"] <= 0 {
+		t.Error("nothing is delivered to the fast ones")
+	}
+}
+
 func TestVanishLeavesNoGhost(t *testing.T) {
 	// The smallest server knows no polling, which its clients are refused: that is told as a
 	// failure, and no ghost.

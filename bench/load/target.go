@@ -30,6 +30,8 @@ type Target struct {
 	sources *atomic.Uint32
 	// source, when not nil, is the loopback address that clients have, in place of several in turn.
 	source net.IP
+	// rate, when positive, is how many bytes a second a client reads.
+	rate int
 	// received counts what the target sent, in bytes over TCP.
 	received *atomic.Int64
 	// compression, when not nil, is offered by the clients.
@@ -137,17 +139,28 @@ func (t *Target) offeringCompression() *Target {
 type counted struct {
 	*net.TCPConn
 	received *atomic.Int64
+	// rate is that of the target.
+	rate int
 }
 
+// pacedReads is how often a second a client with a rate reads at most.
+const pacedReads = 5
+
 func (c counted) Read(b []byte) (int, error) {
+	if c.rate > 0 && len(b) > c.rate/pacedReads {
+		b = b[:c.rate/pacedReads]
+	}
 	n, err := c.TCPConn.Read(b)
 	c.received.Add(int64(n))
+	if c.rate > 0 {
+		time.Sleep(time.Second * time.Duration(n) / time.Duration(c.rate))
+	}
 	return n, err
 }
 
 // secure turns a bare connection into one the target speaks: itself, or TLS on top of it.
 func (t *Target) secure(ctx context.Context, tcp *net.TCPConn) (net.Conn, error) {
-	conn := counted{tcp, t.received}
+	conn := counted{tcp, t.received, t.rate}
 	if !t.TLS {
 		return conn, nil
 	}

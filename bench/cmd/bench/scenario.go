@@ -209,6 +209,21 @@ var scenarios = []scenario{
 		settings: defaults,
 	},
 	{
+		name: "slow-lines", title: "1,000 clients at 64 kbit/s beside 1,000 fast ones, 10 messages/s of 200 bytes after one of 200 KB",
+		load: []string{"-scenario", "lines", "-n", "1000", "-rate", "10", "-payload", "200", "-duration", "60s"},
+		main: column{"cut_off", "cut off", 0}, alone: true,
+		columns: []column{
+			{"line_kbit_per_s", "kbit/s of a slow line", 1},
+			{"p50_ms", "fast p50 ms without", 1},
+			{"p50_beside_ms", "fast p50 ms beside", 1},
+			{"p99_ms", "fast p99 ms without", 1},
+			{"p99_beside_ms", "fast p99 ms beside", 1},
+			{"peak_mib", "peak MiB", 0},
+			{"lost", "lost", 0},
+		},
+		settings: defaults,
+	},
+	{
 		name: "ack", short: "acknowledged questions", title: "Ack round trips: 50 clients, one question each at a time",
 		load: []string{"-scenario", "ack", "-n", "50"},
 		main: ackMain, columns: ackColumns,
