@@ -100,8 +100,8 @@ type Handler struct {
 	// known; never less than send_buffer.
 	HubBuffer int64 `json:"hub_buffer,omitempty"`
 
-	// WriteTimeout is how long one write to one client may take before it is cut off. Zero means
-	// the default. Default: 10s.
+	// WriteTimeout is how long a client may take nothing of what is written to it before it is cut
+	// off. Zero means the default. Default: 10s.
 	WriteTimeout caddy.Duration `json:"write_timeout,omitempty"`
 
 	// MaxConnections is how many clients the hub takes at a time. Zero means no limit. Default: 0.

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"log/slog"
+	"net"
 	"net/http"
 	"slices"
 	"sync"
@@ -124,6 +125,7 @@ func (hub *hub) inbound(r *http.Request) engineio.Inbound {
 		Hold:          handover.pass,
 		Release:       migrate.Release,
 	}
+	in.Conn, _ = r.Context().Value(caddyhttp.ConnCtxKey).(net.Conn)
 	in.RemoteAddr, _ = caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if ok && server.WriteTimeout > 0 {

@@ -97,6 +97,9 @@ func (c *Conn) outside() net.Conn {
 	return c
 }
 
+// NetConn returns the connection that this one wraps.
+func (c *Conn) NetConn() net.Conn { return c.Conn }
+
 func (c *Conn) is(p phase) bool   { return phase(c.phase.Load()) == p }
 func (c *Conn) become(p phase)    { c.phase.Store(uint32(p)) }
 func (c *Conn) undelivered() bool { return c.head != nil && int(c.off) < len(*c.head) }

@@ -129,7 +129,7 @@ func (l *connectionLog) end(s *Session) {
 
 	level := slog.LevelInfo
 	switch reason {
-	case ReasonSlowClient, ReasonTooLarge, ReasonParseError, ReasonRateLimit, ReasonIncomplete:
+	case ReasonSlowClient, ReasonStuckClient, ReasonTooLarge, ReasonParseError, ReasonRateLimit, ReasonIncomplete:
 		level = slog.LevelWarn
 	}
 	if !logged && !l.wantsEnd(level, reason, s.options.LogConnections) {
@@ -151,17 +151,27 @@ func (l *connectionLog) end(s *Session) {
 		slog.String("client_ip", s.handshake.RemoteAddr),
 		slog.String("user_agent", logline.Text(s.handshake.Header.Get("User-Agent"), maxLoggedAgent)),
 	}
-	if reason == ReasonSlowClient {
-		limit := "send_buffer"
-		if forOthers {
-			limit = "hub_buffer"
-		}
+	if limit := limitOf(reason, forOthers); limit != "" {
 		attrs = append(attrs, slog.String("limit", limit))
 	}
 	if describer, ok := s.listener.(Describer); ok {
 		attrs = append(attrs, describer.Describe()...)
 	}
 	l.logger.LogAttrs(context.Background(), level, "connection ended", attrs...)
+}
+
+// limitOf names the option that has ended a session of a client that takes too little.
+func limitOf(reason Reason, forOthers bool) string {
+	switch {
+	case reason == ReasonStuckClient:
+		return "write_timeout"
+	case reason != ReasonSlowClient:
+		return ""
+	case forOthers:
+		return "hub_buffer"
+	default:
+		return "send_buffer"
+	}
 }
 
 // wantsEnd reports whether the end of a session whose start was not logged is

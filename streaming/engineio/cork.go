@@ -31,9 +31,7 @@ func (s *Session) release() { s.step(evUnhold) }
 
 // flushHere undoes cork: it writes what is pending in the calling goroutine.
 func (s *Session) flushHere() flushed {
-	buffer := flushBuffers.Get().(*[]byte)
-	defer flushBuffers.Put(buffer)
-	done, again := s.server.flusher.flush(s, *buffer)
+	done, again := s.server.flusher.flushHere(s)
 	if again {
 		s.server.flusher.push(s, s, 1)
 	}

@@ -146,7 +146,7 @@ func (s *Session) tellClosed() {
 	s.server.metrics.closed(transport, reason)
 	s.leaveCallers()
 	s.endSlowDown()
-	if reason == ReasonSlowClient {
+	if reason == ReasonSlowClient || reason == ReasonStuckClient {
 		s.server.metrics.slowClients.Add(1)
 	}
 	s.listener.Close(reason)

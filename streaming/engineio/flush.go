@@ -5,7 +5,6 @@ import (
 	"net"
 	"runtime"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"time"
 
@@ -23,8 +22,6 @@ import (
 // number of workers doubles.
 type flusher struct {
 	logger *slog.Logger
-	// clock is the server's.
-	clock func() int64
 
 	mu         sync.Mutex
 	work       sync.Cond
@@ -35,8 +32,9 @@ type flusher struct {
 	// one takes it off this number at once, long before the worker runs.
 	idle   int
 	closed bool
-	// turns has one entry for each worker; held is how many of the workers are held
-	// up by a client.
+	// turns has one entry for each worker, and for each other goroutine that is
+	// writing to a WebSocket client; held is how many of the workers are held up by a
+	// client.
 	turns []*flushTurn
 	held  int
 	// past is what workers that have left had counted.
@@ -46,10 +44,16 @@ type flusher struct {
 	watching bool
 	// seenTaken is what taken was when watch last looked.
 	seenTaken uint64
+
+	// looking are the turns that cutOffStuck looks at. Only the wheel touches it.
+	looking []*flushTurn
 }
 
-// flushTurn is what one worker is doing.
+// flushTurn is what one worker is doing, or another goroutine that writes to a client.
 type flushTurn struct {
+	progress progress
+	// at is the index in flusher.turns.
+	at int
 	// writing is true while the worker writes to a client, seen is true once watch
 	// has found it writing, and held is true once watch has found it writing to
 	// that client again.
@@ -61,16 +65,18 @@ type flushTurn struct {
 const stuckAfter = 2 * time.Millisecond
 
 // flushChunk is how many bytes a worker joins before it writes them; larger
-// messages are written as they are.
+// messages are not joined.
 const flushChunk = 64 << 10
 
+// flushBuffers are for joining messages. A client for which one message waits, or
+// which is stuck with one, takes none.
 var flushBuffers = sync.Pool{New: func() any {
 	b := make([]byte, 0, flushChunk)
 	return &b
 }}
 
-func newFlusher(clock func() int64, logger *slog.Logger) *flusher {
-	f := &flusher{clock: clock, logger: logger}
+func newFlusher(logger *slog.Logger) *flusher {
+	f := &flusher{logger: logger}
 	f.work.L = &f.mu
 	return f
 }
@@ -139,18 +145,16 @@ func (f *flusher) watch() {
 // run is a worker: it writes for the sessions of the list until there are too many
 // workers.
 func (f *flusher) run() {
-	buffer := flushBuffers.Get().(*[]byte)
-	defer flushBuffers.Put(buffer)
 	turn := new(flushTurn)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.turns = append(f.turns, turn)
+	f.enterLocked(turn)
 	for {
 		for f.head == nil {
 			if f.closed || f.missing() < 0 {
 				f.workers--
 				f.past.merge(&turn.counts)
-				f.turns = slices.DeleteFunc(f.turns, func(t *flushTurn) bool { return t == turn })
+				f.leaveLocked(turn)
 				return
 			}
 			f.idle++
@@ -164,7 +168,7 @@ func (f *flusher) run() {
 		f.taken++
 		turn.writing = true
 		f.mu.Unlock()
-		done, again := f.flush(s, *buffer)
+		done, again := f.flush(s, &turn.progress)
 		if again {
 			f.push(s, s, 1)
 		}
@@ -177,8 +181,51 @@ func (f *flusher) run() {
 	}
 }
 
+func (f *flusher) enterLocked(turn *flushTurn) {
+	turn.at = len(f.turns)
+	f.turns = append(f.turns, turn)
+}
+
+func (f *flusher) leaveLocked(turn *flushTurn) {
+	last := len(f.turns) - 1
+	f.turns[turn.at] = f.turns[last]
+	f.turns[turn.at].at = turn.at
+	f.turns[last] = nil
+	f.turns = f.turns[:last]
+}
+
+// flushHere is flush for a goroutine that is no worker.
+func (f *flusher) flushHere(s *Session) (done flushed, again bool) {
+	turn := new(flushTurn)
+	f.mu.Lock()
+	f.enterLocked(turn)
+	f.mu.Unlock()
+	defer func() {
+		f.mu.Lock()
+		f.leaveLocked(turn)
+		f.mu.Unlock()
+	}()
+	return f.flush(s, &turn.progress)
+}
+
+// cutOffStuck ends the sessions of clients that are stuck: those that have taken
+// nothing for the write timeout. The wheel calls it at each tick.
+func (f *flusher) cutOffStuck(now int64) {
+	f.mu.Lock()
+	f.looking = append(f.looking[:0], f.turns...)
+	f.mu.Unlock()
+	for _, turn := range f.looking {
+		if s := turn.progress.look(now); s != nil {
+			s.abort(ReasonStuckClient)
+		}
+	}
+	clear(f.looking)
+}
+
 // flush writes what is pending for one session, see [Session.flush].
-func (f *flusher) flush(s *Session, buffer []byte) (done flushed, again bool) {
+func (f *flusher) flush(s *Session, p *progress) (done flushed, again bool) {
+	p.begin(s)
+	defer p.end()
 	defer func() {
 		if r := recover(); r != nil {
 			f.logger.Error("panic while writing to a client", "panic", r, "stack", string(debug.Stack()))
@@ -186,7 +233,7 @@ func (f *flusher) flush(s *Session, buffer []byte) (done flushed, again bool) {
 			again = false
 		}
 	}()
-	return s.flush(buffer, f.clock())
+	return s.flush(p)
 }
 
 // close makes the workers leave once the list is empty.
@@ -200,7 +247,7 @@ func (f *flusher) close() {
 
 // flush writes what is pending to the WebSocket. It reports whether more has
 // come in the meantime; the session is then to be queued again.
-func (s *Session) flush(buffer []byte, now int64) (done flushed, again bool) {
+func (s *Session) flush(p *progress) (done flushed, again bool) {
 	s.mu.Lock()
 	if _, ok := s.stepLocked(evWrite); !ok {
 		s.mu.Unlock()
@@ -209,11 +256,10 @@ func (s *Session) flush(buffer []byte, now int64) (done flushed, again bool) {
 	list, taken := s.pending.take()
 	s.inFlight = taken
 	conn := s.conn
-	s.armWriteDeadlineLocked(now)
 	s.mu.Unlock()
 
 	done.messages, done.queued = len(list.messages), taken.bytes
-	bytes, err := s.writeMessages(conn, list.messages, buffer)
+	bytes, err := s.writeMessages(conn, list.messages, p)
 	packets, deliveries := list.release(s.account)
 	done.written(bytes, deliveries, err)
 	if err != nil {
@@ -240,36 +286,28 @@ func (s *Session) broken(bytes int) {
 	s.abort(ReasonTransportError)
 }
 
-// armWriteDeadlineLocked sets the write deadline when less than the write
-// timeout is left of it: once for many writes.
-func (s *Session) armWriteDeadlineLocked(now int64) {
-	timeout := int64(s.options.WriteTimeout)
-	if s.writeDeadline-now < timeout {
-		s.writeDeadline = now + timeout + timeout/2
-		_ = s.conn.SetWriteDeadline(s.server.started.Add(time.Duration(s.writeDeadline)))
-	}
-}
-
 // writeMessages writes the frames of the messages, joining small ones, and
 // returns how many bytes were written. Large packets are compressed for a client
 // that has agreed to that, see [wire.Message.Frames].
-func (s *Session) writeMessages(conn net.Conn, messages []*wire.Message, buffer []byte) (written int, err error) {
+func (s *Session) writeMessages(conn net.Conn, messages []*wire.Message, p *progress) (written int, err error) {
 	if len(messages) == 1 {
-		return conn.Write(s.account.frames(messages[0], s.deflate))
+		return p.write(conn, s.account.frames(messages[0], s.deflate))
 	}
-	buffer = buffer[:0]
+	pooled := flushBuffers.Get().(*[]byte)
+	defer flushBuffers.Put(pooled)
+	buffer := (*pooled)[:0]
 	for _, m := range messages {
 		frames := s.account.frames(m, s.deflate)
 		if len(buffer)+len(frames) > cap(buffer) {
 			if len(buffer) > 0 {
-				n, err := conn.Write(buffer)
+				n, err := p.write(conn, buffer)
 				if written += n; err != nil {
 					return written, err
 				}
 				buffer = buffer[:0]
 			}
 			if len(frames) > cap(buffer) {
-				n, err := conn.Write(frames)
+				n, err := p.write(conn, frames)
 				if written += n; err != nil {
 					return written, err
 				}
@@ -281,6 +319,6 @@ func (s *Session) writeMessages(conn net.Conn, messages []*wire.Message, buffer 
 	if len(buffer) == 0 {
 		return written, nil
 	}
-	n, err := conn.Write(buffer)
+	n, err := p.write(conn, buffer)
 	return written + n, err
 }

@@ -1,6 +1,7 @@
 package engineio
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -249,6 +250,9 @@ func newServerOn(t testing.TB, options Options, on func(net.Listener) net.Listen
 	t.Helper()
 	s := newEngine(t, options)
 	s.http = httptest.NewUnstartedServer(s)
+	s.http.Config.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		return context.WithValue(ctx, ConnKey{}, conn)
+	}
 	if on != nil {
 		s.http.Listener = on(s.http.Listener)
 	}

@@ -19,6 +19,10 @@ type heartbeat struct {
 	// is counted from then. It wraps around; a larger number would make each session
 	// larger.
 	sentAt uint32
+	// received is what the kernel knew of the client when a pong was late already, if
+	// asked is true.
+	received received
+	asked    bool
 }
 
 // Beater is a [Listener] that wants to look after something now and then. Beat
@@ -34,6 +38,7 @@ func (s *Session) startHeartbeat(now int64) {
 	s.heartbeat.pingAt = now
 	s.mu.Unlock()
 	s.pongAt.Store(now)
+	s.aliveAt.Store(now)
 	s.server.wheel.schedule(s, now+int64(s.options.PingInterval))
 }
 
@@ -89,16 +94,28 @@ const tolerance = int64(2 * wheelTick)
 
 // beatLocked decides what the heartbeat needs now: whether the client is lost,
 // whether a ping is due, and when to look again.
+//
+// A client that sends or takes something is alive, though its pong may have to wait
+// for the end of a long message, or the ping in front of it: the time for the pong
+// begins anew.
 func (s *Session) beatLocked(now int64) (next int64, expired, ping bool) {
 	interval, timeout := int64(s.options.PingInterval), int64(s.options.PingTimeout)
 	h := &s.heartbeat
 	if h.waiting && s.pongAt.Load() < h.pingAt {
-		deadline := h.pingAt + timeout
+		since := s.waitingSinceLocked()
+		deadline := since + timeout
 		switch {
 		case now < deadline:
-			return min(deadline, now+interval), false, false
-		case s.stalled.Load(), now > deadline+tolerance:
-			// The pong may have come, but has not been read yet.
+			next = deadline
+			if now >= since+timeout/2 {
+				s.askLocked()
+			} else {
+				next = since + timeout/2
+			}
+			return min(next, now+interval), false, false
+		case s.stalled.Load(), now > deadline+tolerance, s.takesLocked():
+			// The pong may have come, but has not been read yet, or the client may not
+			// have got the ping yet.
 			h.pingAt = now
 			return now + timeout, false, false
 		}
@@ -111,8 +128,27 @@ func (s *Session) beatLocked(now int64) (next int64, expired, ping bool) {
 	if now > due+tolerance {
 		due = now
 	}
-	h.pingAt, h.waiting = due, true
-	return min(due+timeout, due+interval), false, true
+	h.pingAt, h.waiting, h.asked = due, true, false
+	return min(due+timeout/2, due+interval), false, true
+}
+
+// waitingSinceLocked is when the time for the pong that is waited for has begun.
+func (s *Session) waitingSinceLocked() int64 {
+	return max(s.heartbeat.pingAt, s.aliveAt.Load())
+}
+
+// askLocked asks the kernel how far the client is with what was written to it, so
+// that takesLocked can tell later whether it has gone on.
+func (s *Session) askLocked() {
+	s.heartbeat.received, s.heartbeat.asked = receivedBy(s.clientLocked()), true
+}
+
+// takesLocked reports whether the client has taken something since askLocked was
+// called last, and asks again.
+func (s *Session) takesLocked() bool {
+	before, asked := s.heartbeat.received, s.heartbeat.asked
+	s.askLocked()
+	return asked && s.heartbeat.received.movedOnFrom(before)
 }
 
 // isLost reports whether the client has missed its heartbeat and the wheel has not
@@ -122,12 +158,12 @@ func (s *Session) isLost(now int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := s.heartbeat
-	pingAt := h.pingAt
+	since := s.waitingSinceLocked()
 	if !h.waiting || s.pongAt.Load() >= h.pingAt {
-		pingAt = s.pongAt.Load() + int64(s.options.PingInterval)
+		since = max(s.pongAt.Load()+int64(s.options.PingInterval), s.aliveAt.Load())
 	}
-	deadline := pingAt + int64(s.options.PingTimeout)
-	return s.machine.life == lifeOpen && !s.stalled.Load() && now >= deadline && now <= deadline+tolerance
+	deadline := since + int64(s.options.PingTimeout)
+	return s.machine.life == lifeOpen && !s.stalled.Load() && now >= deadline && now <= deadline+tolerance && !s.takesLocked()
 }
 
 // onPong notes an answered ping.

@@ -69,24 +69,36 @@ func TestHeartbeatGoesOnAfterUpgrade(t *testing.T) {
 	})
 }
 
-// TestHeartbeatIsTheServers lets a client talk, which is no answer to a ping.
-func TestHeartbeatIsTheServers(t *testing.T) {
+// TestHeartbeatHearsWhoTalks lets a client talk that answers no ping: the pong may
+// be behind much else that the client sends.
+func TestHeartbeatHearsWhoTalks(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := newEngineInBubble(t, Options{})
 		conn, recorder := s.connectPipe(t)
-		watch := startWatch()
-		quiet := make(chan struct{})
+		read := make(chan string, 10)
 		go func() {
-			defer close(quiet)
-			for conn.WriteText("4I am here") == nil {
-				time.Sleep(time.Second)
+			defer close(read)
+			for {
+				packet, err := conn.ReadText()
+				if err != nil {
+					return
+				}
+				read <- packet
 			}
 		}()
-		expect(t, "packet", need(conn.ReadText())(t), "2")
-		must(t, conn.ReadEnd())
-		watch.expectPassed(t, "ping timeout", interval+timeout)
+		for range 20 {
+			must(t, conn.WriteText("4I am here"))
+			time.Sleep(timeout * 3 / 4)
+		}
+		expect(t, "reasons to close", len(recorder.closed()), 0)
+		must(t, conn.WriteText("4and now I am gone"))
+		watch := startWatch()
+		<-recorder.over
+		watch.expectPassed(t, "ping timeout", timeout)
 		recorder.waitClosed(t, ReasonPingTimeout)
-		<-quiet
+		expect(t, "packet", <-read, "2")
+		_, more := <-read
+		expect(t, "a second ping", more, false)
 	})
 }
 
@@ -203,6 +215,7 @@ func TestBeat(t *testing.T) {
 		name    string
 		now     int64
 		pong    int64
+		alive   int64
 		beat    heartbeat
 		stalled bool
 
@@ -213,19 +226,27 @@ func TestBeat(t *testing.T) {
 		{name: "too early", now: 24 * second, next: 25 * second},
 		{
 			name: "first ping", now: 25*second + little, ping: true,
-			next: 45 * second, after: heartbeat{pingAt: 25 * second, waiting: true},
+			next: 35 * second, after: heartbeat{pingAt: 25 * second, waiting: true},
 		},
 		{
 			name: "first ping, late", now: 30 * second, ping: true,
-			next: 50 * second, after: heartbeat{pingAt: 30 * second, waiting: true},
+			next: 40 * second, after: heartbeat{pingAt: 30 * second, waiting: true},
 		},
 		{
 			name: "no pong yet", now: 30 * second, beat: heartbeat{pingAt: 25 * second, waiting: true},
-			next: 45 * second, after: heartbeat{pingAt: 25 * second, waiting: true},
+			next: 35 * second, after: heartbeat{pingAt: 25 * second, waiting: true},
+		},
+		{
+			name: "no pong halfway", now: 35 * second, beat: heartbeat{pingAt: 25 * second, waiting: true},
+			next: 45 * second, after: heartbeat{pingAt: 25 * second, waiting: true, asked: true},
+		},
+		{
+			name: "no pong, but something else", now: 45*second + little, alive: 30 * second, beat: heartbeat{pingAt: 25 * second, waiting: true, asked: true},
+			next: 50 * second, after: heartbeat{pingAt: 25 * second, waiting: true, asked: true},
 		},
 		{
 			name: "no pong", now: 45*second + little, beat: heartbeat{pingAt: 25 * second, waiting: true},
-			expired: true, after: heartbeat{pingAt: 25 * second, waiting: true},
+			expired: true, after: heartbeat{pingAt: 25 * second, waiting: true, asked: true},
 		},
 		{
 			name: "no pong, stalled", now: 45*second + little, beat: heartbeat{pingAt: 25 * second, waiting: true}, stalled: true,
@@ -241,13 +262,14 @@ func TestBeat(t *testing.T) {
 		},
 		{
 			name: "next ping", now: 51*second + little, pong: 26 * second, beat: heartbeat{pingAt: 25 * second, waiting: true}, ping: true,
-			next: 71 * second, after: heartbeat{pingAt: 51 * second, waiting: true},
+			next: 61 * second, after: heartbeat{pingAt: 51 * second, waiting: true},
 		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			s := &Session{options: Options{}.withDefaults(), heartbeat: test.beat}
 			s.pongAt.Store(test.pong)
+			s.aliveAt.Store(test.alive)
 			s.stalled.Store(test.stalled)
 			next, expired, ping := s.beatLocked(test.now)
 			expect(t, "next", next, test.next)

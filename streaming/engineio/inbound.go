@@ -15,6 +15,12 @@ type Inbound struct {
 	// Attributes, when not nil, is called for the first request of a session,
 	// and returns what is to be kept with its handshake.
 	Attributes func() map[string]string
+	// Conn, when not nil, is the connection that the request has come over. While an
+	// answer waits in the kernel for a slow client, the server asks it whether the
+	// client goes on taking it, where it is TCP's and the system is Linux. It may be
+	// wrapped by what has a method NetConn. Default: the value of ConnKey of the
+	// request's context.
+	Conn net.Conn
 	// MaxHold, when positive, is how long a poll is held at most. A server that
 	// counts its write timeout from the request on, as Caddy's does, would cut off a
 	// poll that is held longer.
@@ -37,6 +43,14 @@ type Inbound struct {
 	Release func(net.Conn) (conn net.Conn, before []byte)
 }
 
+// ConnKey is the key of a request's context for its connection. A program with an
+// [http.Server] of its own sets it by the server's ConnContext:
+//
+//	func(ctx context.Context, conn net.Conn) context.Context {
+//		return context.WithValue(ctx, engineio.ConnKey{}, conn)
+//	}
+type ConnKey struct{}
+
 // hold holds back an answer.
 func (in *Inbound) hold(ctx context.Context) {
 	if in.Hold != nil {
@@ -46,6 +60,9 @@ func (in *Inbound) hold(ctx context.Context) {
 
 // fill fills in the defaults for a request.
 func (in *Inbound) fill(r *http.Request) {
+	if in.Conn == nil {
+		in.Conn, _ = r.Context().Value(ConnKey{}).(net.Conn)
+	}
 	if in.RemoteAddr != "" {
 		return
 	}

@@ -15,7 +15,8 @@ type Metrics struct {
 	// BufferedBytes is what counts for Options.ServerBuffer: the memory that is taken
 	// by all messages that wait for clients, each counted once, in bytes.
 	BufferedBytes int64
-	// SlowClients is how many clients were cut off because they did not keep up.
+	// SlowClients is how many clients were cut off because they did not keep up, or
+	// because they were stuck.
 	SlowClients int64
 	// VolatileDropped is how many volatile messages were dropped.
 	VolatileDropped int64
@@ -153,7 +154,7 @@ func (m *metrics) flushed(t Transport, f flushed) {
 
 // disconnectReasons are the reasons that are told apart.
 var disconnectReasons = [...]Reason{
-	ReasonPingTimeout, ReasonParseError, ReasonTransportError, ReasonTransportClose, ReasonForcedClose, ReasonSlowClient,
+	ReasonPingTimeout, ReasonParseError, ReasonTransportError, ReasonTransportClose, ReasonForcedClose, ReasonSlowClient, ReasonStuckClient,
 	ReasonTooLarge, ReasonRateLimit, ReasonIncomplete, ReasonOriginRevoked, ReasonHubRemoved, ReasonShutdown,
 }
 

@@ -38,8 +38,9 @@ type Options struct {
 	// PingInterval is the time between the pong of one heartbeat and the
 	// ping of the next. Default: DefaultPingInterval.
 	PingInterval time.Duration
-	// PingTimeout is how long a client may take to answer a ping.
-	// Default: DefaultPingTimeout.
+	// PingTimeout is how long a client may take to answer a ping. The time begins
+	// anew whenever the client sends something, or takes some of a message that
+	// takes long. Default: DefaultPingTimeout.
 	PingTimeout time.Duration
 	// UpgradeTimeout is how long an upgrade may take from the request for
 	// the new transport to its end. Default: DefaultUpgradeTimeout.
@@ -64,9 +65,9 @@ type Options struct {
 	// HTTPCompression, when not nil, compresses the answers of polls with gzip
 	// or deflate, as the client accepts. Default: none.
 	HTTPCompression *Compression
-	// WriteTimeout is how long one write to a client may take. The deadline
-	// is armed once for several writes, so a stuck write ends after
-	// WriteTimeout to 1.5 times WriteTimeout. Default: DefaultWriteTimeout.
+	// WriteTimeout is how long a client may take nothing of what is being written
+	// to it before it is cut off. One that takes something now and then is slow and
+	// not stuck, however long the whole takes. Default: DefaultWriteTimeout.
 	WriteTimeout time.Duration
 	// MaxSessions bounds the number of open sessions; further handshakes are
 	// answered 503. Zero means no bound.

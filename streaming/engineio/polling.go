@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -25,6 +26,9 @@ type polling struct {
 	end wire.PacketType
 	// ended, when not nil, is closed with the session.
 	ended chan struct{}
+	// conn is the connection that the last answer was written to, or nil when it is not
+	// known.
+	conn net.Conn
 	// stopBody makes reading the body of the current POST fail.
 	stopBody func()
 }
@@ -66,6 +70,7 @@ func (s *Session) beginPoll(ctx context.Context) *RequestError {
 // registerPoll is beginPoll without waiting. When the GET has to wait for its turn,
 // through is closed when it may try again.
 func (s *Session) registerPoll() (through chan struct{}, refusal *RequestError) {
+	s.showsLife()
 	s.mu.Lock()
 	_, ok := s.stepLocked(evPoll)
 	switch {
@@ -159,7 +164,7 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request, in Inbound) 
 	case noop && list == nil:
 		last = wire.PacketNoop
 	}
-	timeout := s.options.WriteTimeout
+	s.polling.conn = in.Conn
 	s.mu.Unlock()
 
 	payload := wire.AppendPayload(make([]byte, 0, wire.PayloadSize(messages)+1), messages)
@@ -173,7 +178,7 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request, in Inbound) 
 		payload = compressPoll(w.Header(), r, payload, s.options.HTTPCompression)
 	}
 	done := flushed{messages: len(messages), queued: taken.bytes}
-	packets, deliveries, err := s.writeCounted(list, payload, func() error { return writePoll(w, rc, payload, timeout) })
+	packets, deliveries, err := s.writeCounted(list, payload, func() error { return s.writePoll(w, rc, payload) })
 	if err != nil {
 		s.abort(ReasonTransportError)
 		// It is not known how much of it the client has got.
@@ -229,15 +234,19 @@ func (s *Session) endPoll(e event, bytes, packets int) {
 	s.carryOut(do)
 }
 
-// writePoll writes the response of a poll.
-func writePoll(w http.ResponseWriter, rc *http.ResponseController, payload []byte, timeout time.Duration) error {
+// writePoll writes the response of a poll. It fails when the client takes nothing for
+// the write timeout, and the session is then over.
+func (s *Session) writePoll(w http.ResponseWriter, rc *http.ResponseController, payload []byte) error {
 	header := w.Header()
 	header.Set("Content-Type", "text/plain; charset=UTF-8")
 	header.Set("Content-Length", strconv.Itoa(len(payload)))
-	_ = rc.SetWriteDeadline(time.Now().Add(timeout))
-	defer func() { _ = rc.SetWriteDeadline(time.Time{}) }()
-	if _, err := w.Write(payload); err != nil {
-		return err
+	watch := s.watchAnswer(func() { _ = rc.SetWriteDeadline(time.Unix(1, 0)) })
+	defer watch.end()
+	for chunk := range slices.Chunk(payload, writeChunk) {
+		if _, err := w.Write(chunk); err != nil {
+			return err
+		}
+		watch.step()
 	}
 	if err := rc.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
@@ -318,7 +327,7 @@ func (s *Session) readBody(w http.ResponseWriter, rc *http.ResponseController, r
 		w.Header().Set("Connection", "close")
 		return leave(ReasonTooLarge, tooLarge())
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	body, err := io.ReadAll(livingReader{s, http.MaxBytesReader(w, r.Body, limit)})
 	if exceeded := (*http.MaxBytesError)(nil); errors.As(err, &exceeded) {
 		return leave(ReasonTooLarge, tooLarge())
 	}

@@ -18,6 +18,9 @@ const (
 	ReasonForcedClose Reason = "forced close"
 	// ReasonSlowClient is a client whose queue was full.
 	ReasonSlowClient Reason = "slow client"
+	// ReasonStuckClient is a client that has taken nothing of what was written to it
+	// for the write timeout.
+	ReasonStuckClient Reason = "stuck client"
 	// ReasonTooLarge is a message or a request over the limit.
 	ReasonTooLarge Reason = "message too large"
 	// ReasonOriginRevoked is a client of an origin that is no longer allowed.

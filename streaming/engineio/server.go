@@ -52,10 +52,14 @@ func New(options Options, accept Accept, logger *slog.Logger) *Server {
 	s := &Server{accept: accept, logger: logger, started: time.Now(), table: newTable(), callers: newCallers(), budget: newBudget()}
 	s.connections = newConnectionLog(logger)
 	s.SetOptions(options)
-	s.flusher = newFlusher(s.clock, logger)
+	s.flusher = newFlusher(logger)
 	s.readers = newReaders()
 	s.wheel.clock = s.clock
-	s.wheel.tick = s.readers.tick
+	s.wheel.tick = func(now int64) {
+		s.readers.tick()
+		s.flusher.cutOffStuck(now)
+	}
+	s.wheel.needed = func() bool { return s.alive.Load() > 0 }
 	s.wheel.fire = func(session *Session, now int64) {
 		defer s.recoverPanic("panic in a heartbeat", session)
 		session.onDeadline(now)

@@ -94,12 +94,9 @@ type Session struct {
 	conn net.Conn
 	// deflate is the size, in bytes, from which on packets are compressed for the
 	// client, if it has agreed to that. Otherwise it is zero.
-	deflate int
-	// writeDeadline is what conn's write deadline is set to, by the server's
-	// clock.
-	writeDeadline int64
-	traffic       Counts
-	spending      spending
+	deflate  int
+	traffic  Counts
+	spending spending
 
 	id        string
 	handshake *Handshake
@@ -117,8 +114,10 @@ type Session struct {
 	// begun is true once the reader has done its first work, see reader.work. Only
 	// the goroutine that reads touches it.
 	begun bool
-	// pongAt is when the last pong came, by the server's clock.
-	pongAt atomic.Int64
+	// pongAt is when the last pong came, by the server's clock. aliveAt is when the
+	// client has last sent anything, or has taken some of what was too much to be
+	// written at once.
+	pongAt, aliveAt atomic.Int64
 
 	heartbeat heartbeat
 	timer     wheelTimer // guarded by the wheel

@@ -163,7 +163,7 @@ func TestPingsDoNotKeepSlowClientAlive(t *testing.T) {
 		if most := int64(2*pong.Cost() + maxPooledList*slotCost); s.Metrics().BufferedBytes > most {
 			t.Errorf("%d bytes of memory are taken, want %d at most", s.Metrics().BufferedBytes, most)
 		}
-		recorder.waitClosed(t, ReasonTransportError)
+		recorder.waitClosed(t, ReasonStuckClient)
 		if waited := time.Since(began); waited > 2*DefaultWriteTimeout {
 			t.Errorf("cut off after %v", waited)
 		}

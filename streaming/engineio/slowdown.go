@@ -28,6 +28,9 @@ func (s *Session) spendLocked(bytes int) {
 // implements [wire.Meter].
 type meter struct{ session *Session }
 
+// Heard notes that the client is alive.
+func (m meter) Heard() { m.session.showsLife() }
+
 // Arrived counts bytes of a message that is large, or never ends, and slows its
 // client down within it.
 func (m meter) Arrived(bytes int) {

@@ -1,6 +1,10 @@
 package engineio
 
-import "github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
+import (
+	"io"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
+)
 
 // Counts is what has gone over a session since it began.
 type Counts struct {
@@ -50,4 +54,18 @@ func countOf(p wire.Packet) int {
 		return 1
 	}
 	return 0
+}
+
+// livingReader reads from a session's client. Each byte shows that it is alive.
+type livingReader struct {
+	session *Session
+	io.Reader
+}
+
+func (r livingReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if n > 0 {
+		r.session.showsLife()
+	}
+	return n, err
 }

@@ -2,18 +2,24 @@ package engineio
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // wheel is a timing wheel: one goroutine looks after the deadlines of all
 // sessions, each of which is in at most one slot. The goroutine runs only
-// while there are sessions.
+// while there are deadlines, or the wheel is needed otherwise.
 type wheel struct {
 	clock func() int64
 	// fire is called for a session whose deadline has come, without the lock.
 	fire func(s *Session, now int64)
 	// tick, when not nil, is called at each tick, without the lock.
-	tick func()
+	tick func(now int64)
+	// needed, when not nil, reports whether the wheel has to turn without any deadline,
+	// for the sake of tick.
+	needed func() bool
+	// now is the time of the last tick by clock, which costs less than to ask clock.
+	now atomic.Int64
 
 	mu      sync.Mutex
 	slots   [wheelSlots]*Session
@@ -48,8 +54,10 @@ func (w *wheel) schedule(s *Session, due int64) {
 	if s.timer.scheduled {
 		w.unlink(s)
 	}
-	if w.count == 0 {
-		w.current = w.clock() / int64(wheelTick)
+	if !w.running {
+		now := w.clock()
+		w.current = now / int64(wheelTick)
+		w.now.Store(now)
 	}
 	w.link(s, due)
 	if !w.running {
@@ -95,16 +103,17 @@ func (w *wheel) unlink(s *Session) {
 	w.count--
 }
 
-// run turns the wheel until it is empty.
+// run turns the wheel until it is empty and not needed.
 func (w *wheel) run() {
 	ticker := time.NewTicker(wheelTick)
 	defer ticker.Stop()
 	var due []*Session
 	for range ticker.C {
-		if w.tick != nil {
-			w.tick()
-		}
 		now := w.clock()
+		w.now.Store(now)
+		if w.tick != nil {
+			w.tick(now)
+		}
 		w.mu.Lock()
 		for last := now / int64(wheelTick); w.current < last; {
 			w.current++
@@ -122,7 +131,7 @@ func (w *wheel) run() {
 				s = next
 			}
 		}
-		empty := w.count == 0 && len(due) == 0
+		empty := w.count == 0 && len(due) == 0 && (w.needed == nil || !w.needed())
 		w.running = !empty
 		w.mu.Unlock()
 		if empty {

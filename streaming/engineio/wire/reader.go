@@ -13,6 +13,8 @@ import (
 
 // Meter is told what a [Reader] reads from a client.
 type Meter interface {
+	// Heard is called whenever something was read.
+	Heard()
 	// Arrived is called when bytes more were read, at least MeterEvery, before
 	// the reader reads on: it may wait, to slow the client down within a message.
 	Arrived(bytes int)
@@ -287,7 +289,14 @@ func (f *Reader) fill() error {
 
 // counted counts what was read, and tells the Meter of it now and then.
 func (f *Reader) counted(n int) {
-	if f.count += n; f.count >= MeterEvery && f.Meter != nil {
+	f.count += n
+	if f.Meter == nil {
+		return
+	}
+	if n > 0 {
+		f.Meter.Heard()
+	}
+	if f.count >= MeterEvery {
 		f.Meter.Arrived(f.TakeCount())
 	}
 }
