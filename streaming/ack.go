@@ -31,7 +31,7 @@ func (a *Ack) Reply(args packet.Args) {
 		return
 	}
 	p := packet.Packet{Type: packet.TypeAck, Namespace: a.socket.namespace.name, ID: a.id, HasID: true, Args: args}
-	a.socket.send(&p)
+	a.socket.answer(&p)
 }
 
 // ReplyWith is Reply with arguments that are made of values, see

@@ -291,7 +291,7 @@ func (c *client) sendConnectError(namespace string, refusal *ConnectError) {
 		Data    json.RawMessage `json:"data,omitempty"`
 	}{refusal.Message, refusal.Data})
 	p := packet.Packet{Type: packet.TypeConnectError, Namespace: namespace, Object: data}
-	c.session.Send(p.Encode())
+	c.session.Answer(p.Encode())
 }
 
 // addressee returns the socket that a packet for a namespace is for. The error is

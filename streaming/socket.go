@@ -119,13 +119,22 @@ func (s *Socket) EmitArgs(event string, a packet.Args, flags ...packet.Flags) er
 }
 
 // send queues a packet if the socket is connected.
-func (s *Socket) send(p *packet.Packet) bool {
+func (s *Socket) send(p *packet.Packet) bool { return s.takes(p) && s.client.session.Send(p.Encode()) }
+
+// answer is send for the answer to an event.
+func (s *Socket) answer(p *packet.Packet) bool {
+	return s.takes(p) && s.client.session.Answer(p.Encode())
+}
+
+// takes reports whether the socket is connected, and lets those know of the packet
+// who look on.
+func (s *Socket) takes(p *packet.Packet) bool {
 	if !s.Connected() {
 		return false
 	}
 	s.namespace.server.taps.toOne(s, p)
 	s.greet()
-	return s.client.session.Send(p.Encode())
+	return true
 }
 
 // Broadcast is a broadcast to everyone else in the namespace.
@@ -211,7 +220,7 @@ func (s *Socket) connect() {
 	s.mu.Unlock()
 	s.client.connected(s.namespace, s.Identity())
 	s.namespace.rooms.add(s)
-	s.client.session.WriteHere(s.greet)
+	s.greet()
 	s.recheckSince(recheck)
 	if s.namespace.removed.Load() {
 		// It may have come too late for Remove to see it.
@@ -242,7 +251,7 @@ func (s *Socket) greetFirst() {
 		SID string `json:"sid"`
 	}{s.id})
 	p := packet.Packet{Type: packet.TypeConnect, Namespace: s.namespace.name, Object: data}
-	s.client.session.Send(p.Encode())
+	s.client.session.Answer(p.Encode())
 	s.greeted.Store(true)
 }
 

@@ -46,7 +46,7 @@ func (b *burst) send(s *Session, m *wire.Message) bool {
 		b.message, b.holder, b.account = m, s.server, s.account
 		s.account.hold(m, burstHold)
 	}
-	ready, ok := s.enqueue(m)
+	ready, ok := s.enqueue(m, false)
 	if ok {
 		b.sent++
 	}

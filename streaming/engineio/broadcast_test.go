@@ -37,12 +37,6 @@ func TestPanicInABroadcastLeavesNobodyCorked(t *testing.T) {
 				return session
 			}, nil)
 		},
-		"write here": func(session *Session, fail func()) {
-			session.WriteHere(func() {
-				session.Send(text("x"))
-				fail()
-			})
-		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {

@@ -11,10 +11,9 @@
 // Neither waits for a client. A session's outbound queue is bounded in bytes, and
 // a client that does not keep up with it is cut off. No session has a goroutine
 // that writes: when its queue is no longer empty, the session is handed to a small
-// set of flush workers, and a worker writes all that is pending at once. What a
-// client is answered by its own reader goroutine, which handles the client's
-// messages, that goroutine writes itself (see [Work] and [Session.WriteHere]). On
-// long-polling the answer of the next poll takes all that is pending.
+// set of flush workers, and a worker writes all that is pending at once. One small
+// answer to a client's message is written by the goroutine that reads from the client
+// and has handled the message (see [Work] and [Session.Answer]). On long-polling the answer of the next poll takes all that is pending.
 //
 // A page of one site can make its visitor's browser send requests to another, with
 // the visitor's cookies. So a server refuses requests whose Origin header names

@@ -155,6 +155,8 @@ func (s *Session) tellClosed() {
 // awaitPeer is called when the close frame is out. The reader goes on until the
 // client's close frame has come, and then closes the connection.
 func (s *Session) awaitPeer() {
+	// Whoever reads may be at work that takes long.
+	s.HandOver()
 	s.mu.Lock()
 	peerClosed := s.peerClosed
 	s.mu.Unlock()

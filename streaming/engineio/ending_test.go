@@ -200,7 +200,7 @@ func TestNothingIsWrittenToAWebSocketBeforeThePollIsAnswered(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := newEngineInBubble(t, Options{})
 		s.handle = func(r *recorder, _ []byte, _ bool) error {
-			r.session.WriteHere(func() { r.session.Send(text("second")) })
+			answerHere(r.session, text("second"))
 			return nil
 		}
 		recorder := s.pollIn(t)

@@ -54,11 +54,12 @@ type flushTurn struct {
 	progress progress
 	// at is the index in flusher.turns.
 	at int
+	// counts is nil for a goroutine that is no worker.
+	counts *flushCounts
 	// writing is true while the worker writes to a client, seen is true once watch
 	// has found it writing, and held is true once watch has found it writing to
 	// that client again.
 	writing, seen, held bool
-	counts              flushCounts
 }
 
 // stuckAfter is how long sessions wait before workers are added.
@@ -145,7 +146,7 @@ func (f *flusher) watch() {
 // run is a worker: it writes for the sessions of the list until there are too many
 // workers.
 func (f *flusher) run() {
-	turn := new(flushTurn)
+	turn := &flushTurn{counts: new(flushCounts)}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.enterLocked(turn)
@@ -153,7 +154,7 @@ func (f *flusher) run() {
 		for f.head == nil {
 			if f.closed || f.missing() < 0 {
 				f.workers--
-				f.past.merge(&turn.counts)
+				f.past.merge(turn.counts)
 				f.leaveLocked(turn)
 				return
 			}
@@ -168,7 +169,7 @@ func (f *flusher) run() {
 		f.taken++
 		turn.writing = true
 		f.mu.Unlock()
-		done, again := f.flush(s, &turn.progress)
+		done, again := f.flush(s, &turn.progress, writerDue)
 		if again {
 			f.push(s, s, 1)
 		}
@@ -194,18 +195,22 @@ func (f *flusher) leaveLocked(turn *flushTurn) {
 	f.turns = f.turns[:last]
 }
 
-// flushHere is flush for a goroutine that is no worker.
-func (f *flusher) flushHere(s *Session) (done flushed, again bool) {
-	turn := new(flushTurn)
+// guestTurns are for goroutines that are no workers.
+var guestTurns = sync.Pool{New: func() any { return new(flushTurn) }}
+
+// enter returns a turn for a goroutine that is no worker. It calls leave at the end.
+func (f *flusher) enter() *flushTurn {
+	turn := guestTurns.Get().(*flushTurn)
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.enterLocked(turn)
-	f.mu.Unlock()
-	defer func() {
-		f.mu.Lock()
-		f.leaveLocked(turn)
-		f.mu.Unlock()
-	}()
-	return f.flush(s, &turn.progress)
+	return turn
+}
+
+func (f *flusher) leave(turn *flushTurn) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.leaveLocked(turn)
 }
 
 // cutOffStuck ends the sessions of clients that are stuck: those that have taken
@@ -223,7 +228,7 @@ func (f *flusher) cutOffStuck(now int64) {
 }
 
 // flush writes what is pending for one session, see [Session.flush].
-func (f *flusher) flush(s *Session, p *progress) (done flushed, again bool) {
+func (f *flusher) flush(s *Session, p *progress, from writer) (done flushed, again bool) {
 	p.begin(s)
 	defer p.end()
 	defer func() {
@@ -233,7 +238,7 @@ func (f *flusher) flush(s *Session, p *progress) (done flushed, again bool) {
 			again = false
 		}
 	}()
-	return s.flush(p)
+	return s.flush(p, from)
 }
 
 // close makes the workers leave once the list is empty.
@@ -245,10 +250,15 @@ func (f *flusher) close() {
 	f.work.Broadcast()
 }
 
-// flush writes what is pending to the WebSocket. It reports whether more has
+// flush writes what is pending to the WebSocket, if the writer is where the caller has
+// found it. It reports whether more has
 // come in the meantime; the session is then to be queued again.
-func (s *Session) flush(p *progress) (done flushed, again bool) {
+func (s *Session) flush(p *progress, from writer) (done flushed, again bool) {
 	s.mu.Lock()
+	if s.machine.writer != from {
+		s.mu.Unlock()
+		return flushed{}, false
+	}
 	if _, ok := s.stepLocked(evWrite); !ok {
 		s.mu.Unlock()
 		return flushed{}, false

@@ -51,7 +51,9 @@ func (f *flusher) addTo(t *TransportMetrics) {
 	f.mu.Lock()
 	all := f.past
 	for _, turn := range f.turns {
-		all.merge(&turn.counts)
+		if turn.counts != nil {
+			all.merge(turn.counts)
+		}
 	}
 	f.mu.Unlock()
 	all.addTo(t)

@@ -76,7 +76,8 @@ const (
 	writerNone writer = iota
 	// writerIdle has nothing to write, or waits for a poll to end.
 	writerIdle
-	// writerHeld is corked: a reader that runs a handler writes when that is done.
+	// writerHeld has an answer, which the goroutine that reads writes when its work is
+	// done, if nothing else is queued before.
 	writerHeld
 	// writerDue is in the list of the flush workers.
 	writerDue
@@ -116,9 +117,9 @@ const (
 	evConfirmed
 	// evUpgradeFailed: the attempt to upgrade is over.
 	evUpgradeFailed
-	// evHold: a reader wants to write itself, later.
+	// evHold: an answer was added to the queue, which was empty.
 	evHold
-	// evUnhold: the reader leaves the writing to the flush workers.
+	// evUnhold: an answer that may be held is to go out.
 	evUnhold
 	// evWrite: somebody is about to write what is queued.
 	evWrite
@@ -211,7 +212,7 @@ func (m *machine) ready(queued bool) effect {
 	switch {
 	case m.poll == pollWaiting:
 		return wakePoll
-	case queued && m.writer == writerIdle && m.poll == pollNone && m.life != lifeClosed:
+	case queued && (m.writer == writerIdle || m.writer == writerHeld) && m.poll == pollNone && m.life != lifeClosed:
 		m.writer = writerDue
 		return flushSoon
 	}
@@ -299,11 +300,13 @@ func (m *machine) onWriter(e event, queued bool) (do effect, ok bool) {
 	switch e {
 	case evHold:
 		if m.writer != writerIdle || m.poll != pollNone {
-			return 0, false
+			return m.ready(queued), true
 		}
 		m.writer = writerHeld
 	case evUnhold:
-		m.writer = writerIdle
+		if m.writer != writerHeld {
+			return 0, false
+		}
 		return m.ready(queued), true
 	case evWrite:
 		if m.life == lifeClosed || !queued {

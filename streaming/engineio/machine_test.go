@@ -50,9 +50,9 @@ func (at situation) possible(e event) bool {
 	case evUpgradeFailed:
 		return at.upgrading()
 	case evHold:
-		return at.writer != writerNone
+		return at.life == lifeOpen && !at.queued
 	case evUnhold:
-		return at.writer == writerHeld
+		return at.writer != writerNone
 	case evWrite:
 		return at.writer == writerHeld || at.writer == writerDue
 	case evWritten, evWriteFailed:
@@ -65,7 +65,7 @@ func (at situation) possible(e event) bool {
 
 // after returns the situation that follows an event.
 func (at situation) after(e event) (next situation, do effect) {
-	queued := at.queued || e == evQueued
+	queued := at.queued || e == evQueued || e == evHold
 	m, do, ok := at.on(e, queued)
 	switch {
 	case do&queueClose != 0:

@@ -20,9 +20,9 @@ type Work interface {
 }
 
 // readers are the goroutines that read from WebSocket clients and are at work: a
-// reader does the work that a message leaves, and writes the answer as well,
-// because to hand both to other goroutines would cost more than most handlers do.
-// Meanwhile its client is not read from. When the work takes long, or is about to
+// reader does the work that a message leaves, and writes the answer as well, see
+// [Session.Answer], because to hand both to other goroutines would cost more than most
+// handlers do. Meanwhile its client is not read from. When the work takes long, or is about to
 // wait for the client, another goroutine goes on reading, and the first one leaves
 // once it has finished.
 //
@@ -73,9 +73,6 @@ type reader struct {
 
 	// The shard's mutex guards what follows, up to lost.
 	next, previous *reader
-	// corked is true while what is sent to the session waits for the end of the
-	// work: the reader then writes all answers at once.
-	corked bool
 	// seen is true once lookOnce has found the reader at this work.
 	seen bool
 	// lost is true once another goroutine reads in place of this one.
@@ -96,11 +93,11 @@ func (r *reader) renew() {
 	go r.session.readWebSocket(r.frames)
 }
 
-// begin puts the reader on the list of those at work. corked is what Session.cork
-// has reported.
-func (r *reader) begin(corked bool) {
+// begin puts the reader on the list of those at work.
+func (r *reader) begin() {
+	r.session.beginWork()
 	r.shard.mu.Lock()
-	r.corked, r.seen = corked, false
+	r.seen = false
 	r.next = r.shard.working
 	if r.next != nil {
 		r.next.previous = r
@@ -111,17 +108,16 @@ func (r *reader) begin(corked bool) {
 	r.session.server.readers.watch()
 }
 
-// uncork is called when the work is done. It reports whether the reader has to write
-// the answers.
-func (r *reader) uncork() bool {
+// holdsAnswer is called when the work is done. It reports whether the reader has to write
+// an answer.
+func (r *reader) holdsAnswer() bool {
 	r.shard.mu.Lock()
-	defer r.shard.mu.Unlock()
-	corked := r.corked
-	r.corked = false
-	return corked && !r.lost
+	lost := r.lost
+	r.shard.mu.Unlock()
+	return !lost && r.session.endWork()
 }
 
-// end is called when the answers are written, and counts them. It reports whether
+// end is called when the answer is written, and counts it. It reports whether
 // the goroutine has to go on reading.
 func (r *reader) end(done flushed) bool {
 	r.shard.mu.Lock()
@@ -150,17 +146,16 @@ func (r *reader) unlinkLocked() {
 }
 
 // loseLocked takes the reading from the goroutine. The caller then calls handOver,
-// without the lock and with what loseLocked has returned.
-func (r *reader) loseLocked() (corked bool) {
+// without the lock.
+func (r *reader) loseLocked() {
 	r.lost = true
 	r.unlinkLocked()
-	return r.corked
 }
 
-// handOver starts another goroutine that reads, and has the flush workers write what
-// was corked.
-func (r *reader) handOver(corked bool) {
-	if corked {
+// handOver starts another goroutine that reads, and has the flush workers write an
+// answer that is held.
+func (r *reader) handOver() {
+	if r.session.endWork() {
 		r.session.release()
 	}
 	go r.session.readWebSocket(r.frames)
@@ -174,10 +169,12 @@ func (s *Session) HandOver() {
 	shard := s.server.readers.of(s)
 	shard.mu.Lock()
 	r := s.reader
-	corked := r != nil && r.loseLocked()
+	if r != nil {
+		r.loseLocked()
+	}
 	shard.mu.Unlock()
 	if r != nil {
-		r.handOver(corked)
+		r.handOver()
 	}
 }
 
@@ -214,34 +211,36 @@ func (r *readers) look() {
 }
 
 // lookOnce takes the reading from those readers which are still at the work that it
-// found them at before. It reports whether there is any work.
+// found them at before, and has the answers of all others written that are held. It
+// reports whether there is any work.
 func (r *readers) lookOnce() (working bool) {
-	type lost struct {
-		reader *reader
-		corked bool
-	}
+	var slow, others []*reader
 	for i := range r.shards {
 		shard := &r.shards[i]
-		var list []lost
 		shard.mu.Lock()
 		for at := shard.working; at != nil; {
 			next := at.next
-			working = true
 			if at.seen {
-				list = append(list, lost{at, at.loseLocked()})
+				at.loseLocked()
+				slow = append(slow, at)
+			} else {
+				others = append(others, at)
 			}
 			at.seen = true
 			at = next
 		}
 		shard.mu.Unlock()
-		if len(list) > 0 {
-			r.alert.Store(alertTicks)
-		}
-		for _, l := range list {
-			l.reader.handOver(l.corked)
-		}
 	}
-	return working
+	for _, reader := range others {
+		reader.session.release()
+	}
+	for _, reader := range slow {
+		reader.handOver()
+	}
+	if len(slow) > 0 {
+		r.alert.Store(alertTicks)
+	}
+	return len(slow)+len(others) > 0
 }
 
 func (r *readers) anyWorking() bool {
@@ -257,21 +256,21 @@ func (r *readers) anyWorking() bool {
 	return false
 }
 
-// work does the work that a message has left, and writes the answers. It reports
+// work does the work that a message has left, and writes the answer. It reports
 // whether the goroutine has to go on reading.
 func (r *reader) work(work Work) bool {
 	s := r.session
 	// Once the work has begun, another goroutine may be using the frames.
 	more := r.frames.Buffered() > 0
-	r.begin(s.cork())
+	r.begin()
 	work.Run()
 	var done flushed
-	if r.uncork() {
+	if r.holdsAnswer() {
 		if more {
-			// The next message is there already: a flush worker may write the answers.
+			// The next message is there already: a flush worker may write the answer.
 			s.release()
 		} else {
-			done = s.flushHere()
+			done = s.writeAnswer()
 		}
 	}
 	if !r.end(done) {

@@ -1,8 +1,18 @@
 package engineio
 
 import (
+	"context"
+	"fmt"
+	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/caddy-socketio/socketio-stream/internal/rawclient"
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 )
 
 // worker is a listener whose messages leave work.
@@ -56,35 +66,188 @@ func newWorkers(t *testing.T, work func(w *worker, data string)) (*testServer, <
 	return s, workers
 }
 
-// TestWorkIsDoneByTheReader has the answer to a message written without any
-// help of the flush workers, together with what else the work sends.
-func TestWorkIsDoneByTheReader(t *testing.T) {
-	taken := make(chan uint64, 2)
-	s, workers := newWorkers(t, func(w *worker, data string) {
-		w.session.Send(text(data))
-		w.session.Send(text("and " + data))
-		w.session.mu.Lock()
-		pending := len(w.session.pending.list.messages)
-		w.session.mu.Unlock()
-		expect(t, "messages that wait for the end of the work", pending, 2)
-		w.session.server.flusher.mu.Lock()
-		taken <- w.session.server.flusher.taken
-		w.session.server.flusher.mu.Unlock()
-	})
-	conn := need(s.client.Connect(t.Context()))(t)
-	defer conn.Close()
-	session := (<-workers).session
-	for _, data := range []string{"one", "two"} {
-		eventually(t, "the flush workers to be done with the session", func() bool {
-			session.mu.Lock()
-			defer session.mu.Unlock()
-			return session.machine.writer == writerIdle
-		})
-		must(t, conn.WriteText("4"+data))
-		expect(t, "answer", need(conn.ReadText())(t), "4"+data)
-		expect(t, "answer", need(conn.ReadText())(t), "4and "+data)
+// answerHere does as a reader does whose work answers.
+func answerHere(session *Session, m *wire.Message) {
+	session.beginWork()
+	session.Answer(m)
+	if session.endWork() {
+		session.writeAnswer()
 	}
-	expect(t, "sessions given to the flush workers", <-taken, <-taken)
+}
+
+// workingIn is newWorkers within a bubble, for one client.
+func workingIn(t *testing.T, work func(w *worker, data string)) (*testServer, *rawclient.Conn, *worker) {
+	t.Helper()
+	s := newEngineInBubble(t, Options{})
+	var only *worker
+	s.Server.accept = func(session *Session) Listener {
+		only = &worker{session: session, closed: make(chan Reason, 1)}
+		only.work = func(data string) { work(only, data) }
+		return only
+	}
+	conn := s.pipe(t, rawclient.Query(rawclient.WebSocket, ""))
+	must(t, conn.ReadOpen())
+	// The flush workers have nothing left to do.
+	synctest.Wait()
+	return s, conn, only
+}
+
+// TestAnswerIsWrittenByTheReader has the answer to a message written without any help
+// of the flush workers, together with what is sent right after the work.
+func TestAnswerIsWrittenByTheReader(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s, conn, _ := workingIn(t, func(w *worker, data string) {
+			w.session.Answer(text(data))
+			expect(t, "bytes that wait for the end of the work", w.session.QueuedBytes(), text(data).Size())
+		})
+		taken := func() uint64 {
+			s.flusher.mu.Lock()
+			defer s.flusher.mu.Unlock()
+			return s.flusher.taken
+		}
+		before := taken()
+		for _, data := range []string{"one", "two"} {
+			must(t, conn.WriteText("4"+data))
+			expect(t, "answer", need(conn.ReadText())(t), "4"+data)
+		}
+		expect(t, "sessions given to the flush workers", taken(), before)
+	})
+}
+
+// TestNothingIsHeldForWork sends while work goes on, in all ways that there are: all
+// of it goes out at once, and the answer that is held with it, in order.
+func TestNothingIsHeldForWork(t *testing.T) {
+	for name, send := range map[string]func(s *Session){
+		"send":      func(s *Session) { s.Send(text("next")) },
+		"volatile":  func(s *Session) { s.Send(text("next", wire.Volatile)) },
+		"broadcast": func(s *Session) { Broadcast(text("next"), []*Session{s}, func(s *Session) *Session { return s }, nil) },
+		"answer":    func(s *Session) { s.Answer(text("next")) },
+	} {
+		for _, answers := range []bool{true, false} {
+			if name == "answer" && !answers {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s, answer before it %t", name, answers), func(t *testing.T) {
+				inBubble(t, func(t *testing.T) {
+					finish := make(chan bool)
+					_, conn, w := workingIn(t, func(w *worker, _ string) {
+						if answers {
+							w.session.Answer(text(strings.Repeat("x", volatileBacklog/2)))
+						}
+						<-finish
+					})
+					must(t, conn.WriteText("4work"))
+					synctest.Wait()
+					watch := startWatch()
+					send(w.session)
+					if answers {
+						need(conn.ReadText())(t)
+					}
+					expect(t, "packet", need(conn.ReadText())(t), "4next")
+					expect(t, "time it took", time.Since(time.Time(watch)), 0)
+					close(finish)
+				})
+			})
+		}
+	}
+}
+
+// TestLargeAnswerIsNotHeld answers with more than what counts as a backlog.
+func TestLargeAnswerIsNotHeld(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		finish := make(chan bool)
+		_, conn, w := workingIn(t, func(w *worker, _ string) {
+			w.session.Answer(text(strings.Repeat("x", volatileBacklog+1)))
+			<-finish
+		})
+		must(t, conn.WriteText("4work"))
+		synctest.Wait()
+		watch := startWatch()
+		need(conn.ReadText())(t)
+		expect(t, "time it took", time.Since(time.Time(watch)), 0)
+		expect(t, "bytes that wait", w.session.QueuedBytes(), 0)
+		close(finish)
+	})
+}
+
+// TestAnswerIsHeldForATickAtMost goes on with the work after the answer.
+func TestAnswerIsHeldForATickAtMost(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		finish := make(chan bool)
+		_, conn, _ := workingIn(t, func(w *worker, _ string) {
+			w.session.Answer(text("answer"))
+			<-finish
+		})
+		must(t, conn.WriteText("4work"))
+		watch := startWatch()
+		expect(t, "answer", need(conn.ReadText())(t), "4answer")
+		if waited := time.Since(time.Time(watch)); waited > wheelTick {
+			t.Errorf("held for %v", waited)
+		}
+		close(finish)
+	})
+}
+
+// TestWorkThatSendsMuch sends one message after the other, each when the one before has
+// been taken by the client.
+func TestWorkThatSendsMuch(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		const count = 1000
+		_, conn, _ := workingIn(t, func(w *worker, _ string) {
+			for range count {
+				w.session.Send(text(strings.Repeat("x", 10_000)))
+				eventually(t, "the client to take it", func() bool { return w.session.QueuedBytes() == 0 })
+			}
+		})
+		must(t, conn.WriteText("4work"))
+		for range count {
+			need(conn.ReadText())(t)
+		}
+	})
+}
+
+// TestEndIsToldWhileWorkGoesOn ends the session of the only client while its work goes
+// on for long: the client is told at once, and the server is done with it within two ticks.
+func TestEndIsToldWhileWorkGoesOn(t *testing.T) {
+	for name, end := range map[string]func(s *testServer, session *Session){
+		"close":    func(_ *testServer, session *Session) { session.Close(ReasonForcedClose) },
+		"shutdown": func(s *testServer, _ *Session) { go func() { _ = s.Shutdown(context.Background(), Farewell{}) }() },
+	} {
+		for _, within := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, by the work %t", name, within), func(t *testing.T) {
+				inBubble(t, func(t *testing.T) {
+					var s *testServer
+					finish := make(chan bool)
+					work := func(w *worker, _ string) {
+						w.session.Answer(text("answer"))
+						if within {
+							end(s, w.session)
+						}
+						<-finish
+					}
+					var conn *rawclient.Conn
+					var w *worker
+					s, conn, w = workingIn(t, work)
+					must(t, conn.WriteText("4work"))
+					watch := startWatch()
+					if !within {
+						synctest.Wait()
+						end(s, w.session)
+					}
+					expect(t, "answer", need(conn.ReadText())(t), "4answer")
+					need(conn.ReadClose())(t)
+					expect(t, "time until the client is told", time.Since(time.Time(watch)), 0)
+					must(t, conn.WriteClose(ws.StatusNoStatusRcvd))
+					must(t, conn.ReadEnd())
+					eventually(t, "the session to be gone", func() bool { return s.alive.Load() == 0 })
+					if waited := time.Since(time.Time(watch)); waited > 2*wheelTick {
+						t.Errorf("gone after %v", waited)
+					}
+					close(finish)
+				})
+			})
+		}
+	}
 }
 
 // TestWorkThatWaitsDoesNotStopReading lets work wait for what the client says

@@ -78,6 +78,8 @@ type Session struct {
 	// textOnly is true for a client that takes no bytes, which it has said in its first
 	// request, by b64=1.
 	textOnly bool
+	// working is true while the goroutine that reads does the work of a message.
+	working bool
 	// logged is true when the session's start was logged.
 	logged bool
 	// limited is true for a session whose client's address the Limits hold for.
@@ -157,12 +159,15 @@ func (s *Session) Backlog() (waiting, limit int) {
 // Send queues a message. It reports false when the message will not be sent:
 // the session is over, the message is volatile and the client does not keep
 // up, or the queue is full, which ends the session. Send never waits.
-func (s *Session) Send(m *wire.Message) bool {
+func (s *Session) Send(m *wire.Message) bool { return s.send(m, false) }
+
+// send is Send, or Answer.
+func (s *Session) send(m *wire.Message, answer bool) bool {
 	if s.textOnly {
 		m = m.AsText()
 	}
 	s.account.hold(m, 1)
-	ready, ok := s.enqueue(m)
+	ready, ok := s.enqueue(m, answer)
 	if !ok {
 		s.account.letGo(m, 1)
 	}
@@ -172,10 +177,10 @@ func (s *Session) Send(m *wire.Message) bool {
 	return ok
 }
 
-// enqueue adds a message to the queue. The caller has called account.hold for it,
+// enqueue adds a message to the queue, which may be an answer, see Answer. The caller has called account.hold for it,
 // and calls account.letGo when ok is false. ready is true when the caller must hand
 // the session to the flusher.
-func (s *Session) enqueue(m *wire.Message) (ready, ok bool) {
+func (s *Session) enqueue(m *wire.Message, answer bool) (ready, ok bool) {
 	s.mu.Lock()
 	if s.machine.life != lifeOpen {
 		s.mu.Unlock()
@@ -199,8 +204,12 @@ func (s *Session) enqueue(m *wire.Message) (ready, ok bool) {
 			return false, false
 		}
 	}
+	e := evQueued
+	if answer && s.holdsLocked(m) {
+		e = evHold
+	}
 	s.pending.push(m, s.account)
-	do, _ := s.stepLocked(evQueued)
+	do, _ := s.stepLocked(e)
 	s.mu.Unlock()
 	return do&flushSoon != 0, true
 }

@@ -248,10 +248,9 @@ func TestConcurrentSendCloseAbort(t *testing.T) {
 					}
 				}
 				if i%3 == 0 {
-					session.WriteHere(send)
-				} else {
-					send()
+					answerHere(session, text("a"))
 				}
+				send()
 			})
 		}
 		for _, end := range []func(){
