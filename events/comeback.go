@@ -4,6 +4,8 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base64"
+	"slices"
+	"time"
 
 	"github.com/caddy-socketio/socketio-stream/streaming"
 )
@@ -11,6 +13,24 @@ import (
 // A client whose connection was cut is often back before its old connection has timed out, which
 // takes up to 45 seconds with the defaults of Socket.IO. What follows is what sets have in common
 // that let it have again what the old connection holds.
+
+// patience is how long a client has to give a sign of life on a connection that somebody of its identity
+// may have left behind.
+const patience = 3 * time.Second
+
+// Silent returns those of some sockets that are of the same identity as another one, and of which no
+// sign of life comes when they are asked. It waits for that. Clients that nobody has identified are not
+// asked: anybody could have them asked and, if they are slow to answer, put out.
+func Silent(sockets []*streaming.Socket, other *streaming.Socket) []*streaming.Socket {
+	if other.Identity() == nil {
+		return nil
+	}
+	same := slices.DeleteFunc(sockets, func(s *streaming.Socket) bool { return s == other || !SameIdentity(s, other) })
+	if len(same) == 0 {
+		return nil
+	}
+	return streaming.Silent(other.Context(), same, patience)
+}
 
 // CodeReplaced is the code of the "error" event by which a connection hears that its client has taken
 // something over on another connection.

@@ -1,6 +1,46 @@
 package streaming
 
-import "github.com/caddy-socketio/socketio-stream/streaming/engineio"
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+)
+
+// silencePoll is how often it is looked whether clients have answered.
+const silencePoll = 5 * time.Millisecond
+
+// Silent asks clients for a sign of life, all at once, and returns the sockets of those that give none
+// within patience. It waits no longer than until all have answered. When ctx ends it returns none.
+func Silent(ctx context.Context, sockets []*Socket, patience time.Duration) []*Socket {
+	answered := make(map[*Socket]func() bool, len(sockets))
+	for _, s := range sockets {
+		answered[s] = s.client.session.Ask()
+	}
+	silent := slices.Clone(sockets)
+	again := time.NewTicker(silencePoll)
+	defer again.Stop()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	for {
+		silent = slices.DeleteFunc(silent, func(s *Socket) bool { return answered[s]() })
+		if !slices.ContainsFunc(silent, (*Socket).Connected) {
+			return silent
+		}
+		select {
+		case <-again.C:
+		case <-deadline.C:
+			return silent
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// Drop closes the connection of a client that is silent, as if its heartbeat had failed. A client that
+// is there after all comes back by itself.
+func (s *Socket) Drop() { s.client.session.Close(engineio.ReasonPingTimeout) }
 
 // Retire ends a socket whose client is back on another connection. The socket is disconnected by the
 // server, so that a client that is still there does not come back by itself, and the connection is

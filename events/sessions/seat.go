@@ -1,7 +1,10 @@
 package sessions
 
 import (
+	"slices"
+
 	"github.com/caddy-socketio/socketio-stream/events"
+	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
@@ -44,6 +47,41 @@ func (s *session) replace(i int, r *request, options *Set) *member {
 	// Whether there is room for it was asked before.
 	_ = r.socket.Join(s.room)
 	return m
+}
+
+// dropSilent ends the connections on which the client of a join seems to be in the session already, as
+// the same identity under the same name, but gives no sign of life: such a client has sent no token, as
+// it does not know of it. The others hear that it has left, before they hear that it is back.
+func (s *service) dropSilent(r *request, session *session, name string) {
+	for _, silent := range events.Silent(session.named(name), r.socket) {
+		if m := session.memberOn(silent); m != nil {
+			s.table.remove(m, s.Timeout)
+		}
+		silent.Drop()
+	}
+}
+
+// named returns the sockets of the members of that name.
+func (s *session) named(name string) (sockets []*streaming.Socket) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range s.members {
+		if m.name == name {
+			sockets = append(sockets, m.socket)
+		}
+	}
+	return sockets
+}
+
+// memberOn returns the member that a socket is, or nil.
+func (s *session) memberOn(socket *streaming.Socket) *member {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.IndexFunc(s.members, func(m *member) bool { return m.socket == socket })
+	if i < 0 {
+		return nil
+	}
+	return s.members[i]
 }
 
 // replaced is the payload of the "error" event that tells a connection of the end of its place.

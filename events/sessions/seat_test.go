@@ -243,6 +243,61 @@ func TestPlaceStaysWithItsIdentity(t *testing.T) {
 	eve.ExpectNothing()
 }
 
+// A client that knows of no token is known by its identity and its name. Its old connection is ended
+// when it gives no sign of life, so that it finds room in a session that is full. The others hear that
+// it has left, and then that it is back.
+func TestSilentConnectionOfTheSameIdentityGivesWay(t *testing.T) {
+	s := newServer(t, identified(func() string { return "ann" }), &Set{MaxClients: 2})
+	old, other := s.Connect(), s.Connect()
+	old.enters("room", "Ann")
+	old.enters("second", "Ann")
+	other.enters("room", "Another tab")
+	old.Expect(joinedText("room", other.ID, "Another tab"))
+	old.Silence()
+	back := s.Connect()
+	if got := back.enters("room", "Ann").Clients; fmt.Sprint(got) != fmt.Sprint([]clientInfo{{other.ID, "Another tab"}, {back.ID, "Ann"}}) {
+		t.Errorf("%v", got)
+	}
+	other.Expect(leftText("room", old.ID))
+	other.Expect(joinedText("room", back.ID, "Ann"))
+	// It may be there after all: it is not told to stay away.
+	if r, err := old.Read(); err == nil {
+		t.Errorf("the old connection gets %v", r)
+	}
+	old.Gone()
+	back.enters("second", "Ann")
+	back.ExpectNothing()
+	other.ExpectNothing()
+	if got := s.stats(); got.Clients != 3 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// Two tabs of one user are two clients, and anybody may have any name.
+func TestConnectionsThatAnswerStay(t *testing.T) {
+	who := "ann"
+	s := newServer(t, identified(func() string { return who }), &Set{})
+	first := s.Connect()
+	first.enters("room", "Ann")
+	if clients := s.Connect().enters("room", "Ann").Clients; len(clients) != 2 {
+		t.Errorf("%v", clients)
+	}
+	if r := first.Next(); !strings.HasPrefix(r.Text, `2["client-joined",`) {
+		t.Error(r)
+	}
+	// Nor does a silent one give way to another identity, or to one that nobody knows.
+	first.Silence()
+	who = "eve"
+	if clients := s.Connect().enters("room", "Ann").Clients; len(clients) != 3 {
+		t.Errorf("%v", clients)
+	}
+	open := newServer(t, &Set{MaxClients: 1})
+	ghost := open.Connect()
+	ghost.enters("room", "Ann")
+	ghost.Silence()
+	open.Connect().refused("session_full", "room", "Ann")
+}
+
 // identified names whoever connects.
 type identified func() string
 

@@ -206,7 +206,7 @@ func (s *service) join(r *request) *denial {
 	if r.socket.RoomFor(room(id)) != nil {
 		return deniedTooManyRooms
 	}
-	for {
+	for asked := false; ; {
 		session, d := s.table.enter(id, s.MaxSessions)
 		if d != nil {
 			return d
@@ -215,6 +215,10 @@ func (s *service) join(r *request) *denial {
 			p.joined[id] = m
 			retire(old)
 			return nil
+		}
+		if !asked {
+			asked = true
+			s.dropSilent(r, session, name)
 		}
 		m, first, d := session.admit(r, name, key, &s.Set)
 		if d != nil {

@@ -27,6 +27,21 @@ func secretOf(e *streaming.Event) string {
 	return secret
 }
 
+// dropSilent ends the connection of a stream's owner and stops its streams, if that is the same identity
+// as a socket and gives no sign of life: such a client has shown no secret, as it does not know of it.
+func (s *service) dropSilent(id string, socket *streaming.Socket) (dropped bool) {
+	stream := s.streams.get(id)
+	if stream == nil {
+		return false
+	}
+	silent := events.Silent([]*streaming.Socket{stream.owner.Load()}, socket)
+	for _, owner := range silent {
+		s.stopAll(owner)
+		owner.Drop()
+	}
+	return len(silent) > 0
+}
+
 // viewerRoom is the room of the sockets of one viewer of a stream, by the digest of its secret. It is ""
 // for a viewer without one.
 func viewerRoom(id, secret string) string {

@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/caddy-socketio/socketio-stream/events/internal/eventstest"
+	"github.com/caddy-socketio/socketio-stream/streaming"
 )
 
 const watching = "a secret of the viewer's own choice"
@@ -232,4 +234,38 @@ func TestStreamsAreTakenOverWhileConnectionsEnd(t *testing.T) {
 	if len(table.byID) != 0 || len(table.owners) != 0 || table.replayBytes != 0 {
 		t.Errorf("%d streams, %d owners, %d bytes", len(table.byID), len(table.owners), table.replayBytes)
 	}
+}
+
+// An owner that shows no secret is known by its identity. Its old connection gives way when it gives no
+// sign of life, and the stream begins anew.
+func TestSilentOwnerOfTheSameIdentityGivesWay(t *testing.T) {
+	s := newServer(t, everyoneIsAnn{}, &Set{Audience: AudienceSubscribers})
+	old, viewer, back := s.Connect(), s.Connect(), s.Connect()
+	viewer.join("one")
+	old.start("one")
+	viewer.Expect(`2["stream:started",{"status":"ok","streamId":"one"}]`)
+	// As long as it answers it stays the owner.
+	back.Send(`2["stream:start",{"streamId":"one"}]`)
+	back.Expect(eventstest.Refusal(CodeStreamTaken, claimRefusals[CodeStreamTaken]))
+	old.Silence()
+	back.start("one")
+	viewer.Expect(`2["stream:stopped",{"status":"ok","streamId":"one","reason":"the owner has disconnected"}]`)
+	viewer.Expect(`2["stream:started",{"status":"ok","streamId":"one"}]`)
+	if r, err := old.Read(); err == nil {
+		t.Errorf("the old connection gets %v", r)
+	}
+	old.Gone()
+	back.ExpectNothing()
+	viewer.ExpectNothing()
+}
+
+// everyoneIsAnn identifies everyone as the same.
+type everyoneIsAnn struct{}
+
+func (everyoneIsAnn) Authenticate(context.Context, *streaming.Credentials) (*streaming.Identity, error) {
+	return &streaming.Identity{ID: "ann"}, nil
+}
+
+func (e everyoneIsAnn) Register(_ *streaming.Namespace, h *streaming.Handlers) error {
+	return h.Authenticate(e)
 }

@@ -176,6 +176,9 @@ func (s *service) start(e *streaming.Event) {
 		return
 	}
 	stream, old, code := s.streams.claim(id, e.Socket, header, secretOf(e), s.MaxStreams)
+	if code == CodeStreamTaken && s.dropSilent(id, e.Socket) {
+		stream, old, code = s.streams.claim(id, e.Socket, header, "", s.MaxStreams)
+	}
 	if code != "" {
 		e.Refuse(code, claimRefusals[code])
 		return
@@ -296,16 +299,21 @@ func (s *service) leave(e *streaming.Event) {
 // disconnect stops the streams of an owner that is gone, and tells those who
 // are left of viewers that are.
 func (s *service) disconnect(socket *streaming.Socket, _ streaming.Reason) {
+	s.stopAll(socket)
+	for _, name := range socket.Rooms() {
+		if id, ok := idOfRoom(name); ok {
+			s.streams.countViewers(id)
+		}
+	}
+}
+
+// stopAll stops the streams of an owner, and tells their audience.
+func (s *service) stopAll(socket *streaming.Socket) {
 	for _, id := range s.streams.releaseAll(socket) {
 		audience := socket.Broadcast()
 		if s.Audience == AudienceSubscribers {
 			audience = audience.To(room(id))
 		}
 		_ = audience.Emit("stream:stopped", status{Status: "ok", StreamID: id, Reason: "the owner has disconnected"})
-	}
-	for _, name := range socket.Rooms() {
-		if id, ok := idOfRoom(name); ok {
-			s.streams.countViewers(id)
-		}
 	}
 }

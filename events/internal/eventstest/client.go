@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,6 +47,8 @@ type Client struct {
 	socket *streaming.Socket
 	// aside is how the packets begin that are kept apart.
 	aside string
+
+	silent atomic.Bool
 
 	mu      sync.Mutex
 	packets []Packet
@@ -98,6 +101,9 @@ func (s *Server) TryConnect() (*Client, error) {
 	return c, nil
 }
 
+// Silence has the client answer no pings any more, as if its network were gone.
+func (c *Client) Silence() { c.silent.Store(true) }
+
 // Close ends the client without a word.
 func (c *Client) Close() {
 	_ = c.Conn.Close()
@@ -129,7 +135,9 @@ func (c *Client) run() {
 			partial.Binary = append(partial.Binary, string(frame.Payload))
 			missing--
 		case string(frame.Payload) == "2":
-			_ = c.Conn.WriteText("3")
+			if !c.silent.Load() {
+				_ = c.Conn.WriteText("3")
+			}
 			continue
 		case frame.Payload[0] == '4':
 			partial = Packet{Text: string(frame.Payload[1:])}

@@ -1,0 +1,77 @@
+package streaming
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/caddy-socketio/socketio-stream/internal/rawclient"
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+)
+
+// A socket that is retired is told, and its connection ends with it, unless it has another namespace.
+func TestRetireEndsTheConnectionWithItsLastSocket(t *testing.T) {
+	for _, transport := range bothTransports {
+		t.Run(string(transport), func(t *testing.T) {
+			sockets := make(chan *Socket, 2)
+			s := newTestServer(t, Options{}, onConnect(sockets))
+			if err := s.Of("/other").Use(onConnect(sockets)); err != nil {
+				t.Fatal(err)
+			}
+			c, _ := s.connected(transport)
+			first := receive(t, "a socket", sockets)
+			c.connect("/other")
+			second := receive(t, "a socket", sockets)
+			first.Retire()
+			c.expect("1")
+			c.expectAlive()
+			second.Retire()
+			second.Retire()
+			c.expect("1/other,")
+			c.expectEnd()
+		})
+	}
+}
+
+// Who answers a ping is there, on whatever transport, and is not waited for any longer.
+func TestSilentTellsWhoDoesNotAnswer(t *testing.T) {
+	sockets := make(chan *Socket, 4)
+	s := newTestServer(t, Options{}, onConnect(sockets))
+	for _, transport := range bothTransports {
+		s.connected(transport)
+	}
+	live := []*Socket{receive(t, "a socket", sockets), receive(t, "a socket", sockets)}
+	if silent := Silent(context.Background(), live, patience); len(silent) > 0 {
+		t.Errorf("%d clients are silent that are there", len(silent))
+	}
+	raw := rawclient.New(s.url)
+	defer raw.Close()
+	conn, err := raw.Connect(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.WriteText("40"); err != nil {
+		t.Fatal(err)
+	}
+	deaf := receive(t, "a socket", sockets)
+	gone, _ := s.connected(engineio.Polling)
+	ghost := receive(t, "a socket", sockets)
+	gone.vanish()
+	silent := Silent(context.Background(), append(live, deaf, ghost), 5*time.Second)
+	if len(silent) != 2 || silent[0] != deaf || silent[1] != ghost {
+		t.Errorf("%d clients are silent", len(silent))
+	}
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	if silent := Silent(over, []*Socket{deaf}, patience); silent != nil {
+		t.Error("somebody is silent although nobody waits")
+	}
+	for _, s := range []*Socket{deaf, ghost} {
+		s.Drop()
+		eventually(t, "the socket to end", func() bool { return !s.Connected() })
+	}
+	// Of one that has ended nothing is waited for.
+	if silent := Silent(context.Background(), []*Socket{deaf}, patience); len(silent) != 1 {
+		t.Error("a socket that has ended is taken for alive")
+	}
+}
