@@ -92,10 +92,12 @@ type Handler struct {
 	// Zero means the default. Default: 4000000.
 	SendBuffer int64 `json:"send_buffer,omitempty"`
 
-	// HubBuffer is how many bytes may wait for all clients of the hub together; a message counts
-	// once, for however many clients it waits, with what it takes of memory. From 80 % of it on new connections are answered 503
-	// with Retry-After; beyond it volatile packets are dropped, and clients for whom more than 64
-	// KiB wait are cut off. At least send_buffer. Zero means the default. Default: a quarter of
+	// HubBuffer is how many bytes of memory may be taken by what waits for all clients of the hub
+	// together, and by what has come from them; a message counts once, for however many clients it
+	// waits. From 80 % of it on new connections are answered 503 with Retry-After; beyond it
+	// volatile packets are dropped, and clients for whom more than 64 KiB wait are cut off. When
+	// what has come takes an eighth of it, clients with more than 64 KiB that is not complete are
+	// read from one after the other, and disconnected when they take longer than 10s. At least send_buffer. Zero means the default. Default: a quarter of
 	// GOMEMLIMIT, or, where that is not set, of the machine's memory, and no limit where neither is
 	// known; never less than send_buffer.
 	HubBuffer int64 `json:"hub_buffer,omitempty"`

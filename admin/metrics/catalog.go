@@ -156,6 +156,8 @@ var (
 		"Bytes that waited for a client when they were written.", "transport")
 	metricBuffered = newGauge("buffered_bytes",
 		"Bytes of memory that are taken by what waits for clients, each message counted once.")
+	metricKept = newGauge("kept_bytes",
+		"Bytes of memory that are taken by what has come from clients and is not complete, or is kept for them.")
 	metricSlowClients = newCounter("slow_clients_total",
 		"Clients that were cut off because they did not keep up.")
 	metricDropped = newCounter("volatile_dropped_total",

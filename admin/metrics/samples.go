@@ -58,6 +58,7 @@ func (c *catalog) samples(m streaming.Metrics) samples {
 	s.add(metricEnded, m.Auth.Revoked, "revoked")
 	s.addReasons(metricDisconnects, engine.Disconnects)
 	s.add(metricBuffered, engine.BufferedBytes)
+	s.add(metricKept, engine.KeptBytes)
 	s.add(metricSlowClients, engine.SlowClients)
 	s.add(metricDropped, engine.VolatileDropped)
 	s.addDistribution(metricHeartbeatLatency, &engine.HeartbeatLatency)

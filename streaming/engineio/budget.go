@@ -64,6 +64,14 @@ func (b *budget) atLeast(bytes int64) bool {
 	return b.bytes() >= bytes
 }
 
+// together reports whether two budgets together count so many bytes.
+func together(a, b *budget, bytes int64) bool {
+	if a.total.Load()+b.total.Load()+int64(len(a.accounts)+len(b.accounts))*accountKeeps < bytes {
+		return false
+	}
+	return a.bytes()+b.bytes() >= bytes
+}
+
 // add counts bytes, which may be less than zero.
 func (a *account) add(bytes int) {
 	kept := a.kept.Add(int64(bytes))
@@ -112,9 +120,3 @@ const (
 	// used up. A client for which more waits is cut off.
 	modestBacklog = 64 << 10
 )
-
-// exhausted reports whether percent of the limit is used. A limit of zero is
-// none.
-func (b *budget) exhausted(limit int64, percent int64) bool {
-	return limit > 0 && b.atLeast(limit/100*percent)
-}

@@ -158,9 +158,10 @@ func TestBudgetIsTheSumOfItsAccounts(t *testing.T) {
 	expect(t, "as many", b.atLeast(want), true)
 	expect(t, "one more", b.atLeast(want+1), false)
 	expect(t, "far more", b.atLeast(100*want), false)
-	expect(t, "nothing used without a limit", b.exhausted(0, 100), false)
-	expect(t, "80 % used", b.exhausted(want/80*100, 80), true)
-	expect(t, "not yet 80 % used", b.exhausted(want/80*102, 80), false)
+	other := newBudget()
+	other.account().add(100)
+	expect(t, "as many in both", together(b, other, want+100), true)
+	expect(t, "one more in both", together(b, other, want+101), false)
 }
 
 // TestCompressedCopiesCount holds that the compressed form of a message counts from

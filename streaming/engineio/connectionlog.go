@@ -165,12 +165,12 @@ func limitOf(reason Reason, forOthers bool) string {
 	switch {
 	case reason == ReasonStuckClient:
 		return "write_timeout"
-	case reason != ReasonSlowClient:
-		return ""
 	case forOthers:
 		return "hub_buffer"
-	default:
+	case reason == ReasonSlowClient:
 		return "send_buffer"
+	default:
+		return ""
 	}
 }
 

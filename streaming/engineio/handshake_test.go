@@ -2,7 +2,10 @@ package engineio
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -131,4 +134,58 @@ func TestAcceptSeesSessionBeforeItsMessages(t *testing.T) {
 		expect(t, "transport", (<-accepted).session.Transport(), transport)
 	}
 	expect(t, "open sessions", s.Sessions(), 2)
+}
+
+// TestPanicOfAHookTakesNoPlace holds that a hook which panics during a handshake leaves
+// the places free that the handshake has taken, of all and of its address.
+func TestPanicOfAHookTakesNoPlace(t *testing.T) {
+	for name, panics := range map[string]func(s *testServer, in *Inbound, options *Options){
+		"cookie": func(_ *testServer, _ *Inbound, o *Options) {
+			o.Cookie = func(*http.Request, string) *http.Cookie { panic("cookie") }
+		},
+		"attributes": func(_ *testServer, in *Inbound, _ *Options) {
+			in.Attributes = func() map[string]string { panic("attributes") }
+		},
+		"accept": func(s *testServer, _ *Inbound, _ *Options) {
+			s.Server.accept = func(*Session) Listener { panic("accept") }
+		},
+	} {
+		for _, transport := range []Transport{Polling, WebSocket} {
+			t.Run(name+" on "+string(transport), func(t *testing.T) {
+				options := Options{MaxSessions: 1, Limits: Limits{Connections: 1}}
+				s := newEngine(t, options)
+				accept := s.Server.accept
+				in := Inbound{RemoteAddr: "192.0.2.1"}
+				broken := options
+				panics(s, &in, &broken)
+				s.SetOptions(broken)
+				request := func(in Inbound) (w http.ResponseWriter, panicked any) {
+					server, client := net.Pipe()
+					t.Cleanup(func() { _ = client.Close() })
+					recorder := httptest.NewRecorder()
+					w = &hijackable{recorder, server}
+					r := newRequest(t, http.MethodGet, rawclient.Query(rawclient.Polling, ""), nil)
+					if transport == WebSocket {
+						r = websocketRequest(t, rawclient.Query(rawclient.WebSocket, ""))
+					}
+					go func() { _, _ = io.Copy(io.Discard, client) }()
+					defer func() { panicked = recover() }()
+					_ = s.Server.ServeHTTP(w, r, in)
+					return w, nil
+				}
+				for range 3 {
+					if _, panicked := request(in); panicked != name {
+						t.Fatalf("the hook did not panic: %v", panicked)
+					}
+				}
+				expect(t, "open sessions", s.Sessions(), 0)
+				expect(t, "counted as open", s.Metrics().on(t, transport).Open, 0)
+
+				s.Server.accept = accept
+				s.SetOptions(options)
+				request(Inbound{RemoteAddr: "192.0.2.1"})
+				expect(t, "open sessions", s.Sessions(), 1)
+			})
+		}
+	}
 }

@@ -221,6 +221,10 @@ func (s *testServer) finish(t testing.TB) {
 		t.Error("a session is still in the table")
 	}
 	eventually(t, "the budget to be free", func() bool { return s.budget.bytes() == 0 })
+	eventually(t, "nothing to be kept of what has come", func() bool { return s.received.bytes() == 0 })
+	s.unfinished.mu.Lock()
+	expect(t, "sessions with much that is unfinished", s.unfinished.oldest, nil)
+	s.unfinished.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expectEndsLogged(t)

@@ -15,6 +15,10 @@ type Metrics struct {
 	// BufferedBytes is what counts for Options.ServerBuffer: the memory that is taken
 	// by all messages that wait for clients, each counted once, in bytes.
 	BufferedBytes int64
+	// KeptBytes is the memory that is taken, in bytes, by what has come from clients
+	// and is kept: what is not complete, what waits for its handlers, and what is kept
+	// on purpose. It counts for Options.ServerBuffer as well.
+	KeptBytes int64
 	// SlowClients is how many clients were cut off because they did not keep up, or
 	// because they were stuck.
 	SlowClients int64
@@ -202,6 +206,7 @@ func (s *Server) Metrics() Metrics {
 	all := Metrics{
 		Sessions:        s.Sessions(),
 		BufferedBytes:   s.budget.bytes(),
+		KeptBytes:       s.received.bytes(),
 		SlowClients:     m.slowClients.Load(),
 		VolatileDropped: m.volatileDropped.Load(),
 		Upgrades:        m.upgrades.Load(),

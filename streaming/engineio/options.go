@@ -54,9 +54,16 @@ type Options struct {
 	// it is accepted when nothing else waits.
 	SendBuffer int
 	// ServerBuffer is how many bytes may wait for all clients together, each
-	// message counted once, with what it takes of memory. From 80 % of it on handshakes are answered 503;
-	// beyond it clients for whom more than 64 KiB wait are cut off. Zero means
-	// no bound.
+	// message counted once, with what it takes of memory, and how many the server
+	// may keep of what has come from clients. From 80 % of it on handshakes are
+	// answered 503; beyond it clients for whom more than 64 KiB wait are cut off.
+	//
+	// When what has come takes an eighth of it, sessions with more than 64 KiB of
+	// unfinished messages are not read from, except for the one that has had so much
+	// for longest. A session that has had it for 10 s is ended then, with
+	// ReasonIncomplete.
+	//
+	// Zero means no bound.
 	ServerBuffer int64
 	// Deflate, when not nil, compresses WebSocket messages for clients that
 	// offer it: permessage-deflate (RFC 7692), without context takeover, so

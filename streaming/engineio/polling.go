@@ -261,12 +261,14 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request, in Inbound) 
 		return refusal
 	}
 	s.slowDown()
+	s.makeRoom()
 	body, reason, refusal := s.readBody(w, rc, r)
 	s.mu.Lock()
 	s.polling.stopBody = nil
 	s.mu.Unlock()
 	if refusal == nil {
 		refusal = s.handlePayload(body)
+		s.Keep(-cap(body))
 	} else {
 		s.fail(reason)
 	}
@@ -327,7 +329,7 @@ func (s *Session) readBody(w http.ResponseWriter, rc *http.ResponseController, r
 		w.Header().Set("Connection", "close")
 		return leave(ReasonTooLarge, tooLarge())
 	}
-	body, err := io.ReadAll(livingReader{s, http.MaxBytesReader(w, r.Body, limit)})
+	body, err := s.readAll(livingReader{s, http.MaxBytesReader(w, r.Body, limit)})
 	if exceeded := (*http.MaxBytesError)(nil); errors.As(err, &exceeded) {
 		return leave(ReasonTooLarge, tooLarge())
 	}
@@ -353,7 +355,7 @@ func (s *Session) handlePayload(body []byte) (refusal *RequestError) {
 		}
 		switch p.Type {
 		case wire.PacketMessage:
-			work, err := s.receive(p.Data, p.Binary)
+			work, err := s.receive(ownMemory(p, body), p.Binary)
 			if work != nil {
 				work.Start()
 			}

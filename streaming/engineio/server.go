@@ -30,7 +30,10 @@ type Server struct {
 	flusher *flusher
 	readers *readers
 	wheel   wheel
-	budget  *budget
+	// budget counts what waits for clients, received what has come from them.
+	budget, received *budget
+	// unfinished are the sessions that have sent much that is not complete.
+	unfinished unfinishedList
 	// connections logs the starts and ends of sessions.
 	connections *connectionLog
 	metrics     metrics
@@ -49,7 +52,7 @@ func New(options Options, accept Accept, logger *slog.Logger) *Server {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{accept: accept, logger: logger, started: time.Now(), table: newTable(), callers: newCallers(), budget: newBudget()}
+	s := &Server{accept: accept, logger: logger, started: time.Now(), table: newTable(), callers: newCallers(), budget: newBudget(), received: newBudget()}
 	s.connections = newConnectionLog(logger)
 	s.SetOptions(options)
 	s.flusher = newFlusher(logger)
@@ -171,8 +174,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, in Inbound) *Requ
 		return refusal
 	}
 	defer visit.end()
-	if s.budget.exhausted(options.ServerBuffer, refuseAt) {
-		return refuseForLater(causeServerBuffer, "too much waits for other clients")
+	if s.exhausted(options.ServerBuffer, refuseAt) {
+		return refuseForLater(causeServerBuffer, "too much waits for other clients, or has come from them")
 	}
 	if open := s.open.Add(1); options.MaxSessions > 0 && open > int64(options.MaxSessions) {
 		s.open.Add(-1)
@@ -237,10 +240,11 @@ func (s *Server) servePoll(session *Session, w http.ResponseWriter, r *http.Requ
 // handshake makes a session, which counts among the open ones already.
 func (s *Server) handshake(w http.ResponseWriter, r *http.Request, in Inbound, options *Options, transport Transport, visit *visit) *RequestError {
 	session := &Session{
-		id:      newSessionID(),
-		server:  s,
-		options: options,
-		account: s.budget.account(),
+		id:       newSessionID(),
+		server:   s,
+		options:  options,
+		account:  s.budget.account(),
+		received: s.received.account(),
 		// Clients that take no bytes say so in every request.
 		textOnly: r.URL.Query().Get("b64") != "",
 		handshake: &Handshake{
@@ -252,6 +256,12 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, in Inbound, o
 			Time:       time.Now(),
 		},
 	}
+	begun := false
+	defer func() {
+		if !begun {
+			s.abandon(session)
+		}
+	}()
 	if in.Attributes != nil {
 		session.handshake.Attributes = in.Attributes()
 	}
@@ -262,7 +272,6 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, in Inbound, o
 		deflate := options.acceptDeflate(r)
 		conn, before, refusal := acceptWebSocket(w, r, in, deflate)
 		if refusal != nil {
-			s.open.Add(-1)
 			return refusal
 		}
 		session.take(visit)
@@ -273,11 +282,13 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, in Inbound, o
 			session.deflate = options.Deflate.Threshold
 		}
 		s.begin(session)
+		begun = true
 		go session.readWebSocket(reader)
 		return nil
 	}
 	session.take(visit)
 	s.begin(session)
+	begun = true
 	if refusal := session.beginPoll(r.Context()); refusal != nil {
 		return refusal
 	}
@@ -292,18 +303,41 @@ func (s *Server) begin(session *Session) {
 	s.alive.Add(1)
 	s.connections.begin(session)
 	s.metrics.opened(session.Transport())
-	session.mu.Lock()
-	session.queueLocked(session.openPacket())
-	// A timer of the listener's that ends the session waits for this lock.
-	session.listener = s.accept(session)
-	s.table.put(session)
-	s.pollers.move(notPolling, session.machine.poller())
-	session.mu.Unlock()
+	s.attach(session)
 	session.startHeartbeat(s.clock())
 
 	session.step(evQueued)
 	if s.stopping.Load() {
 		session.Close(ReasonShutdown)
+	}
+}
+
+// attach queues the open packet and attaches the listener. After a panic in Accept
+// nothing is left of what begin has done.
+func (s *Server) attach(session *Session) {
+	session.mu.Lock()
+	defer session.mu.Unlock()
+	defer func() {
+		if session.listener == nil {
+			s.alive.Add(-1)
+			s.metrics.closed(session.machine.transport(), ReasonTransportError)
+			session.pending.clear(session.account)
+		}
+	}()
+	session.queueLocked(session.openPacket())
+	// A timer of the listener's that ends the session waits for the lock.
+	session.listener = s.accept(session)
+	s.table.put(session)
+	s.pollers.move(notPolling, session.machine.poller())
+}
+
+// abandon gives back what a session took that has not begun: its handshake was
+// refused, or what was called for it has panicked.
+func (s *Server) abandon(session *Session) {
+	s.open.Add(-1)
+	session.leaveCallers()
+	if session.conn != nil {
+		closeAbruptly(session.conn)
 	}
 }
 

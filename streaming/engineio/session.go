@@ -69,7 +69,9 @@ type Session struct {
 	// inFlight is what a writer has taken and not yet written.
 	inFlight load
 	// account is where the session counts what waits for it.
-	account   *account
+	account *account
+	// received is where what has come from the client is counted.
+	received  *account
 	nextReady *Session // guarded by the flusher
 	// machine is where the session is in its life. Only stepLocked changes it.
 	machine machine
@@ -109,6 +111,12 @@ type Session struct {
 
 	// receiving serialises calls of listener.Message.
 	receiving sync.Mutex
+	// unfinished is how many bytes are kept of what is not complete before more comes
+	// from the client.
+	unfinished atomic.Int64
+	// entry is where the session stands among those that have much unfinished. Their
+	// list guards it.
+	entry *unfinishedEntry
 	// stalled is true while nobody reads from the client, because listener.Message
 	// is under way or because the client is slowed down. The client is then not to
 	// blame for a late pong.
@@ -224,7 +232,7 @@ func (s *Session) hasRoomLocked(m *wire.Message) bool {
 	case waiting+costOf(m) > s.options.SendBuffer:
 		return false
 	default:
-		return waiting <= modestBacklog || !s.server.budget.exhausted(s.options.ServerBuffer, 100)
+		return waiting <= modestBacklog || !s.server.exhausted(s.options.ServerBuffer, 100)
 	}
 }
 

@@ -38,6 +38,15 @@ func (m meter) Arrived(bytes int) {
 	m.session.slowDown()
 }
 
+// Keeps counts the memory of a message that has come in part, and waits before there
+// is more of it.
+func (m meter) Keeps(bytes int) {
+	if bytes > 0 {
+		m.session.makeRoom()
+	}
+	m.session.KeepUnfinished(bytes)
+}
+
 // Inflated counts the bytes that a compressed message stands for and that did
 // not come over the wire.
 func (m meter) Inflated(bytes int) {

@@ -68,7 +68,7 @@ func (s *Session) serveUpgrade(w http.ResponseWriter, r *http.Request, in Inboun
 	do, _ := s.stepLocked(evAccepted)
 	s.mu.Unlock()
 	s.carryOut(do)
-	reader := wire.NewReader(conn, s.options.MaxPayload, before)
+	reader := wire.NewReader(conn, probeLimit, before)
 	reader.Deflate = deflate != ""
 	go s.probe(a, reader)
 	return nil
@@ -94,11 +94,16 @@ func closeUnused(conn net.Conn) {
 	_ = conn.Close()
 }
 
+// probeLimit is the largest message, in bytes, that is read from a WebSocket before the
+// session has been moved to it: there is nothing long to say.
+const probeLimit = 1 << 10
+
 // probe serves the new connection until the client confirms the upgrade, and
 // from then on reads from it for the session.
 func (s *Session) probe(a *attempt, f *wire.Reader) {
 	if s.negotiate(a, f) {
 		a.timer.Stop()
+		f.Limit = s.options.MaxPayload
 		s.readWebSocket(f)
 		return
 	}

@@ -127,6 +127,7 @@ func (s *Session) readWebSocket(f *wire.Reader) {
 			return
 		}
 		s.slowDown()
+		s.makeRoom()
 		op, data, err := f.Next()
 		if err != nil {
 			s.onReadError(f, err)

@@ -21,6 +21,12 @@ type Meter interface {
 	// Inflated is called when a message was inflated to so many bytes more than
 	// were read for it, which may be none.
 	Inflated(bytes int)
+	// Keeps is called, before the reader waits for more, when the memory that it
+	// takes has changed by so many bytes since the last call: that of a message of
+	// which a part has come, and the large buffer. It is called before the memory for
+	// more of a message is taken, and may wait then. Once the reader is done it takes
+	// none.
+	Keeps(bytes int)
 }
 
 // MeterEvery is how many bytes a [Reader] reads before it calls its Meter. A
@@ -34,8 +40,9 @@ const MeterEvery = 64 << 10
 type Reader struct {
 	// Meter, when not nil, is told what is read.
 	Meter Meter
+	// Limit is the largest message that is read, in bytes, inflated.
+	Limit int64
 	conn  io.Reader
-	limit int64
 
 	buffer     []byte
 	begin, end int
@@ -43,6 +50,9 @@ type Reader struct {
 	borrowed   *[]byte
 	// count is how many bytes were read since it was last taken.
 	count int
+	// building is what the message takes that is being read, in bytes. kept is what
+	// the Meter knows that the reader takes.
+	building, kept int
 
 	// message is what has come of a fragmented message.
 	message    []byte
@@ -90,7 +100,7 @@ var errNegativeLength = ws.ProtocolError("frame length out of range")
 // NewReader returns a reader of messages of at most limit bytes. It begins with
 // the bytes that were read from the connection before, which it keeps.
 func NewReader(conn io.Reader, limit int64, before []byte) *Reader {
-	f := &Reader{conn: conn, limit: limit, count: len(before)}
+	f := &Reader{conn: conn, Limit: limit, count: len(before)}
 	f.buffer = f.small[:]
 	if len(before) > len(f.buffer) {
 		f.buffer = before
@@ -113,9 +123,10 @@ func (f *Reader) Next() (op ws.OpCode, data []byte, err error) {
 		}
 		if header.OpCode.IsControl() {
 			data, err := f.payload(nil, header)
+			f.building = cap(f.message)
 			return header.OpCode, data, err
 		}
-		if header.Length > f.limit-int64(len(f.message)) {
+		if header.Length > f.Limit-int64(len(f.message)) {
 			return 0, nil, errTooLarge
 		}
 		if header.OpCode != ws.OpContinuation {
@@ -127,12 +138,15 @@ func (f *Reader) Next() (op ws.OpCode, data []byte, err error) {
 			return 0, nil, err
 		}
 		if !header.Fin {
+			f.building = cap(f.message)
 			continue
 		}
 		data, f.message = f.message, nil
+		f.building = 0
+		f.keeps()
 		if f.compressed {
 			came := len(data)
-			if data, err = inflate(data, f.limit); err != nil {
+			if data, err = inflate(data, f.Limit); err != nil {
 				return 0, nil, err
 			}
 			if f.Meter != nil {
@@ -209,7 +223,10 @@ func (f *Reader) check(h ws.Header) error {
 
 // payload appends the unmasked payload of a frame to dst.
 func (f *Reader) payload(dst []byte, h ws.Header) ([]byte, error) {
-	start, length := len(dst), int(h.Length)
+	start, length, beside := len(dst), int(h.Length), 0
+	if h.OpCode.IsControl() {
+		beside = cap(f.message)
+	}
 	if dst == nil {
 		dst = make([]byte, 0, min(length, eagerAllocation))
 	}
@@ -222,12 +239,16 @@ func (f *Reader) payload(dst []byte, h ws.Header) ([]byte, error) {
 			continue
 		}
 		if missing <= largeReadBuffer/2 {
+			f.building = beside + cap(dst)
 			if err := f.fill(); err != nil {
 				return nil, unexpected(err)
 			}
 			continue
 		}
-		dst = slices.Grow(dst, min(missing, max(eagerGrowth*len(dst), eagerAllocation)))
+		more := min(missing, max(eagerGrowth*len(dst), eagerAllocation))
+		f.building = beside + max(cap(dst), len(dst)+more)
+		f.keeps()
+		dst = slices.Grow(dst, more)
 		n, err := f.conn.Read(dst[len(dst):min(cap(dst), len(dst)+missing)])
 		dst = dst[:len(dst)+n]
 		missing -= n
@@ -268,12 +289,13 @@ func (f *Reader) fill() error {
 	if f.full && f.borrowed == nil {
 		f.borrow()
 	} else if f.begin == f.end && !f.full {
-		f.Release()
+		f.giveBack()
 	}
 	if f.begin > 0 {
 		f.end = copy(f.buffer, f.buffer[f.begin:f.end])
 		f.begin = 0
 	}
+	f.keeps()
 	n, err := f.conn.Read(f.buffer[f.end:])
 	f.end += n
 	f.counted(n)
@@ -319,9 +341,29 @@ func (f *Reader) borrow() {
 // Buffered is how many bytes were read that no message has been made of yet.
 func (f *Reader) Buffered() int { return f.end - f.begin }
 
-// Release gives the large buffer back, if the reader has borrowed it. It is to
-// be called at the end: what is buffered is dropped.
+// keeps tells the Meter what the reader takes, if that has changed.
+func (f *Reader) keeps() {
+	now := f.building
+	if f.borrowed != nil {
+		now += largeReadBuffer
+	}
+	if now != f.kept && f.Meter != nil {
+		f.Meter.Keeps(now - f.kept)
+		f.kept = now
+	}
+}
+
+// Release ends the reader: what is buffered, and what has come of a message, is
+// dropped.
 func (f *Reader) Release() {
+	f.giveBack()
+	f.message, f.building = nil, 0
+	f.keeps()
+}
+
+// giveBack gives the large buffer back, if the reader has borrowed it. What is
+// buffered is dropped.
+func (f *Reader) giveBack() {
 	if f.borrowed != nil {
 		readBuffers.Put(f.borrowed)
 		f.borrowed = nil
