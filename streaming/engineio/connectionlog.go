@@ -160,7 +160,7 @@ func (l *connectionLog) end(s *Session) {
 	l.logger.LogAttrs(context.Background(), level, "connection ended", attrs...)
 }
 
-// limitOf names the option that has ended a session of a client that takes too little.
+// limitOf names the option that has ended a session.
 func limitOf(reason Reason, forOthers bool) string {
 	switch {
 	case reason == ReasonStuckClient:
