@@ -31,14 +31,17 @@ type Target struct {
 // and harms nobody.
 type Adapter interface {
 	// Broadcast sends an event to the sockets that are meant elsewhere, to each
-	// in the order of the calls. What others need of the packet are its event,
-	// arguments and flags.
+	// in the order of the calls. One call follows the other, in the order in
+	// which the sockets of this process have got the events. Broadcast must not
+	// broadcast in the same namespace of this process itself. What others need of
+	// the packet are its event, arguments and flags.
 	Broadcast(p *packet.Packet, t Target)
 	// Call sends an event to the sockets that are meant elsewhere, and has
 	// reply called with the answer of each, from any goroutine: before or after
 	// it returns how many were asked, until ctx ends. It waits for that number,
 	// but not for the answers. ctx ends once nobody wants any more of them. The
-	// number in the packet means nothing elsewhere.
+	// number in the packet means nothing elsewhere. Calls are in no order with
+	// broadcasts.
 	Call(ctx context.Context, p *packet.Packet, t Target, reply func(Reply)) (expected int, err error)
 	// Join makes the sockets that are meant elsewhere join rooms.
 	Join(t Target, rooms []string)

@@ -80,7 +80,7 @@ func BenchmarkReceivers(b *testing.B) {
 				benchmarkSockets(r, 20+others, 20)
 				b.ReportAllocs()
 				for b.Loop() {
-					_ = r.receivers(target)
+					_, _ = r.receivers(target, everything, nil)
 				}
 			})
 		}
@@ -101,7 +101,7 @@ func BenchmarkJoinLeave(b *testing.B) {
 				for b.Loop() {
 					r.join(s, "room")
 					if broadcast {
-						_ = r.receivers(Target{Rooms: []string{"room"}})
+						_, _ = r.receivers(Target{Rooms: []string{"room"}}, everything, nil)
 					}
 					r.leave(s, "room")
 				}

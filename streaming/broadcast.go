@@ -46,8 +46,10 @@ func (b Broadcast) Emit(event string, values ...any) error {
 }
 
 // EmitArgs sends an event to all receivers that are there when it is called: to
-// those of this process first. It does not wait for any of them. An error is
-// [packet.ErrReservedEvent].
+// those of this process first. It does not wait for any of them. Whoever sends
+// at the same time, all receivers get what they have in common in one order: of
+// any two broadcasts that both reach both of two sockets, both sockets get the
+// same one first. An error is [packet.ErrReservedEvent].
 func (b Broadcast) EmitArgs(event string, a packet.Args, flags ...packet.Flags) error {
 	if err := packet.CheckEvent(event); err != nil {
 		return err
@@ -56,10 +58,14 @@ func (b Broadcast) EmitArgs(event string, a packet.Args, flags ...packet.Flags) 
 	p := &packet.Packet{Type: packet.TypeEvent, Namespace: n.name, Event: event, Args: a, Flags: union(flags)}
 	n.counts.broadcast(b.sender)
 	n.server.taps.toMany(n.name, t, p)
-	n.deliver(p, t)
-	if n.remote != nil {
-		n.elsewhere("a broadcast", func(a Adapter) { a.Broadcast(p, t) })
+	if n.remote == nil {
+		n.deliver(p, t)
+		return nil
 	}
+	n.remote.sending.Lock()
+	defer n.remote.sending.Unlock()
+	n.deliver(p, t)
+	n.elsewhere("a broadcast", func(a Adapter) { a.Broadcast(p, t) })
 	return nil
 }
 
@@ -73,17 +79,22 @@ func union(flags []packet.Flags) (all packet.Flags) {
 
 // deliver sends a packet to the sockets of this process that are meant.
 func (n *Namespace) deliver(p *packet.Packet, t Target) {
-	receivers := n.rooms.receivers(t)
-	if len(receivers) == 0 {
-		return
+	to, ok := n.rooms.audience(t)
+	if ok {
+		engineio.Broadcast(p.Message(), &delivery{to})
 	}
-	engineio.Broadcast(p.Message(), receivers, func(s *Socket) *engineio.Session {
-		if s == t.Sender {
-			return nil
-		}
-		s.greet()
-		return s.client.session
-	}, nil)
+}
+
+// delivery is the audience of a packet that is not answered.
+type delivery struct{ audience }
+
+// Session implements engineio.Audience.
+func (d *delivery) Session(s *Socket) *engineio.Session {
+	if s == d.target.Sender {
+		return nil
+	}
+	s.greet()
+	return s.client.session
 }
 
 // Sockets returns the receivers that are connected to this process.

@@ -184,7 +184,7 @@ func TestBroadcastReachesWhomItMeans(t *testing.T) {
 	r.check(t, "after others have joined", n.To("red"), "ann", "cat")
 	n.To("green").Leave("blue")
 	r.check(t, "after all were made to leave", n.To("blue"))
-	if got := ann.Rooms(); !slices.Equal(got, []string{"red", "green"}) {
+	if got := ann.State().Rooms; !slices.Equal(got, []string{"green", "red"}) {
 		t.Errorf("rooms %v", got)
 	}
 	if n.Count("red") != 2 || n.Count("blue") != 0 || n.Count(ann.ID()) != 1 {

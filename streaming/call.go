@@ -68,31 +68,60 @@ func (n *Namespace) callElsewhere(ctx context.Context, p *packet.Packet, t Targe
 // ask sends an event that is to be answered to the sockets of this process that
 // are meant, and has reply called once for each of those it returns: with its
 // answer, or with an error. reply must not wait.
-func (n *Namespace) ask(p *packet.Packet, t Target, reply func(Reply)) (asked []*Socket) {
-	targets := n.rooms.sockets(t)
-	asked = targets[:0]
-	engineio.Broadcast(p.Message(), targets, func(s *Socket) *engineio.Session {
-		err := s.expect(p.ID, func(args packet.Args, err error) {
-			reply(Reply{SocketID: s.id, Args: args, Err: err})
-		})
-		switch {
-		case errors.Is(err, ErrTooManyAcks):
-			reply(Reply{SocketID: s.id, Err: err})
-			asked = append(asked, s)
-			return nil
-		case err != nil:
-			// It has just gone, and is not asked.
-			return nil
-		}
-		asked = append(asked, s)
-		s.greet()
-		return s.client.session
-	}, func(s *Socket) { s.resolve(p.ID, packet.Args{}, ErrDisconnected) })
-	for _, s := range asked {
+func (n *Namespace) ask(p *packet.Packet, t Target, reply func(Reply)) []*Socket {
+	to, ok := n.rooms.audience(t)
+	if !ok {
+		return nil
+	}
+	q := &inquiry{audience: to, packet: p, reply: reply}
+	engineio.Broadcast(p.Message(), q)
+	for _, s := range q.refused {
+		reply(Reply{SocketID: s.id, Err: ErrTooManyAcks})
+	}
+	for _, s := range q.asked {
 		s.client.session.HandOver()
 	}
-	return asked
+	return append(q.asked, q.refused...)
 }
+
+// inquiry is the audience of a packet that is answered.
+type inquiry struct {
+	audience
+	packet *packet.Packet
+	reply  func(Reply)
+
+	mu sync.Mutex
+	// asked owe an answer; refused owe too many.
+	asked, refused []*Socket
+}
+
+// Session implements engineio.Audience.
+func (q *inquiry) Session(s *Socket) *engineio.Session {
+	if s == q.target.Sender {
+		return nil
+	}
+	err := s.expect(q.packet.ID, func(args packet.Args, err error) {
+		q.reply(Reply{SocketID: s.id, Args: args, Err: err})
+	})
+	switch {
+	case errors.Is(err, ErrTooManyAcks):
+		q.mu.Lock()
+		q.refused = append(q.refused, s)
+		q.mu.Unlock()
+		return nil
+	case err != nil:
+		// It has just gone, and is not asked.
+		return nil
+	}
+	q.mu.Lock()
+	q.asked = append(q.asked, s)
+	q.mu.Unlock()
+	s.greet()
+	return s.client.session
+}
+
+// Missed implements engineio.Audience.
+func (q *inquiry) Missed(s *Socket) { s.resolve(q.packet.ID, packet.Args{}, ErrDisconnected) }
 
 // forgo lets sockets off that have not answered yet.
 func forgo(asked []*Socket, id uint64, err error) {

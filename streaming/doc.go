@@ -16,8 +16,9 @@
 //
 // What a socket is sent, by [Socket.Emit] and the methods beside it, is only
 // queued: nobody waits for a client, and what one client gets comes in the order
-// in which it was emitted. An event set keeps what it knows of a socket under a
-// [Key], and what it knows of a namespace in [State].
+// in which it was emitted. Whoever broadcasts at the same time, all receivers get
+// what they have in common in one order. An event set keeps what it knows of a
+// socket under a [Key], and what it knows of a namespace in [State].
 //
 // How clients hear that an event was not accepted is no matter of Socket.IO. Here
 // it is that of a [RefusalPolicy], which is [ErrorEvents] for event sets that

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/packet"
@@ -15,6 +16,9 @@ import (
 type remote struct {
 	adapter Adapter
 	closed  atomic.Bool
+	// sending is held while a broadcast is queued here and given to the adapter,
+	// so that both have one order.
+	sending sync.Mutex
 	// done is closed once the adapter is.
 	done chan struct{}
 	// present is how many sockets have connected whose handlers have not ended,

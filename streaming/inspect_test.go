@@ -181,7 +181,7 @@ func TestInspectionWhileAllChanges(t *testing.T) {
 func BenchmarkRoomPage(b *testing.B) {
 	r := newRooms()
 	for i := range 100_000 {
-		r.byName[fmt.Sprintf("room %d", i)] = &room{members: make([]*Socket, 1)}
+		r.join(&Socket{id: fmt.Sprint(i)}, fmt.Sprintf("room %d", i))
 	}
 	n := &Namespace{name: "/", rooms: r}
 	b.ReportAllocs()

@@ -2,7 +2,6 @@ package streaming
 
 import (
 	"errors"
-	"slices"
 	"sync/atomic"
 
 	"github.com/caddy-socketio/socketio-stream/internal/pace"
@@ -150,14 +149,8 @@ func (s *Socket) RoomFor(rooms ...string) error {
 	if limit == 0 {
 		return nil
 	}
-	joined := s.namespace.rooms.of(s)
-	count := len(joined)
-	for i, room := range rooms {
-		if room != s.id && !slices.Contains(joined, room) && !slices.Contains(rooms[:i], room) {
-			count++
-		}
-	}
-	if count > limit && count > len(joined) {
+	joined, more := s.namespace.rooms.joining(s, rooms)
+	if more > 0 && joined+more > limit {
 		server.limited.rooms.Add(1)
 		return ErrTooManyRooms
 	}

@@ -1,7 +1,10 @@
 package streaming
 
 import (
+	"hash/maphash"
 	"iter"
+	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -10,11 +13,25 @@ import (
 // rooms knows which sockets of one namespace are in which rooms of this
 // process. Its methods may be called from any goroutine, and do not wait for a
 // client.
+//
+// It is spread over shards, so that sockets seldom wait for each other: rooms by
+// their names, sockets by their IDs, which are names of rooms as well. What concerns
+// several rooms holds the locks of all their shards, in ascending order.
 type rooms struct {
-	mu       sync.RWMutex
+	seed   maphash.Seed
+	shards []shard
+	order  order
+	// homes has the order locks of all sockets.
+	homes atomic.Uint32
+}
+
+type shard struct {
+	mu     sync.RWMutex
+	byName map[string]*room
+	byID   map[string]*Socket
+	// everyone has the sockets of byID.
 	everyone room
-	byName   map[string]*room
-	byID     map[string]*Socket
+	_        [56]byte // two cache lines, which processors load together
 }
 
 // RoomSize is a room and how many sockets have joined it.
@@ -28,32 +45,21 @@ type RoomSize struct {
 // is appended lies beyond what was handed out.
 type room struct {
 	members []*Socket
-	shared  atomic.Bool
-}
-
-// membership is a socket's place in a room.
-type membership struct {
-	name  string
-	room  *room
-	index int
-}
-
-// places are where a socket is, guarded by the lock of its rooms.
-type places struct {
-	// index is the place among everyone.
-	index   int
-	added   bool
-	removed bool
-	joined  []membership
-}
-
-// of returns the index of a room among those the socket has joined, or -1.
-func (p *places) of(room string) int {
-	return slices.IndexFunc(p.joined, func(m membership) bool { return m.name == room })
+	// homes has the order locks of the members. There may be those of former
+	// members among them.
+	homes  set
+	shared atomic.Bool
 }
 
 func newRooms() *rooms {
-	return &rooms{byName: make(map[string]*room), byID: make(map[string]*Socket)}
+	n := 1
+	for n < 2*runtime.GOMAXPROCS(0) && n < maxSpread {
+		n *= 2
+	}
+	r := &rooms{seed: maphash.MakeSeed(), shards: make([]shard, n), order: make(order, n)}
+	// That of sockets which have not joined any room.
+	r.homes.Store(uint32(one(0)))
+	return r
 }
 
 // snapshot returns the members as they are. The caller must hold the lock, at
@@ -82,201 +88,257 @@ func (r *room) removeAt(index int) (moved *Socket) {
 	return moved
 }
 
+// forgetHomes finds out which order locks the members have, once in as many calls as
+// there are members. It is called when one has left.
+func (r *room) forgetHomes() {
+	if r.homes&(r.homes-1) == 0 || rand.IntN(len(r.members)+1) > 0 { //nolint:gosec // this is about time, not about secrets
+		return
+	}
+	r.homes = 0
+	for _, s := range r.members {
+		r.homes |= one(s.places.home)
+	}
+}
+
+// place returns the number of a name's shard, and that of the order lock which is
+// the home of a socket that makes a room of that name.
+func (r *rooms) place(name string) (shard, home uint8) {
+	hash := maphash.String(r.seed, name)
+	mask := uint64(len(r.shards) - 1)                   //nolint:gosec // there are some
+	return uint8(hash & mask), uint8(hash >> 32 & mask) //nolint:gosec // below maxSpread
+}
+
+func (r *rooms) shard(name string) *shard {
+	at, _ := r.place(name)
+	return &r.shards[at]
+}
+
+// shardsOf returns the shards of some names.
+func (r *rooms) shardsOf(names []string) (shards set) {
+	for _, name := range names {
+		at, _ := r.place(name)
+		shards |= one(at)
+	}
+	return shards
+}
+
+// all returns all shards.
+func (r *rooms) all() set { return one(uint8(len(r.shards))) - 1 } //nolint:gosec // at most maxSpread
+
+func (r *rooms) lock(shards set) {
+	for shards != 0 {
+		r.shards[shards.cut()].mu.Lock()
+	}
+}
+
+func (r *rooms) unlock(shards set) {
+	for shards != 0 {
+		r.shards[shards.cut()].mu.Unlock()
+	}
+}
+
+func (r *rooms) rLock(shards set) {
+	for shards != 0 {
+		r.shards[shards.cut()].mu.RLock()
+	}
+}
+
+func (r *rooms) rUnlock(shards set) {
+	for shards != 0 {
+		r.shards[shards.cut()].mu.RUnlock()
+	}
+}
+
 // add makes a socket receive what is for everyone. It does nothing for one that
 // was removed before.
 func (r *rooms) add(s *Socket) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	at := r.shard(s.id)
+	at.mu.Lock()
+	defer at.mu.Unlock()
+	s.places.mu.Lock()
+	defer s.places.mu.Unlock()
 	if s.places.removed || s.places.added {
 		return
 	}
 	s.places.added = true
-	s.places.index = len(r.everyone.members)
-	r.everyone.members = append(r.everyone.members, s)
-	r.byID[s.id] = s
+	s.places.index = int32(len(at.everyone.members)) //nolint:gosec // never that many
+	at.everyone.members = append(at.everyone.members, s)
+	if at.byID == nil {
+		at.byID = make(map[string]*Socket)
+	}
+	at.byID[s.id] = s
 }
 
 // remove takes a socket out of everything, for good. It returns the rooms it
 // was in.
 func (r *rooms) remove(s *Socket) (rooms []string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	s.places.mu.Lock()
 	if s.places.removed {
+		s.places.mu.Unlock()
 		return nil
 	}
 	s.places.removed = true
-	for len(s.places.joined) > 0 {
-		rooms = append(rooms, s.places.joined[len(s.places.joined)-1].name)
-		r.leavePlace(s, len(s.places.joined)-1)
+	rooms = s.places.joined.names()
+	s.places.mu.Unlock()
+	for _, name := range rooms {
+		r.leave(s, name)
 	}
-	s.places.joined = nil
+	at := r.shard(s.id)
+	at.mu.Lock()
+	defer at.mu.Unlock()
 	if s.places.added {
-		if moved := r.everyone.removeAt(s.places.index); moved != nil {
+		if moved := at.everyone.removeAt(int(s.places.index)); moved != nil {
 			moved.places.index = s.places.index
 		}
-		delete(r.byID, s.id)
+		delete(at.byID, s.id)
 	}
 	return rooms
 }
 
 // join puts a socket into rooms.
-func (r *rooms) join(s *Socket, rooms ...string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, name := range rooms {
-		if s.places.removed || name == s.id || s.places.of(name) >= 0 {
+func (r *rooms) join(s *Socket, names ...string) {
+	r.settle(s, names)
+	shards := r.shardsOf(names)
+	r.lock(shards)
+	defer r.unlock(shards)
+	s.places.mu.Lock()
+	defer s.places.mu.Unlock()
+	for _, name := range names {
+		if s.places.removed || name == s.id || s.places.joined.find(name) != nil {
 			continue
 		}
-		in := r.byName[name]
+		at := r.shard(name)
+		in := at.byName[name]
 		if in == nil {
 			in = &room{}
-			r.byName[name] = in
+			if at.byName == nil {
+				at.byName = make(map[string]*room)
+			}
+			at.byName[name] = in
 		}
-		s.places.joined = append(s.places.joined, membership{name: name, room: in, index: len(in.members)})
+		in.homes |= one(s.places.home)
+		if s.places.joined == nil {
+			s.places.joined = &joinedRooms{}
+		}
+		s.places.joined.add(membership{name: name, room: in, index: len(in.members)})
 		in.members = append(in.members, s)
 	}
 }
 
 // leave takes a socket out of rooms.
-func (r *rooms) leave(s *Socket, rooms ...string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, name := range rooms {
-		if place := s.places.of(name); place >= 0 {
-			r.leavePlace(s, place)
+func (r *rooms) leave(s *Socket, names ...string) {
+	shards := r.shardsOf(names)
+	r.lock(shards)
+	defer r.unlock(shards)
+	for _, name := range names {
+		s.places.mu.Lock()
+		m, ok := s.places.joined.take(name)
+		s.places.mu.Unlock()
+		if !ok {
+			continue
+		}
+		if moved := m.room.removeAt(m.index); moved != nil {
+			moved.places.mu.Lock()
+			moved.places.joined.find(name).index = m.index
+			moved.places.mu.Unlock()
+		}
+		if len(m.room.members) == 0 {
+			delete(r.shard(name).byName, name)
+		} else {
+			m.room.forgetHomes()
 		}
 	}
-}
-
-// leavePlace takes a socket out of the room that is at place among its rooms.
-func (r *rooms) leavePlace(s *Socket, place int) {
-	m := s.places.joined[place]
-	if moved := m.room.removeAt(m.index); moved != nil {
-		moved.places.joined[moved.places.of(m.name)].index = m.index
-	}
-	if len(m.room.members) == 0 {
-		delete(r.byName, m.name)
-	}
-	s.places.joined = slices.Delete(s.places.joined, place, place+1)
 }
 
 // of lists the rooms a socket is in, without that of its own ID.
 func (r *rooms) of(s *Socket) []string {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	names := make([]string, 0, len(s.places.joined))
-	for _, m := range s.places.joined {
-		names = append(names, m.name)
+	s.places.mu.Lock()
+	defer s.places.mu.Unlock()
+	return s.places.joined.names()
+}
+
+// joining returns how many rooms a socket is in, and how many more it would be in
+// after joining some.
+func (r *rooms) joining(s *Socket, names []string) (joined, more int) {
+	s.places.mu.Lock()
+	defer s.places.mu.Unlock()
+	for i, name := range names {
+		if name != s.id && s.places.joined.find(name) == nil && !slices.Contains(names[:i], name) {
+			more++
+		}
 	}
-	return names
+	return s.places.joined.len(), more
 }
 
 // count is the number of sockets in a room.
 func (r *rooms) count(name string) int {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return len(r.members(name))
-}
-
-// members returns the members of a room and the socket of that ID. The socket
-// is not itself in the room of its ID, see join.
-func (r *rooms) members(name string) []*Socket {
-	var members []*Socket
-	if in := r.byName[name]; in != nil {
-		members = in.snapshot()
-	}
-	if s := r.byID[name]; s != nil {
-		// A snapshot has no room for more: this makes a copy.
-		members = append(members, s)
-	}
-	return members
-}
-
-// sockets lists the sockets that a target means.
-func (r *rooms) sockets(t Target) []*Socket {
-	return slices.DeleteFunc(slices.Clone(r.receivers(t)), func(s *Socket) bool { return s == t.Sender })
-}
-
-// receivers lists whom a target means, the sender still among them.
-func (r *rooms) receivers(t Target) []*Socket {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	if len(t.Rooms) == 0 && len(t.Except) == 0 {
-		return r.everyone.snapshot()
-	}
-	if len(t.Rooms) == 1 && len(t.Except) == 0 {
-		return r.members(t.Rooms[0])
-	}
-	// seen holds those who receive nothing, or nothing more.
-	seen := make(map[*Socket]struct{})
-	for _, name := range t.Except {
-		for _, s := range r.members(name) {
-			seen[s] = struct{}{}
-		}
-	}
-	var receivers []*Socket
-	add := func(members []*Socket) {
-		for _, s := range members {
-			if _, ok := seen[s]; !ok {
-				seen[s] = struct{}{}
-				receivers = append(receivers, s)
-			}
-		}
-	}
-	if len(t.Rooms) == 0 {
-		add(r.everyone.members)
-	}
-	for _, name := range t.Rooms {
-		add(r.members(name))
-	}
-	return receivers
+	at := r.shard(name)
+	at.mu.RLock()
+	defer at.mu.RUnlock()
+	return len(at.members(name))
 }
 
 // find returns the socket of that ID, or nil.
 func (r *rooms) find(id string) *Socket {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return r.byID[id]
+	at := r.shard(id)
+	at.mu.RLock()
+	defer at.mu.RUnlock()
+	return at.byID[id]
 }
 
 // size is the number of sockets, and that of the rooms they have joined.
 func (r *rooms) size() (sockets, rooms int) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return len(r.everyone.members), len(r.byName)
+	for i := range r.shards {
+		at := &r.shards[i]
+		at.mu.RLock()
+		sockets += len(at.everyone.members)
+		rooms += len(at.byName)
+		at.mu.RUnlock()
+	}
+	return sockets, rooms
 }
 
 // roomBatch is how many rooms are looked at before others get the lock.
 const roomBatch = 256
 
 // sizes yields the rooms that have members, in no order. A room that comes or
-// goes meanwhile may be left out, or come twice. The lock is given away after
-// each batch, so that a long walk holds nobody up: a map may change between the
-// steps of a walk over it.
+// goes meanwhile may be left out, or come twice. The lock of a shard is given away
+// after each batch, so that a long walk holds nobody up: a map may change between
+// the steps of a walk over it.
 func (r *rooms) sizes() iter.Seq2[string, int] {
 	return func(yield func(string, int) bool) {
 		batch := make([]RoomSize, 0, roomBatch)
-		yieldBatch := func() bool {
-			for _, found := range batch {
-				if !yield(found.Name, found.Sockets) {
-					return false
-				}
-			}
-			batch = batch[:0]
-			return true
-		}
-		r.mu.RLock()
-		for name, in := range r.byName {
-			if batch = append(batch, RoomSize{Name: name, Sockets: len(in.members)}); len(batch) < roomBatch {
-				continue
-			}
-			r.mu.RUnlock()
-			if !yieldBatch() {
+		for i := range r.shards {
+			if !r.shards[i].sizes(batch, yield) {
 				return
 			}
-			r.mu.RLock()
 		}
-		r.mu.RUnlock()
-		yieldBatch()
 	}
+}
+
+// sizes yields the rooms of a shard. It reports false when yield has. batch is
+// memory that it may use.
+func (s *shard) sizes(batch []RoomSize, yield func(string, int) bool) bool {
+	yieldBatch := func() bool {
+		for _, found := range batch {
+			if !yield(found.Name, found.Sockets) {
+				return false
+			}
+		}
+		batch = batch[:0]
+		return true
+	}
+	s.mu.RLock()
+	for name, in := range s.byName {
+		if batch = append(batch, RoomSize{Name: name, Sockets: len(in.members)}); len(batch) < roomBatch {
+			continue
+		}
+		s.mu.RUnlock()
+		if !yieldBatch() {
+			return false
+		}
+		s.mu.RLock()
+	}
+	s.mu.RUnlock()
+	return yieldBatch()
 }

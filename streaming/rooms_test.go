@@ -30,6 +30,39 @@ func (n *naiveRooms) sockets(all []*Socket, t Target) (ids []string) {
 	return ids
 }
 
+// checkHomes holds that a broadcast finds the order locks of all whom it reaches. It
+// must not be called while others change the rooms.
+func (r *rooms) checkHomes(t *testing.T) {
+	t.Helper()
+	for i := range r.shards {
+		for name, in := range r.shards[i].byName {
+			for at, s := range in.members {
+				if in.homes&one(s.places.home) == 0 || s.places.joined.find(name).index != at {
+					t.Fatalf("%s has the order locks %b, and at %d the member %+v", name, in.homes, at, &s.places)
+				}
+			}
+		}
+		for at, s := range r.shards[i].everyone.members {
+			if set(r.homes.Load())&one(s.places.home) == 0 || int(s.places.index) != at || r.find(s.id) != s {
+				t.Fatalf("all have the order locks %b, and at %d is %+v", r.homes.Load(), at, &s.places)
+			}
+		}
+	}
+}
+
+// checkEmpty holds that nobody is left.
+func (r *rooms) checkEmpty(t *testing.T) {
+	t.Helper()
+	r.rLock(r.all())
+	defer r.rUnlock(r.all())
+	for i := range r.shards {
+		at := &r.shards[i]
+		if len(at.byName) != 0 || len(at.byID) != 0 || len(at.everyone.members) != 0 {
+			t.Errorf("left over: %d rooms, %d sockets, %d members", len(at.byName), len(at.byID), len(at.everyone.members))
+		}
+	}
+}
+
 // Random operations have the same result with rooms as with naive ones.
 func TestRoomsAgainstNaiveModel(t *testing.T) {
 	for seed := range uint64(40) {
@@ -111,16 +144,18 @@ func TestRoomsAgainstNaiveModel(t *testing.T) {
 				if got := r.count(room); got != want {
 					t.Fatalf("step %d: %d in %s, want %d", step, got, room, want)
 				}
-				if got := r.of(s); !n.removed[s] && !slices.Equal(got, n.rooms[s]) {
-					t.Fatalf("step %d: %s is in %v, want %v", step, s.id, got, n.rooms[s])
+				got, joined := r.of(s), slices.Clone(n.rooms[s])
+				slices.Sort(got)
+				slices.Sort(joined)
+				if !n.removed[s] && !slices.Equal(got, joined) {
+					t.Fatalf("step %d: %s is in %v, want %v", step, s.id, got, joined)
 				}
+				r.checkHomes(t)
 			}
 			for _, s := range all {
 				r.remove(s)
 			}
-			if len(r.byName) != 0 || len(r.byID) != 0 || len(r.everyone.members) != 0 {
-				t.Errorf("left over: %d rooms, %d sockets, %d members", len(r.byName), len(r.byID), len(r.everyone.members))
-			}
+			r.checkEmpty(t)
 		})
 	}
 }
@@ -160,7 +195,8 @@ func TestRoomsSnapshotsAreIsolated(t *testing.T) {
 		reading.Go(func() {
 			for i := range 1000 {
 				target := targets[(worker+i)%len(targets)]
-				receivers := r.receivers(target)
+				lists, _ := r.receivers(target, everything, nil)
+				receivers := slices.Concat(lists...)
 				seen := make(map[*Socket]int)
 				for range 2 {
 					for _, s := range receivers {

@@ -168,8 +168,8 @@ func (s *Socket) Admit(rooms ...string) { s.namespace.rooms.join(s, rooms...) }
 // Leave takes the socket out of rooms.
 func (s *Socket) Leave(rooms ...string) { s.namespace.rooms.leave(s, rooms...) }
 
-// Rooms lists the rooms the socket is in, or was in when it disconnected. Its
-// own ID, which is a room too, is not in the list.
+// Rooms lists the rooms the socket is in, or was in when it disconnected, in no
+// order. Its own ID, which is a room too, is not in the list.
 func (s *Socket) Rooms() []string {
 	s.mu.Lock()
 	closed, left := s.state == socketClosed, s.left

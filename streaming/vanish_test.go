@@ -65,12 +65,7 @@ func (l *lives) check(t *testing.T, s *testServer) {
 		t.Errorf("%d sockets connected, %d disconnected, %d before they were connected", len(l.connected), len(l.disconnected), l.early)
 	}
 	for _, n := range s.Namespaces() {
-		r := n.rooms
-		r.mu.Lock()
-		if len(r.byID) != 0 || len(r.byName) != 0 || len(r.everyone.members) != 0 {
-			t.Errorf("left in %s: %d sockets, %d rooms, %d members", n.Name(), len(r.byID), len(r.byName), len(r.everyone.members))
-		}
-		r.mu.Unlock()
+		n.rooms.checkEmpty(t)
 	}
 }
 

@@ -166,12 +166,11 @@ func TestSlowClientIsCutOffAlone(t *testing.T) {
 	most := 0
 	for i := range count {
 		m := text(strconv.Itoa(i) + " " + filling)
-		var b burst
-		for _, r := range slices.Concat(slowOnes, fastOnes) {
-			b.send(r.session, m)
+		all := slices.Concat(slowOnes, fastOnes)
+		sendTo(m, all, func(r *recorder) *Session { return r.session })
+		for _, r := range all {
 			most = max(most, r.session.QueuedBytes())
 		}
-		b.flush()
 		// A sender that is faster than the fast clients would end those too.
 		eventually(t, "the fast clients to keep up", func() bool {
 			return !slices.ContainsFunc(fastOnes, func(r *recorder) bool { return r.session.QueuedBytes() > sendBuffer/2 })
@@ -219,11 +218,11 @@ func TestBroadcastReachesAll(t *testing.T) {
 		var b burst
 		m := text(strconv.Itoa(round))
 		for _, session := range sessions {
-			if !b.send(session, m) {
+			if ok, _ := b.send(session, m); !ok {
 				t.Error("a message was refused")
 			}
 		}
-		if b.send(over.session, m) {
+		if ok, _ := b.send(over.session, m); ok {
 			t.Error("a session that is over took a message")
 		}
 		b.flush()

@@ -71,6 +71,8 @@ type heard struct {
 type recorder struct {
 	session *Session
 	handle  func(r *recorder, data []byte, binary bool) error
+	// closing, when not nil, is called by the first Close.
+	closing func()
 	// over is closed by the first Close.
 	over chan struct{}
 
@@ -100,6 +102,9 @@ func (r *recorder) Close(reason Reason) {
 	defer r.mu.Unlock()
 	r.reasons = append(r.reasons, reason)
 	if len(r.reasons) == 1 {
+		if r.closing != nil {
+			r.closing()
+		}
 		close(r.over)
 	}
 }

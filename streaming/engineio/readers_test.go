@@ -120,7 +120,7 @@ func TestNothingIsHeldForWork(t *testing.T) {
 	for name, send := range map[string]func(s *Session){
 		"send":      func(s *Session) { s.Send(text("next")) },
 		"volatile":  func(s *Session) { s.Send(text("next", wire.Volatile)) },
-		"broadcast": func(s *Session) { Broadcast(text("next"), []*Session{s}, func(s *Session) *Session { return s }, nil) },
+		"broadcast": func(s *Session) { sendTo(text("next"), []*Session{s}, func(s *Session) *Session { return s }) },
 		"answer":    func(s *Session) { s.Answer(text("next")) },
 	} {
 		for _, answers := range []bool{true, false} {

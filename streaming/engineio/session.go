@@ -75,6 +75,9 @@ type Session struct {
 	nextReady *Session // guarded by the flusher
 	// machine is where the session is in its life. Only stepLocked changes it.
 	machine machine
+	// full is true once a message has found no room in the queue: the session is
+	// about to be ended, and accepts nothing more.
+	full bool
 	// peerClosed is true once the client's close frame has come.
 	peerClosed bool
 	// textOnly is true for a client that takes no bytes, which it has said in its first
@@ -171,45 +174,57 @@ func (s *Session) Send(m *wire.Message) bool { return s.send(m, false) }
 
 // send is Send, or Answer.
 func (s *Session) send(m *wire.Message, answer bool) bool {
+	ok, full := s.sendUncut(m, answer)
+	if full {
+		s.abort(ReasonSlowClient)
+	}
+	return ok
+}
+
+// sendUncut is send, but for that the caller ends the session when full is true, see
+// enqueue.
+func (s *Session) sendUncut(m *wire.Message, answer bool) (ok, full bool) {
 	if s.textOnly {
 		m = m.AsText()
 	}
 	s.account.hold(m, 1)
-	ready, ok := s.enqueue(m, answer)
+	ready, ok, full := s.enqueue(m, answer)
 	if !ok {
 		s.account.letGo(m, 1)
 	}
 	if ready {
 		s.server.flusher.push(s, s, 1)
 	}
-	return ok
+	return ok, full
 }
 
-// enqueue adds a message to the queue, which may be an answer, see Answer. The caller has called account.hold for it,
-// and calls account.letGo when ok is false. ready is true when the caller must hand
-// the session to the flusher.
-func (s *Session) enqueue(m *wire.Message, answer bool) (ready, ok bool) {
+// enqueue adds a message to the queue, which may be an answer, see Answer. The caller
+// has called account.hold for it, and calls account.letGo when ok is false. ready is
+// true when the caller must hand the session to the flusher. full is true when the
+// queue has no room, for the first message that finds none: the caller must then abort
+// the session, which accepts nothing more.
+func (s *Session) enqueue(m *wire.Message, answer bool) (ready, ok, full bool) {
 	s.mu.Lock()
-	if s.machine.life != lifeOpen {
+	if s.machine.life != lifeOpen || s.full {
 		s.mu.Unlock()
-		return false, false
+		return false, false, false
 	}
 	if m.IsPong() && s.pending.replacePong(m, s.account) {
 		s.mu.Unlock()
-		return false, true
+		return false, true, false
 	}
 	if m.Has(wire.Volatile) && s.behindLocked() {
 		s.mu.Unlock()
 		s.server.metrics.volatileDropped.Add(1)
-		return false, false
+		return false, false, false
 	}
 	if !s.hasRoomLocked(m) {
 		s.server.metrics.volatileDropped.Add(int64(s.pending.dropVolatile(s.account)))
 		if !s.hasRoomLocked(m) {
 			s.forOthers = s.pending.load.cost+s.inFlight.cost+costOf(m) <= s.options.SendBuffer
+			s.full = true
 			s.mu.Unlock()
-			s.abort(ReasonSlowClient)
-			return false, false
+			return false, false, true
 		}
 	}
 	e := evQueued
@@ -219,7 +234,7 @@ func (s *Session) enqueue(m *wire.Message, answer bool) (ready, ok bool) {
 	s.pending.push(m, s.account)
 	do, _ := s.stepLocked(e)
 	s.mu.Unlock()
-	return do&flushSoon != 0, true
+	return do&flushSoon != 0, true, false
 }
 
 // hasRoomLocked reports whether a message may be added to what waits. It always may

@@ -314,7 +314,7 @@ func TestTextOnlyClients(t *testing.T) {
 		sessions = append(sessions, session)
 	}
 	m := wire.New([][]byte{[]byte("event")}, [][]byte{{1, 2, 3}}, 0)
-	Broadcast(m, sessions, func(session *Session) *Session { return session }, nil)
+	sendTo(m, sessions, func(session *Session) *Session { return session })
 	s.recorder(t, textOnly.Open.SID).session.Send(wire.New(nil, [][]byte{{4}}, 0))
 	s.recorder(t, textOnly.Open.SID).session.Send(text("text"))
 	for _, want := range []string{"4event", "bAQID", "bBA==", "4text"} {

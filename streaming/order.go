@@ -1,0 +1,188 @@
+package streaming
+
+import (
+	"math/bits"
+	"sync"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+)
+
+// order makes all receivers see broadcasts in one order: of any two broadcasts that
+// both reach both of two sockets, both sockets get the same one first.
+//
+// Each socket has one of a few order locks, its home. A broadcast holds the homes of
+// all its receivers while it is queued for them, and a socket gets another home only
+// while its old one is held. So two broadcasts that have a receiver in common never
+// take place at the same time. What is for one socket alone needs no lock.
+//
+// Rooms whose members have one home in common are in nobody's way but that of rooms
+// with the same home. Therefore a socket that joins a room takes the home of the
+// members, unless it is in a larger room already, see rooms.settle.
+type order []orderLock
+
+type orderLock struct {
+	sync.Mutex
+	_ [120]byte // two cache lines, which processors load together
+}
+
+// maxSpread is the most order locks, and the most shards, that a namespace has.
+const maxSpread = 32
+
+// set is a set of numbers below maxSpread: of order locks, or of shards.
+type set uint32
+
+// everything has every number.
+const everything = ^set(0)
+
+func one(i uint8) set { return 1 << i }
+
+// cut takes the smallest number out of a set that is not empty.
+func (s *set) cut() (smallest int) {
+	smallest = bits.TrailingZeros32(uint32(*s))
+	*s &= *s - 1
+	return smallest
+}
+
+// lock takes the locks of a set. All do so in ascending order, and before they take the
+// lock of any shard.
+func (o order) lock(locks set) {
+	for locks != 0 {
+		o[locks.cut()].Lock()
+	}
+}
+
+func (o order) unlock(locks set) {
+	for locks != 0 {
+		o[locks.cut()].Unlock()
+	}
+}
+
+// audience is who in this process receives a broadcast. With a method Session it
+// implements [engineio.Audience].
+type audience struct {
+	rooms  *rooms
+	target Target
+	// held are the order locks that are held, or are to be.
+	held set
+	// receivers is what Lock returns, single its memory for one list.
+	receivers [][]*Socket
+	single    [1][]*Socket
+}
+
+// audience returns who a target means. ok is false if that is nobody.
+func (r *rooms) audience(t Target) (a audience, ok bool) {
+	a = audience{rooms: r, target: t}
+	a.receivers, a.held = r.receivers(t, 0, nil)
+	return a, len(a.receivers) > 0 || a.held != 0
+}
+
+// Lock implements engineio.Audience.
+func (a *audience) Lock() [][]*Socket {
+	if a.held == 0 {
+		return a.receivers
+	}
+	for {
+		a.rooms.order.lock(a.held)
+		receivers, missing := a.rooms.receivers(a.target, a.held, a.single[:0])
+		if missing == 0 {
+			return receivers
+		}
+		// Somebody has joined who has another home.
+		a.rooms.order.unlock(a.held)
+		a.held |= missing
+	}
+}
+
+// Unlock implements engineio.Audience.
+func (a *audience) Unlock() { a.rooms.order.unlock(a.held) }
+
+// Missed implements engineio.Audience.
+func (a *audience) Missed(*Socket) {}
+
+var _ engineio.Audience[*Socket] = (*delivery)(nil)
+
+// fewRooms is how many rooms a socket may be in that gets another home: all of them
+// are looked at.
+const fewRooms = 8
+
+// settle gives a socket the home that is best for it in the rooms that it is about to
+// join: that of the members of the largest one, unless it is in a larger one already.
+// One that is in no room and makes one gets a home by the name of that.
+func (r *rooms) settle(s *Socket, names []string) {
+	if len(names) == 0 {
+		return
+	}
+	to, size, homes := r.largest(names)
+	s.places.mu.Lock()
+	home, in := s.places.home, s.places.joined.len()
+	var joined []string
+	if in <= fewRooms && homes&one(home) == 0 {
+		joined = s.places.joined.names()
+	}
+	s.places.mu.Unlock()
+	switch {
+	case in > fewRooms, homes&one(home) != 0:
+		return
+	case size == 0:
+		if _, made := r.place(to); in > 0 || home == made {
+			return
+		}
+	default:
+		if _, most, _ := r.largest(joined); most >= size {
+			return
+		}
+	}
+	r.resettle(s, home, joined, to)
+}
+
+// largest returns the first room of those that have the most members, how many those
+// are, and their order locks.
+func (r *rooms) largest(names []string) (name string, size int, homes set) {
+	for i, each := range names {
+		at := r.shard(each)
+		at.mu.RLock()
+		if in := at.byName[each]; i == 0 || in != nil && len(in.members) > size {
+			name = each
+			if in != nil {
+				size, homes = len(in.members), in.homes
+			}
+		}
+		at.mu.RUnlock()
+	}
+	return name, size, homes
+}
+
+// resettle gives a socket the home of the members of a room, or one by its name if
+// there are none. It does nothing if home and joined, which are those of the socket,
+// have changed meanwhile.
+func (r *rooms) resettle(s *Socket, home uint8, joined []string, to string) {
+	shards := r.shardsOf(joined) | r.shardsOf([]string{s.id, to})
+	r.order.lock(one(home))
+	defer r.order.unlock(one(home))
+	r.lock(shards)
+	defer r.unlock(shards)
+	s.places.mu.Lock()
+	defer s.places.mu.Unlock()
+	if s.places.home != home || s.places.joined.len() != len(joined) {
+		return
+	}
+	for _, name := range joined {
+		if s.places.joined.find(name) == nil {
+			return
+		}
+	}
+	_, next := r.place(to)
+	if in := r.shard(to).byName[to]; in != nil {
+		homes := in.homes
+		next = uint8(homes.cut()) //nolint:gosec // below maxSpread
+	}
+	r.homes.Or(uint32(one(next)))
+	s.places.home = next
+	for _, name := range joined {
+		if in := s.places.joined.find(name).room; len(in.members) == 1 {
+			in.homes = one(next)
+		} else {
+			in.homes |= one(next)
+		}
+	}
+}
