@@ -139,17 +139,9 @@ const textInternalError = "internal error"
 
 // misfit refuses an event whose arguments do not fit its handler.
 func (e *Event) misfit(err error) {
-	message := err.Error()
-	if wrong := (*packet.DecodeError)(nil); errors.As(err, &wrong) {
-		// Why is a matter of this program's types.
-		message = wrong.Where() + " does not fit"
-		if errors.Is(err, packet.ErrMissing) {
-			message = wrong.Where() + " is missing"
-		}
-	}
 	e.Socket.namespace.server.logger.Debug("an event does not fit its handler",
-		"namespace", e.Socket.namespace.name, "event", e.Name, "error", err)
-	e.Refuse(CodeInvalidPayload, message)
+		"namespace", e.Socket.namespace.name, "event", e.Name, "error", err, "reason", errors.Unwrap(err))
+	e.Refuse(CodeInvalidPayload, err.Error())
 }
 
 // recoverEvent, deferred, logs a panic of an event's handler and refuses the

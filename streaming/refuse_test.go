@@ -242,7 +242,7 @@ func TestTypedHandlersRefuseWhatDoesNotFit(t *testing.T) {
 		`,"room"`:                  `argument 0 does not fit`,
 		`,{"room":1}`:              `room in argument 0 does not fit`,
 		`,{"size":1.5,"room":"a"}`: `size in argument 0 does not fit`,
-		`,{"logo":"aGVsbG8="}`:     `logo in argument 0 does not fit`,
+		`,{"logo":"aGVsbG8="}`:     `logo in argument 0 is not binary`,
 		`,[{"room":"a"}]`:          `argument 0 does not fit`,
 		`,{"size":"1","Size":1}`:   `size in argument 0 does not fit`,
 	} {

@@ -11,15 +11,15 @@ import (
 )
 
 // ErrMissing is an argument that is not there.
-var ErrMissing = errors.New("it is missing")
+var ErrMissing = errors.New("is missing")
 
 // ErrNull is an argument that is null and was to be decoded into what has no null,
 // such as a struct, a string or a []byte.
-var ErrNull = errors.New("it is null")
+var ErrNull = errors.New("is null")
 
 // ErrNotBinary is a value that is not binary and was to be decoded into a
 // []byte. A string is none, whatever it holds.
-var ErrNotBinary = errors.New("it is not binary")
+var ErrNotBinary = errors.New("is not binary")
 
 // DecodeError is the error of [Args.Decode]: an argument that does not fit the
 // value that it was to be decoded into.
@@ -41,7 +41,16 @@ func (e *DecodeError) Where() string {
 	return fmt.Sprintf("%s in argument %d", e.Path, e.Argument)
 }
 
-func (e *DecodeError) Error() string { return e.Where() + " does not fit: " + e.Err.Error() }
+// Error is fit for the client that sent the argument: it says nothing of this program's types. What
+// encoding/json, or a method of a type, says of them is in Err alone.
+func (e *DecodeError) Error() string {
+	for _, reason := range []error{ErrMissing, ErrNull, ErrNotBinary} {
+		if errors.Is(e.Err, reason) {
+			return e.Where() + " " + reason.Error()
+		}
+	}
+	return e.Where() + " does not fit"
+}
 
 // Unwrap returns Err.
 func (e *DecodeError) Unwrap() error { return e.Err }
