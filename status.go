@@ -133,7 +133,7 @@ func (p statusPage) serve(w http.ResponseWriter, r *http.Request, counted func()
 			BufferedBytes:   m.Engine.BufferedBytes,
 			SlowClients:     m.Engine.SlowClients,
 			VolatileDropped: m.Engine.VolatileDropped,
-			Refused:         m.Engine.Refusals.Of("max_connections", "hub_buffer", "handshake_rate"),
+			Refused:         m.Engine.TurnedAway(),
 			Identified:      m.Auth.Identified,
 			AuthRefused:     m.Auth.Refused,
 			AuthExpired:     m.Auth.Expired,

@@ -122,7 +122,7 @@ func counters(m streaming.Metrics) adminapi.Counters {
 	return adminapi.Counters{
 		SlowClients:     m.Engine.SlowClients,
 		VolatileDropped: m.Engine.VolatileDropped,
-		Refused:         m.Engine.Refusals.Of("max_connections", "hub_buffer"),
+		Refused:         m.Engine.TurnedAway(),
 		EventsIn:        &eventsIn,
 		EventsOut:       &eventsOut,
 		Deliveries:      &deliveries,

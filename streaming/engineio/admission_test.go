@@ -52,6 +52,7 @@ func TestHandshakeRateAdmitsABurstAndThenTheRate(t *testing.T) {
 		expect(t, "refused after a minute", refused, 7)
 		expect(t, "sessions", s.Sessions(), 8)
 		expect(t, "refused for the rate", s.Metrics().Refusals.Of("handshake_rate"), 17+7)
+		expect(t, "turned away", s.Metrics().TurnedAway(), 17+7)
 
 		// A request of a session there is takes no token.
 		s.recorders[0].session.Send(text("x"))

@@ -61,6 +61,12 @@ type TransportMetrics struct {
 	FlushMessages, QueuedBytes measure.Distribution
 }
 
+// TurnedAway is how many handshakes were answered 503, because the server had as many sessions, as
+// much to send or as many handshakes in a second as it may have.
+func (m Metrics) TurnedAway() int64 {
+	return m.Refusals.Of("max_connections", "hub_buffer", "handshake_rate")
+}
+
 // ReasonCount is how often something has happened for one reason.
 type ReasonCount struct {
 	Reason string
