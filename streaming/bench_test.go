@@ -2,6 +2,7 @@ package streaming
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
@@ -55,6 +56,42 @@ func BenchmarkBroadcastRoom(b *testing.B) {
 				n.rooms.remove(socket)
 			}
 		})
+	}
+}
+
+// BenchmarkCall asks the clients of a room, which are in this process too, and waits for the answers
+// of all.
+func BenchmarkCall(b *testing.B) {
+	for _, members := range []int{1, 20} {
+		b.Run(fmt.Sprintf("%d clients", members), func(b *testing.B) {
+			sockets := make(chan *Socket, 1)
+			s := newTestServer(b, Options{}, onConnect(sockets))
+			for range members {
+				c, _ := s.connected(engineio.WebSocket)
+				receive(b, "a socket", sockets).Admit("room")
+				go c.answer()
+			}
+			to, args := s.Of("/").To("room"), mustArgs(map[string]string{"from": "ann", "text": "hello"})
+			b.ReportAllocs()
+			for b.Loop() {
+				if replies, err := to.Call(b.Context(), "question", args); err != nil || len(replies) != members {
+					b.Fatalf("%d replies, %v", len(replies), err)
+				}
+			}
+		})
+	}
+}
+
+// answer acknowledges each event that asks for it.
+func (c *testClient) answer() {
+	for {
+		m, err := c.read()
+		if err != nil {
+			return
+		}
+		if id, _, asked := strings.Cut(strings.TrimPrefix(m.text, "2"), "["); asked && id != "" {
+			c.send("3" + id + `["yes"]`)
+		}
 	}
 }
 
