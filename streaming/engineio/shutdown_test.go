@@ -3,6 +3,7 @@ package engineio
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -159,6 +160,32 @@ func TestShutdownAnswersPollsAtOnce(t *testing.T) {
 		if noops.Load() == 0 {
 			t.Error("no poll was ended before its session")
 		}
+	})
+}
+
+// beforeWrite calls a function before each write.
+type beforeWrite struct {
+	*httptest.ResponseRecorder
+	call func()
+}
+
+func (w beforeWrite) Write(p []byte) (int, error) {
+	w.call()
+	return w.ResponseRecorder.Write(p)
+}
+
+// TestEndThatComesBesideANoop tells a client of the end by its next poll when the session
+// is closed while a noop is being written, as a shutdown does that has released the poll.
+func TestEndThatComesBesideANoop(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newEngineInBubble(t, Options{})
+		r := s.pollIn(t)
+		w := beforeWrite{httptest.NewRecorder(), func() { r.session.Close(ReasonShutdown) }}
+		query := rawclient.Query(rawclient.Polling, r.session.id)
+		must(t, s.Server.ServeHTTP(w, newRequest(t, http.MethodGet, query, nil), Inbound{MaxHold: time.Millisecond}))
+		expect(t, "poll", w.Body.String(), "6")
+		expect(t, "next poll", s.getIn(t, r), "1")
+		r.waitClosed(t, ReasonShutdown)
 	})
 }
 
