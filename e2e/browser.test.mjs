@@ -37,6 +37,8 @@ describe("the streaming example", { timeout: 30 * 60_000, concurrency: 2 }, () =
       executablePath: CHROMIUM,
       args: [
         "--no-sandbox",
+        // Where there is no graphics card, emulating one costs more than doing without.
+        "--disable-gpu",
         "--disable-quic",
         "--disable-background-networking",
         "--disable-component-update",

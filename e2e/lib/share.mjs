@@ -27,6 +27,8 @@ export function assertBuilt() {
 /** The arguments of a browser that shows the page. */
 export const browserArgs = [
   "--no-sandbox",
+  // Where there is no graphics card, emulating one costs more than doing without.
+  "--disable-gpu",
   "--disable-quic",
   "--disable-background-networking",
   "--disable-component-update",
