@@ -1,8 +1,8 @@
 package packet
 
 import (
-	"cmp"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"math/big"
