@@ -147,6 +147,8 @@ func (s *Session) answerProbe(a *attempt, f *wire.Reader) bool {
 	_ = a.conn.SetWriteDeadline(time.Now().Add(s.options.WriteTimeout))
 	answer, _ := probeAnswer.Frames(0)
 	if _, err := a.conn.Write(answer); err != nil {
+		// A part of the frame may have been written, so nothing may follow it.
+		closeAbruptly(a.conn)
 		return false
 	}
 	s.step(evProbed)
