@@ -151,6 +151,8 @@ func (s *Session) answerProbe(a *attempt, f *wire.Reader) bool {
 		closeAbruptly(a.conn)
 		return false
 	}
+	// A deadline that has passed would break a TLS connection whose peer asks for new keys.
+	_ = a.conn.SetWriteDeadline(time.Time{})
 	s.step(evProbed)
 	return true
 }
