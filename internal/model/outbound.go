@@ -133,6 +133,8 @@ func (s *Session) received(p Packet) error {
 type heartbeat struct {
 	// pongAt is when the client has last answered a ping, or when the session began.
 	pongAt time.Duration
+	// tookAt is when the client has last sent something, or gone on taking what comes.
+	tookAt time.Duration
 	// pings counts what has come, pongs what was sent.
 	pings, pongs int
 	// since is true when a ping has come since the last pong.

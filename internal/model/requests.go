@@ -24,6 +24,7 @@ type Poll struct {
 // poll of a session is its handshake.
 func (s *Session) Poll(now time.Duration, blocked bool) *Poll {
 	s.act(now)
+	s.beat.tookAt = s.now
 	p := &Poll{blocked: blocked, since: s.now, sent: s.now}
 	p.doubtful = len(s.polls) > 0 || s.sock != nil || s.over.gone || s.over.told || s.over.must && !s.over.closing
 	if len(s.polls) > 0 {
@@ -45,6 +46,7 @@ func (s *Session) Poll(now time.Duration, blocked bool) *Poll {
 func (s *Session) Blocked(now time.Duration, p *Poll, blocked bool) {
 	s.act(now)
 	p.blocked, p.since = blocked, s.now
+	s.beat.tookAt = s.now
 }
 
 // Abandon says that the client gives a poll up before it has the answer.
@@ -160,6 +162,7 @@ type Post struct {
 // Post says that the client begins a POST.
 func (s *Session) Post(now time.Duration) *Post {
 	s.act(now)
+	s.beat.tookAt = s.now
 	p := &Post{begun: s.now, doubtful: len(s.posts) > 0 || s.websocket || s.sock != nil || s.ends()}
 	if len(s.posts) > 0 {
 		for _, other := range s.posts {
@@ -180,6 +183,7 @@ func (s *Session) Post(now time.Duration) *Post {
 func (s *Session) Complete(now time.Duration, p *Post, body string, sent bool) {
 	s.act(now)
 	p.complete = true
+	s.beat.tookAt = s.now
 	switch {
 	case !sent:
 		s.mustEndPost(p, TransportError)

@@ -1,6 +1,9 @@
 package model
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Rest says that everything is at rest: nothing happens until the client or the program does
 // something or time passes. What the server could have done by now it must have done. busy says that
@@ -55,8 +58,16 @@ func (s *Session) isGone() bool {
 	return atOnce || s.now > s.over.at+wait
 }
 
+// mustTimeOut reports whether the client has been silent for so long that its session must be over. A
+// client that takes something is not silent.
 func (s *Session) mustTimeOut() bool {
-	return !s.over.heard && !s.beat.loose && s.now > s.beat.pongAt+s.o.PingInterval+s.o.PingTimeout+s.o.Slack
+	since := max(s.beat.pongAt+s.o.PingInterval, s.beat.tookAt)
+	return !s.over.heard && !s.beat.loose && !s.isBlocked() && s.now > since+s.o.PingTimeout+s.o.Slack
+}
+
+// isBlocked reports whether the client takes nothing of what is written to it.
+func (s *Session) isBlocked() bool {
+	return s.sock != nil && s.sock.blocked || slices.ContainsFunc(s.polls, func(p *Poll) bool { return p.blocked })
 }
 
 // pingIsDue reports whether a ping must have come.

@@ -37,6 +37,8 @@ const (
 	TransportClose = "transport close"
 	SlowClient     = "slow client"
 	TooLarge       = "message too large"
+	// StuckClient is the end of a client that takes nothing of what is written to it.
+	StuckClient = "stuck client"
 )
 
 // Session is the model of one session.
@@ -110,7 +112,7 @@ func (s *Session) timePasses() {
 		s.mayEnd(PingTimeout)
 	}
 	if s.isStuck() {
-		s.mayEnd(TransportError)
+		s.mayEnd(TransportError, StuckClient)
 	}
 }
 

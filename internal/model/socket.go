@@ -98,12 +98,14 @@ func (k *Socket) stuckFor(now time.Duration) time.Duration {
 func (k *Socket) Blocked(now time.Duration, blocked bool) {
 	k.s.act(now)
 	k.blocked, k.since = blocked, k.s.now
+	k.s.beat.tookAt = k.s.now
 }
 
 // Text says that the client sends a text message.
 func (k *Socket) Text(now time.Duration, text string) {
 	s := k.s
 	s.act(now)
+	s.beat.tookAt = s.now
 	p, ok := Decode(text)
 	switch {
 	case k.spare || k.dead || k.closeSent || k.lost:
@@ -141,6 +143,7 @@ func (k *Socket) confirm() {
 func (k *Socket) Bytes(now time.Duration, data string) {
 	s := k.s
 	s.act(now)
+	s.beat.tookAt = s.now
 	switch {
 	case k.spare || k.dead || k.closeSent || k.lost:
 	case !k.confirmed:
@@ -155,6 +158,7 @@ func (k *Socket) Bytes(now time.Duration, data string) {
 // Ping says that the client sends a ping frame.
 func (k *Socket) Ping(now time.Duration, data string) {
 	k.s.act(now)
+	k.s.beat.tookAt = k.s.now
 	if k.confirmed && !k.closeSent && !k.lost && !k.s.over.heard {
 		k.pings = append(k.pings, data)
 	}

@@ -275,11 +275,16 @@ func (p *player) compose(prefix string, size, attachments int, flags wire.Flags)
 
 // send sends a message to the client.
 func (p *player) send(prefix string, size, attachments int, flags wire.Flags) bool {
+	return p.sendBy(p.session.Load().Send, prefix, size, attachments, flags)
+}
+
+// sendBy sends a message to the client by a method of its session.
+func (p *player) sendBy(send func(*wire.Message) bool, prefix string, size, attachments int, flags wire.Flags) bool {
 	message, is := p.compose(prefix, size, attachments, flags)
 	p.sending.Lock()
 	defer p.sending.Unlock()
 	at := p.note(happening{kind: sends, message: is})
-	ok := p.session.Load().Send(message)
+	ok := send(message)
 	p.mu.Lock()
 	p.log[at].ok = ok
 	p.mu.Unlock()
@@ -308,7 +313,7 @@ const (
 )
 
 // handlerPause is what a handler waits for each unit.
-const handlerPause = wheelTick
+const handlerPause = 2 * wheelTick
 
 var errNonsense = errors.New("the message makes no sense")
 
@@ -352,13 +357,13 @@ func (w *playerWork) Run() {
 	switch w.verb {
 	case verbWork:
 		for range w.n {
-			p.send("w", 0, 0, 0)
+			p.sendBy(p.session.Load().Answer, "w", 0, 0, 0)
 		}
 	case verbLong, verbHandOver:
 		if w.verb == verbHandOver {
 			p.session.Load().HandOver()
 		}
-		p.send("l", 0, 0, 0)
+		p.sendBy(p.session.Load().Answer, "l", 0, 0, 0)
 		time.Sleep(time.Duration(w.n) * handlerPause)
 		p.send("l", 0, 0, 0)
 	case verbEnd:

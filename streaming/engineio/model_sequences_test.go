@@ -55,6 +55,21 @@ func TestModelSequences(t *testing.T) {
 			{opSend, 0, 8, 0, false},
 			{opUnblock, 0, 0, 0, false},
 		}},
+		"the keys of an idle connection change": {2, []step{
+			{opOpen, 0, 0, 0, false},
+			{opSleep, 0, 9, 0, false},
+			{opUpdateKeys, 0, 0, 0, false},
+			{opSend, 0, 8, 0, false},
+		}},
+		"the keys of a probed connection change": {3, []step{
+			{opOpen, 0, 1, 0, false},
+			{opUpgrade, 0, 1, 0, false},
+			{opProbe, 0, 0, 0, false},
+			{opSleep, 0, 6, 0, false},
+			{opUpdateKeys, 0, 0, 0, false},
+			{opSend, 0, 8, 0, false},
+			{opConfirm, 0, 0, 0, false},
+		}},
 		"closed by a handler that goes on": {2, []step{
 			{opOpen, 0, 0, 0, false},
 			{opFrame, 0, 0, 58, false},

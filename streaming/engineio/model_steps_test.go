@@ -36,7 +36,6 @@ const (
 	opUpdateKeys
 	opCut
 	opSend
-	opSendHere
 	opBroadcast
 	opEnd
 	opEndSome
@@ -50,14 +49,14 @@ const (
 
 var opNames = [opCount]string{
 	"opOpen", "opPoll", "opAbandon", "opBlock", "opUnblock", "opPost", "opPostSlowly", "opPostMore", "opPostCut", "opPong",
-	"opUpgrade", "opProbe", "opConfirm", "opFrame", "opCloseFrame", "opUpdateKeys", "opCut", "opSend", "opSendHere", "opBroadcast",
+	"opUpgrade", "opProbe", "opConfirm", "opFrame", "opCloseFrame", "opUpdateKeys", "opCut", "opSend", "opBroadcast",
 	"opEnd", "opEndSome", "opSleep", "opGate", "opRelease", "opReload", "opShutdown",
 }
 
 // opWeights are how often steps are drawn.
 var opWeights = [opCount]int{
 	opOpen: 2, opPoll: 22, opAbandon: 2, opBlock: 4, opUnblock: 5, opPost: 8, opPostSlowly: 2, opPostMore: 3, opPostCut: 1, opPong: 8,
-	opUpgrade: 7, opProbe: 8, opConfirm: 8, opFrame: 10, opCloseFrame: 3, opCut: 2, opSend: 24, opSendHere: 2,
+	opUpgrade: 7, opProbe: 8, opConfirm: 8, opFrame: 10, opCloseFrame: 3, opUpdateKeys: 3, opCut: 2, opSend: 24,
 	opBroadcast: 4, opEnd: 3, opEndSome: 1, opSleep: 10, opGate: 2, opRelease: 1, opReload: 1, opShutdown: 1,
 }
 
@@ -200,14 +199,6 @@ func (p *player) do(st step) {
 		}
 	case opSend:
 		p.sendSome(st.a, st.b)
-	case opSendHere:
-		if s := p.session.Load(); p.onSocket() {
-			p.busy.Add(1)
-			go func() {
-				defer p.busy.Add(-1)
-				s.WriteHere(func() { p.send("h", 0, 0, 0) })
-			}()
-		}
 	case opEnd:
 		p.end([]Reason{ReasonForcedClose, ReasonRateLimit, ReasonOriginRevoked}[st.a%3])
 	default:
