@@ -450,19 +450,36 @@ func (pl *play) broadcast(a, b uint8) {
 		flags = wire.Volatile
 	}
 	message, is := to[0].compose("b"+strconv.Itoa(to[0].number)+".", 0, int(b%2), flags)
-	at := make(map[*player]int)
-	for _, p := range to {
+	Broadcast(message, &crowd{message: is, players: to, at: make(map[*player]int)})
+}
+
+// crowd is the audience of a broadcast.
+type crowd struct {
+	message model.Message
+	players []*player
+	at      map[*player]int
+}
+
+func (c *crowd) Lock() [][]*player {
+	for _, p := range c.players {
 		p.sending.Lock()
-		at[p] = p.note(happening{kind: sends, message: is, ok: true})
+		c.at[p] = p.note(happening{kind: sends, message: c.message, ok: true})
 	}
-	Broadcast(message, to, func(p *player) *Session { return p.session.Load() }, func(p *player) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.log[at[p]].ok = false
-	})
-	for _, p := range to {
+	return [][]*player{c.players}
+}
+
+func (c *crowd) Unlock() {
+	for _, p := range c.players {
 		p.sending.Unlock()
 	}
+}
+
+func (c *crowd) Session(p *player) *Session { return p.session.Load() }
+
+func (c *crowd) Missed(p *player) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.log[c.at[p]].ok = false
 }
 
 // endSome closes all open sessions.

@@ -166,8 +166,6 @@ func (s *Session) moveTo(conn net.Conn, deflate bool) bool {
 	do, ok := s.stepLocked(evConfirmed)
 	if ok {
 		s.attempt, s.conn, s.polling.conn = nil, conn, nil
-		// The answer to the probe had a deadline.
-		_ = conn.SetWriteDeadline(time.Time{})
 		if deflate {
 			s.deflate = s.options.Deflate.Threshold
 		}
