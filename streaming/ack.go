@@ -58,6 +58,15 @@ var ErrDisconnected = errors.New("the socket has disconnected")
 // locks; it must not wait.
 type pendingAck func(args packet.Args, err error)
 
+const (
+	// ackBytes is what an answer that is waited for takes of memory, in bytes, with what
+	// waits for it.
+	ackBytes = 512
+	// modestAcks is how many answers a socket may owe when there is no room for more,
+	// see [engineio.Session.Pressed].
+	modestAcks = 128
+)
+
 // owedAck is a pending ack and when it was asked for.
 type owedAck struct {
 	take pendingAck
@@ -73,7 +82,7 @@ func (s *Socket) expect(id uint64, answer pendingAck) error {
 	if s.state != socketConnected {
 		return ErrDisconnected
 	}
-	if limit > 0 && len(s.acks) >= limit {
+	if limit > 0 && len(s.acks) >= limit || len(s.acks) >= modestAcks && s.client.session.Pressed() {
 		s.namespace.server.limited.pendingAcks.Add(1)
 		return ErrTooManyAcks
 	}
@@ -81,6 +90,7 @@ func (s *Socket) expect(id uint64, answer pendingAck) error {
 		s.acks = make(map[uint64]owedAck)
 	}
 	s.acks[id] = owedAck{answer, time.Now()}
+	s.client.session.Keep(ackBytes)
 	return nil
 }
 
@@ -93,6 +103,7 @@ func (s *Socket) resolve(id uint64, args packet.Args, err error) {
 	if !ok {
 		return
 	}
+	s.client.session.Keep(-ackBytes)
 	if err == nil {
 		s.namespace.counts.answered(owed.sent)
 	}

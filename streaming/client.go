@@ -19,9 +19,9 @@ type client struct {
 	server  *Server
 	session *engineio.Session
 
-	// partial is a packet whose attachments have not all come. Only the
-	// goroutine that reads touches it.
-	partial *packet.Incoming
+	// partial is a packet whose attachments have not all come. Only the goroutine that
+	// reads sets it, see keepPartial, until the client is over.
+	partial atomic.Pointer[packet.Incoming]
 	// skip is how many attachments are still to come of a packet that is dropped.
 	// Only the goroutine that reads touches it.
 	skip int
@@ -38,6 +38,10 @@ type client struct {
 	left leftNamespaces
 	// closed is true once the client gets no more sockets, since its connection ends.
 	closed bool
+	// over is true once the connection has ended.
+	over bool
+	// partialBytes is what counts for partial.
+	partialBytes int
 	// endedBy is the limit that has ended the client.
 	endedBy endedBy
 	// been holds the bits of the namespaces that the client was let into.
@@ -68,7 +72,7 @@ func (c *client) receive(data []byte, binary bool) (*Socket, error) {
 	if binary {
 		return c.receiveAttachment(data)
 	}
-	if c.partial != nil || c.skip > 0 {
+	if c.partial.Load() != nil || c.skip > 0 {
 		return nil, errExpectedBinary
 	}
 	p, err := packet.Decode(data, c.server.limits.Load().Attachments)
@@ -90,7 +94,7 @@ func (c *client) receive(data []byte, binary bool) (*Socket, error) {
 		}
 		c.incomplete()
 		partial := *p
-		c.partial = &partial
+		c.keepPartial(&partial)
 		return nil, nil
 	}
 	return c.handle(p)
@@ -105,18 +109,36 @@ func (c *client) receiveAttachment(data []byte) (*Socket, error) {
 		}
 		return nil, nil
 	}
-	p := c.partial
+	p := c.partial.Load()
 	if p == nil {
 		return nil, errUnexpectedBinary
 	}
 	p.Attach(data)
 	if !p.Complete() {
 		c.incomplete()
+		c.keepPartial(p)
 		return nil, nil
 	}
-	c.partial = nil
+	c.keepPartial(nil)
 	c.waiting.Store(0)
 	return c.handle(p)
+}
+
+// keepPartial sets partial, and counts what it takes of memory. After the end of the
+// connection nothing is kept.
+func (c *client) keepPartial(p *packet.Incoming) {
+	c.mu.Lock()
+	bytes := 0
+	if p != nil && !c.over {
+		bytes = p.Memory()
+	} else {
+		p = nil
+	}
+	more := bytes - c.partialBytes
+	c.partialBytes = bytes
+	c.partial.Store(p)
+	c.mu.Unlock()
+	c.session.KeepUnfinished(more)
 }
 
 // incomplete notes that a packet waits for attachments, or has got one.
@@ -188,7 +210,7 @@ func (c *client) handleEvent(s *Socket, p *packet.Incoming) (*Socket, error) {
 	}
 	s.namespace.counts.eventFrom(s)
 	c.server.taps.in(e)
-	if !s.deliver(e) {
+	if !s.deliver(e, p.Memory()) {
 		return nil, nil
 	}
 	return s, nil
@@ -236,6 +258,10 @@ func (c *client) connect(p *packet.Incoming) (*Socket, error) {
 	s := &Socket{id: newSocketID(), namespace: n, client: c, auth: bytes.Clone(p.Payload)}
 	start, err := c.add(s)
 	switch {
+	case errors.Is(err, errTooMuchAuth):
+		c.server.limited.auth.Add(1)
+		c.refuseConnect(n.name, codeAuthTooLarge, textAuthTooLarge)
+		return nil, nil
 	case errors.Is(err, errTooManyNamespaces):
 		c.server.limited.namespaces.Add(1)
 		c.refuseConnect(n.name, "too_many_namespaces", "too many namespaces")
@@ -251,6 +277,7 @@ func (c *client) connect(p *packet.Incoming) (*Socket, error) {
 
 var (
 	errTooManyNamespaces = errors.New("the client is in as many namespaces as it may be in")
+	errTooMuchAuth       = errors.New("the client shows more than there is room for now")
 	errClosing           = errors.New("the connection of the client is about to end")
 )
 
@@ -268,12 +295,33 @@ func (c *client) add(s *Socket) (start bool, err error) {
 		return false, errState
 	case len(c.sockets) >= c.server.limits.Load().Namespaces:
 		return false, errTooManyNamespaces
+	case c.authBytesLocked()+len(s.auth) > modestAuth && c.session.Pressed():
+		return false, errTooMuchAuth
 	}
 	c.left.forget(s.namespace.name)
 	c.sockets = append(c.sockets, s)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.keepAuthLocked(len(s.auth))
 	return s.addLocked(task{connect: true}), nil
+}
+
+// modestAuth is how many bytes are kept of what a client shows in all its namespaces
+// when there is no room for more, see [engineio.Session.Pressed].
+const modestAuth = 64 << 10
+
+// authBytesLocked is how many bytes are kept of what the client has shown.
+func (c *client) authBytesLocked() (bytes int) {
+	for _, s := range c.sockets {
+		bytes += len(s.auth)
+	}
+	return bytes
+}
+
+// keepAuthLocked counts what is kept of what the client has shown for the socket.
+func (s *Socket) keepAuthLocked(bytes int) {
+	s.client.session.Keep(bytes - int(s.authBytes))
+	s.authBytes = int32(bytes) //nolint:gosec // bounded by maxAuthPayload
 }
 
 // refuseConnect answers CONNECT to a namespace with a code of this server's.
@@ -382,6 +430,10 @@ func (c *client) disconnect() { c.end(engineio.ReasonForcedClose) }
 
 // Close implements engineio.Listener.
 func (c *client) Close(reason Reason) {
+	c.mu.Lock()
+	c.over = true
+	c.mu.Unlock()
+	c.keepPartial(nil)
 	for _, s := range c.take() {
 		s.close(reason)
 	}

@@ -305,6 +305,11 @@ func refresh(a Authenticator, e *Event) {
 		e.Refuse(CodeTokenExpired, refusalMessages[CodeTokenExpired])
 		return
 	}
+	s.mu.Lock()
+	if s.state != socketClosed {
+		s.keepAuthLocked(len(s.auth) + len(shown.JSON()))
+	}
+	s.mu.Unlock()
 	auth.counts.refreshed.Add(1)
 	// The client hears first that it has succeeded.
 	defer s.recheckSince(recheck)

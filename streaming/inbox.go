@@ -9,8 +9,10 @@ type inbox struct {
 	// event comes before the tasks: the only one of an inbox that had been
 	// empty, as is the rule, needs no list.
 	event *Event
-	// bytes is the size of the events that wait.
-	bytes int
+	// eventBytes is what event takes of memory, see task.
+	eventBytes int32
+	// bytes is what the events that wait in tasks take.
+	bytes int32
 	// running is true while a goroutine works on the inbox.
 	running bool
 	// closed inboxes take no more events.
@@ -28,24 +30,38 @@ type inbox struct {
 const (
 	maxWaitingEvents = 256
 	maxWaitingBytes  = 4 << 20
+	// modestWaitingBytes takes the place of maxWaitingBytes when there is no room for
+	// more of what all clients have sent, see [engineio.Session.Pressed].
+	modestWaitingBytes = 64 << 10
+	// eventBytes is what an event takes of memory besides its packet, in bytes.
+	eventBytes = 256
+	// mostEventBytes is the most that an event counts for, whatever it takes: so the
+	// count fits into 32 bits, and a socket stays as small as it is.
+	mostEventBytes = 1 << 30
 )
 
 // task is one thing to do: exactly one of its fields says what.
 type task struct {
-	connect    bool
-	event      *Event
+	connect bool
+	event   *Event
+	// bytes is what the event takes of memory. It counts for the session until the
+	// event is handled.
+	bytes      int32
 	answer     func()
 	disconnect bool
 	reason     Reason
 }
 
-// deliver puts an event into the inbox. It waits while too many wait already.
+// deliver puts an event of a packet, which takes so many bytes of memory, into the
+// inbox. It waits while too many wait already.
 // start is true when the caller must see to it that the inbox is worked on.
-func (s *Socket) deliver(e *Event) (start bool) {
-	size := e.Args.Size()
+func (s *Socket) deliver(e *Event, packet int) (start bool) {
+	size := int32(min(packet+eventBytes, mostEventBytes)) //nolint:gosec // bounded
+	session := s.client.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for !s.inbox.closed && len(s.inbox.tasks) > 0 && (len(s.inbox.tasks) >= maxWaitingEvents || s.inbox.bytes+size > maxWaitingBytes) {
+	for !s.inbox.closed && len(s.inbox.tasks) > 0 && (len(s.inbox.tasks) >= maxWaitingEvents || s.inbox.bytes+size > maxWaitingBytes ||
+		s.inbox.bytes+size > modestWaitingBytes && session.Pressed()) {
 		if s.inbox.room == nil {
 			s.inbox.room = sync.NewCond(&s.mu)
 		}
@@ -54,12 +70,13 @@ func (s *Socket) deliver(e *Event) (start bool) {
 	if s.inbox.closed {
 		return false
 	}
+	session.Keep(int(size))
 	if !s.inbox.running {
-		s.inbox.event, s.inbox.running = e, true
+		s.inbox.event, s.inbox.eventBytes, s.inbox.running = e, size, true
 		return true
 	}
 	s.inbox.bytes += size
-	return s.addLocked(task{event: e})
+	return s.addLocked(task{event: e, bytes: size})
 }
 
 // run has any other task done. It does not wait.
@@ -85,7 +102,11 @@ func (s *Socket) finish(last task, drop bool) {
 		s.inbox.room.Broadcast()
 	}
 	if drop {
-		s.inbox.event = nil
+		if s.inbox.event != nil {
+			s.client.session.Keep(-int(s.inbox.eventBytes))
+			s.inbox.event = nil
+		}
+		s.client.session.Keep(-int(s.inbox.bytes))
 		kept := s.inbox.tasks[:0]
 		for _, t := range s.inbox.tasks {
 			if t.event == nil {
@@ -147,6 +168,9 @@ func (w *inboxWork) Run() {
 		}
 		s.mu.Unlock()
 		s.do(t)
+		if t.bytes != 0 {
+			s.client.session.Keep(-int(t.bytes))
+		}
 	}
 }
 
@@ -155,7 +179,7 @@ func (w *inboxWork) Run() {
 func (b *inbox) next() (t task, ok bool) {
 	switch {
 	case b.event != nil:
-		t.event, b.event = b.event, nil
+		t.event, t.bytes, b.event = b.event, b.eventBytes, nil
 		return t, true
 	case len(b.tasks) == 0:
 		b.tasks = nil
@@ -165,9 +189,7 @@ func (b *inbox) next() (t task, ok bool) {
 	t = b.tasks[0]
 	b.tasks[0] = task{}
 	b.tasks = b.tasks[1:]
-	if t.event != nil {
-		b.bytes = max(b.bytes-t.event.Args.Size(), 0)
-	}
+	b.bytes -= t.bytes
 	if b.room != nil {
 		b.room.Broadcast()
 	}

@@ -20,7 +20,7 @@ import (
 func (s *Socket) waitingForRoom() (waits bool, tasks, bytes int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.inbox.room != nil, len(s.inbox.tasks), s.inbox.bytes
+	return s.inbox.room != nil, len(s.inbox.tasks), int(s.inbox.bytes)
 }
 
 // While a handler waits, no more than so many events wait with it. The client

@@ -38,6 +38,8 @@ type Socket struct {
 	namespace *Namespace
 	client    *client
 	auth      json.RawMessage
+	// authBytes is what is kept of what the client has shown, in bytes.
+	authBytes int32
 
 	// greeted is true once the answer to CONNECT is queued, see greet.
 	greeted  atomic.Bool

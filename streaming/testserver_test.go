@@ -46,6 +46,10 @@ func newTestServer(t testing.TB, options Options, sets ...EventSet) *testServer 
 			t.Errorf("shutdown: %v", err)
 		}
 		front.Close()
+		eventually(t, "nothing to be kept for clients", func() bool {
+			m := s.Metrics().Engine
+			return m.KeptBytes == 0 && m.BufferedBytes == 0
+		})
 	})
 	return s
 }

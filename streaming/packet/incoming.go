@@ -22,6 +22,8 @@ type Incoming struct {
 	// expected is how many attachments follow.
 	expected    int
 	attachments [][]byte
+	// memory is what the bytes of the packet take in the heap.
+	memory int
 }
 
 // The errors of [Decode].
@@ -58,7 +60,7 @@ func (p *Incoming) decode(text []byte, attachments int) error {
 	if len(text) == 0 || text[0] < byte(TypeConnect) || text[0] > byte(TypeBinaryAck) {
 		return ErrType
 	}
-	p.Type, p.Namespace = Type(text[0]), "/"
+	p.Type, p.Namespace, p.memory = Type(text[0]), "/", cap(text)
 	text = text[1:]
 
 	if p.Type == TypeBinaryEvent || p.Type == TypeBinaryAck {
@@ -128,7 +130,17 @@ func (p *Incoming) Complete() bool { return len(p.attachments) == p.expected }
 func (p *Incoming) Missing() int { return p.expected - len(p.attachments) }
 
 // Attach adds the next attachment, which belongs to the packet from then on.
-func (p *Incoming) Attach(data []byte) { p.attachments = append(p.attachments, data) }
+func (p *Incoming) Attach(data []byte) {
+	p.attachments = append(p.attachments, data)
+	p.memory += cap(data) + sliceSize
+}
+
+// sliceSize is what a slice takes in a list of slices, in bytes.
+const sliceSize = 24
+
+// Memory is how many bytes of memory the packet holds on to, with the attachments that
+// have come so far.
+func (p *Incoming) Memory() int { return p.memory }
 
 // Args returns the arguments of an acknowledgement.
 func (p *Incoming) Args() Args {

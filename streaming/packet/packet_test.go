@@ -55,6 +55,10 @@ func TestDecodePacket(t *testing.T) {
 		`2` + strings.Repeat("0", 1000) + `7["x"]`: {Type: TypeEvent, Namespace: "/", ID: 7, HasID: true, Payload: []byte(`["x"]`)},
 	} {
 		got, err := Decode([]byte(text), maxAttachments)
+		if got.Memory() < len(text) {
+			t.Errorf("%s: holds on to %d bytes", text, got.Memory())
+		}
+		got.memory = 0
 		if err != nil || !reflect.DeepEqual(*got, want) {
 			t.Errorf("%s: %+v, %v", text, got, err)
 		}
