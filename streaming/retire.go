@@ -15,8 +15,9 @@ const silencePoll = 5 * time.Millisecond
 // within patience. It waits no longer than until all have answered. When ctx ends it returns none.
 func Silent(ctx context.Context, sockets []*Socket, patience time.Duration) []*Socket {
 	answered := make(map[*Socket]func() bool, len(sockets))
+	excused := make(map[*Socket]func() bool, len(sockets))
 	for _, s := range sockets {
-		answered[s] = s.client.session.Ask()
+		answered[s], excused[s] = s.client.session.Ask()
 	}
 	silent := slices.Clone(sockets)
 	again := time.NewTicker(silencePoll)
@@ -31,7 +32,7 @@ func Silent(ctx context.Context, sockets []*Socket, patience time.Duration) []*S
 		select {
 		case <-again.C:
 		case <-deadline.C:
-			return silent
+			return slices.DeleteFunc(silent, func(s *Socket) bool { return excused[s]() })
 		case <-ctx.Done():
 			return nil
 		}
