@@ -37,6 +37,10 @@ type flusher struct {
 	// client.
 	turns []*flushTurn
 	held  int
+	// guests are turns for goroutines that are no workers, to be used again.
+	guests sync.Pool
+	// processors is how many processors the process uses.
+	processors int
 	// past is what workers that have left had counted.
 	past flushCounts
 
@@ -45,7 +49,7 @@ type flusher struct {
 	// seenTaken is what taken was when watch last looked.
 	seenTaken uint64
 
-	// looking are the turns that cutOffStuck looks at. Only the wheel touches it.
+	// looking are the turns that stuck looks at. Only the wheel touches it.
 	looking []*flushTurn
 }
 
@@ -54,7 +58,7 @@ type flushTurn struct {
 	progress progress
 	// at is the index in flusher.turns.
 	at int
-	// counts is nil for a goroutine that is no worker.
+	// counts is nil as long as the worker has counted nothing.
 	counts *flushCounts
 	// writing is true while the worker writes to a client, seen is true once watch
 	// has found it writing, and held is true once watch has found it writing to
@@ -69,21 +73,21 @@ const stuckAfter = 2 * time.Millisecond
 // messages are not joined.
 const flushChunk = 64 << 10
 
-// flushBuffers are for joining messages. A client for which one message waits, or
-// which is stuck with one, takes none.
+// flushBuffers are for joining messages. A client that is stuck with one message takes
+// none.
 var flushBuffers = sync.Pool{New: func() any {
 	b := make([]byte, 0, flushChunk)
 	return &b
 }}
 
 func newFlusher(logger *slog.Logger) *flusher {
-	f := &flusher{logger: logger}
+	f := &flusher{logger: logger, processors: runtime.GOMAXPROCS(0)}
 	f.work.L = &f.mu
 	return f
 }
 
 // push hands a chain of n sessions over to the workers. The sessions are linked by
-// nextReady, and flushing is true for each of them.
+// nextReady, and the writer of each is due.
 func (f *flusher) push(head, tail *Session, n int) {
 	tail.nextReady = nil
 	f.mu.Lock()
@@ -113,7 +117,7 @@ func (f *flusher) push(head, tail *Session, n int) {
 
 // missing is how many workers are to be started. It is negative when there are too
 // many.
-func (f *flusher) missing() int { return runtime.GOMAXPROCS(0) - (f.workers - f.held) }
+func (f *flusher) missing() int { return f.processors - (f.workers - f.held) }
 
 // watch adds workers in place of those that are held up. It is called every
 // stuckAfter while sessions wait.
@@ -146,7 +150,7 @@ func (f *flusher) watch() {
 // run is a worker: it writes for the sessions of the list until there are too many
 // workers.
 func (f *flusher) run() {
-	turn := &flushTurn{counts: new(flushCounts)}
+	turn := new(flushTurn)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.enterLocked(turn)
@@ -154,7 +158,9 @@ func (f *flusher) run() {
 		for f.head == nil {
 			if f.closed || f.missing() < 0 {
 				f.workers--
-				f.past.merge(turn.counts)
+				if turn.counts != nil {
+					f.past.merge(turn.counts)
+				}
 				f.leaveLocked(turn)
 				return
 			}
@@ -174,6 +180,9 @@ func (f *flusher) run() {
 			f.push(s, s, 1)
 		}
 		f.mu.Lock()
+		if turn.counts == nil {
+			turn.counts = new(flushCounts)
+		}
 		turn.counts.add(done)
 		if turn.held {
 			f.held--
@@ -195,12 +204,12 @@ func (f *flusher) leaveLocked(turn *flushTurn) {
 	f.turns = f.turns[:last]
 }
 
-// guestTurns are for goroutines that are no workers.
-var guestTurns = sync.Pool{New: func() any { return new(flushTurn) }}
-
 // enter returns a turn for a goroutine that is no worker. It calls leave at the end.
 func (f *flusher) enter() *flushTurn {
-	turn := guestTurns.Get().(*flushTurn)
+	turn, ok := f.guests.Get().(*flushTurn)
+	if !ok {
+		turn = new(flushTurn)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.enterLocked(turn)
@@ -209,19 +218,23 @@ func (f *flusher) enter() *flushTurn {
 
 func (f *flusher) leave(turn *flushTurn) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.leaveLocked(turn)
+	f.mu.Unlock()
+	f.guests.Put(turn)
 }
 
-// cutOffStuck ends the sessions of clients that are stuck: those that have taken
+// stuck calls found with the sessions of clients that are stuck: those that have taken
 // nothing for the write timeout. The wheel calls it at each tick.
-func (f *flusher) cutOffStuck(now int64) {
+func (f *flusher) stuck(now int64, found func(*Session)) {
+	// That takes a lock of the scheduler.
+	processors := runtime.GOMAXPROCS(0)
 	f.mu.Lock()
+	f.processors = processors
 	f.looking = append(f.looking[:0], f.turns...)
 	f.mu.Unlock()
 	for _, turn := range f.looking {
 		if s := turn.progress.look(now); s != nil {
-			s.abort(ReasonStuckClient)
+			found(s)
 		}
 	}
 	clear(f.looking)
@@ -269,8 +282,7 @@ func (s *Session) flush(p *progress, from writer) (done flushed, again bool) {
 	s.mu.Unlock()
 
 	done.messages, done.queued = len(list.messages), taken.bytes
-	bytes, err := s.writeMessages(conn, list.messages, p)
-	packets, deliveries := list.release(s.account)
+	bytes, packets, deliveries, err := s.writeList(conn, list, p)
 	done.written(bytes, deliveries, err)
 	if err != nil {
 		s.broken(bytes)
@@ -283,6 +295,13 @@ func (s *Session) flush(p *progress, from writer) (done flushed, again bool) {
 	s.mu.Unlock()
 	s.carryOut(do &^ flushSoon)
 	return done, do&flushSoon != 0
+}
+
+// writeList writes the messages of a list and gives it back, also when there is a panic.
+func (s *Session) writeList(conn net.Conn, list *messageList, p *progress) (bytes, packets, deliveries int, err error) {
+	defer func() { packets, deliveries = list.release(s.account) }()
+	bytes, err = s.writeMessages(conn, list.messages, p)
+	return bytes, 0, 0, err
 }
 
 // broken ends a session whose connection has failed after so many bytes of what was

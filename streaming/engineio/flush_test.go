@@ -2,12 +2,16 @@ package engineio
 
 import (
 	"fmt"
+	"log/slog"
+	"math/rand/v2"
 	"net"
+	"net/http/httptest"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -277,5 +281,109 @@ func TestPendingMessagesAreJoined(t *testing.T) {
 			}
 			expect(t, "same bytes", string(slices.Concat(conn.written...)), string(want))
 		})
+	}
+}
+
+// TestTurnsLeave has turns leave in an order of their own: each finds its place without a search.
+func TestTurnsLeave(t *testing.T) {
+	f := newFlusher(slog.New(slog.DiscardHandler))
+	var turns []*flushTurn
+	for range 100 {
+		turns = append(turns, f.enter())
+	}
+	rand.Shuffle(len(turns), func(i, j int) { turns[i], turns[j] = turns[j], turns[i] })
+	for left, turn := range turns {
+		f.leaveLocked(turn)
+		for i, other := range f.turns {
+			if other.at != i || slices.Contains(turns[:left+1], other) {
+				t.Fatalf("turn %d is not where it should be, or has left", i)
+			}
+		}
+		expect(t, "turns that are left", len(f.turns), len(turns)-left-1)
+	}
+}
+
+// BenchmarkTurnsLeave measures what it takes one of many turns to leave.
+func BenchmarkTurnsLeave(b *testing.B) {
+	for _, count := range []int{1000, 50_000} {
+		b.Run(strconv.Itoa(count), func(b *testing.B) {
+			f := newFlusher(slog.New(slog.DiscardHandler))
+			turns := make([]flushTurn, count)
+			for b.Loop() {
+				for i := range turns {
+					f.enterLocked(&turns[i])
+				}
+				for i := range turns {
+					f.leaveLocked(&turns[i])
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*count), "ns/turn")
+		})
+	}
+}
+
+// plug is a connection that takes what is written first, and no more.
+type plug struct {
+	sink
+	full bool
+}
+
+func (p *plug) Write(data []byte) (int, error) {
+	if p.full {
+		<-p.ended
+		return 0, net.ErrClosed
+	}
+	p.full = true
+	return len(data), nil
+}
+
+// BenchmarkStuckClients measures the memory that a client takes which is stuck with a message.
+func BenchmarkStuckClients(b *testing.B) {
+	const clients = 20_000
+	for b.Loop() {
+		s := newEngine(b, Options{WriteTimeout: time.Hour, PingInterval: time.Hour})
+		var taken atomic.Int64
+		for range clients {
+			conn := &plug{sink: sink{taken: &taken, ended: make(chan struct{}), once: new(sync.Once)}}
+			s.ServeHTTP(&hijackable{httptest.NewRecorder(), conn}, websocketRequest(b, rawclient.Query(rawclient.WebSocket, "")))
+		}
+		var sessions []*Session
+		for _, r := range s.recorders {
+			sessions = append(sessions, r.session)
+		}
+		eventually(b, "the open packets to be written", func() bool {
+			return !slices.ContainsFunc(sessions, func(s *Session) bool { return s.QueuedBytes() > 0 })
+		})
+		memory := func() uint64 {
+			runtime.GC()
+			runtime.GC()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			return m.HeapInuse + m.StackInuse
+		}
+		before, goroutines := memory(), runtime.NumGoroutine()
+		var hello burst
+		m := text("hello")
+		for _, session := range sessions {
+			hello.send(session, m)
+		}
+		hello.flush()
+		eventually(b, "all to be stuck", func() bool {
+			s.flusher.mu.Lock()
+			defer s.flusher.mu.Unlock()
+			return s.flusher.taken >= 2*clients
+		})
+		b.ReportMetric(float64(memory()-before)/clients, "B/client")
+		b.ReportMetric(float64(runtime.NumGoroutine()-goroutines)/clients, "goroutines/client")
+		began := time.Now()
+		for _, session := range sessions {
+			session.abort(ReasonStuckClient)
+		}
+		eventually(b, "the workers to leave", func() bool {
+			s.flusher.mu.Lock()
+			defer s.flusher.mu.Unlock()
+			return s.flusher.workers <= runtime.GOMAXPROCS(0)
+		})
+		b.ReportMetric(float64(time.Since(began).Milliseconds()), "ms-to-leave")
 	}
 }

@@ -58,7 +58,7 @@ func (s *Session) onDeadline(now int64) {
 	s.mu.Unlock()
 
 	if expired {
-		s.abort(ReasonPingTimeout)
+		s.server.losses.add(s, ReasonPingTimeout)
 		return
 	}
 	if ping {

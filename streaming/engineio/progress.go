@@ -89,6 +89,7 @@ func (p *progress) look(now int64) (stuck *Session) {
 			p.advance(now)
 			return nil
 		}
+		p.since, p.hasLooked = now, false
 		return s
 	case waited >= timeout/2 && !p.hasLooked:
 		p.baseline, p.hasLooked = receivedBy(s.client()), true

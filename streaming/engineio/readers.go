@@ -1,6 +1,7 @@
 package engineio
 
 import (
+	"hash/maphash"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,7 @@ type Work interface {
 // handOverAfter.
 type readers struct {
 	shards []readersShard
+	seed   maphash.Seed
 	// watching is true while the timer is set that calls look.
 	watching atomic.Bool
 	// alert is for how many more ticks of the wheel the timer is used.
@@ -62,7 +64,7 @@ func newReaders() *readers {
 	for shards < 2*runtime.GOMAXPROCS(0) {
 		shards *= 2
 	}
-	return &readers{shards: make([]readersShard, shards)}
+	return &readers{shards: make([]readersShard, shards), seed: maphash.MakeSeed()}
 }
 
 // reader is a goroutine that reads from a WebSocket client.
@@ -180,7 +182,7 @@ func (s *Session) HandOver() {
 
 // of returns the shard of a session.
 func (r *readers) of(s *Session) *readersShard {
-	return &r.shards[int(s.id[0])%len(r.shards)]
+	return &r.shards[maphash.String(r.seed, s.id)%uint64(len(r.shards))]
 }
 
 // tick finds out which work takes long. The wheel calls it at each tick.

@@ -3,6 +3,7 @@ package engineio
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
 	"strings"
 	"sync"
 	"testing"
@@ -351,4 +352,19 @@ func TestManyReadersAtWork(t *testing.T) {
 		})
 	}
 	clients.Wait()
+}
+
+// TestSessionsSpreadOverAllShards finds sessions of random IDs in each of many shards.
+func TestSessionsSpreadOverAllShards(t *testing.T) {
+	r := &readers{shards: make([]readersShard, 256), seed: maphash.MakeSeed()}
+	found := make(map[*readersShard]int)
+	for range 100 * len(r.shards) {
+		found[r.of(&Session{id: newSessionID()})]++
+	}
+	expect(t, "shards with sessions", len(found), len(r.shards))
+	for _, sessions := range found {
+		if sessions > 300 {
+			t.Errorf("%d sessions of %d in one shard", sessions, 100*len(r.shards))
+		}
+	}
 }

@@ -30,6 +30,7 @@ type Server struct {
 	flusher *flusher
 	readers *readers
 	wheel   wheel
+	losses  losses
 	// budget counts what waits for clients, received what has come from them.
 	budget, received *budget
 	// unfinished are the sessions that have sent much that is not complete.
@@ -60,7 +61,7 @@ func New(options Options, accept Accept, logger *slog.Logger) *Server {
 	s.wheel.clock = s.clock
 	s.wheel.tick = func(now int64) {
 		s.readers.tick()
-		s.flusher.cutOffStuck(now)
+		s.flusher.stuck(now, func(session *Session) { s.losses.add(session, ReasonStuckClient) })
 	}
 	s.wheel.needed = func() bool { return s.alive.Load() > 0 }
 	s.wheel.fire = func(session *Session, now int64) {
