@@ -113,7 +113,7 @@ func (s *Session) beatLocked(now int64) (next int64, expired, ping bool) {
 				next = since + timeout/2
 			}
 			return min(next, now+interval), false, false
-		case s.stalled.Load(), now > deadline+tolerance, s.takesLocked():
+		case s.stalled.Load(), now > deadline+tolerance, s.takesLocked(now):
 			// The pong may have come, but has not been read yet, or the client may not
 			// have got the ping yet.
 			h.pingAt = now
@@ -144,10 +144,14 @@ func (s *Session) askLocked() {
 }
 
 // takesLocked reports whether the client has taken something since askLocked was
-// called last, and asks again.
-func (s *Session) takesLocked() bool {
+// called last, and asks again. Where the kernel does not tell, a client on long-polling
+// has the time for its last answer that a slow one needs.
+func (s *Session) takesLocked(now int64) bool {
 	before, asked := s.heartbeat.received, s.heartbeat.asked
 	s.askLocked()
+	if !s.heartbeat.received.known && now < s.polling.takenAt {
+		return true
+	}
 	return asked && s.heartbeat.received.movedOnFrom(before)
 }
 
@@ -163,7 +167,7 @@ func (s *Session) isLost(now int64) bool {
 		since = max(s.pongAt.Load()+int64(s.options.PingInterval), s.aliveAt.Load())
 	}
 	deadline := since + int64(s.options.PingTimeout)
-	return s.machine.life == lifeOpen && !s.stalled.Load() && now >= deadline && now <= deadline+tolerance && !s.takesLocked()
+	return s.machine.life == lifeOpen && !s.stalled.Load() && now >= deadline && now <= deadline+tolerance && !s.takesLocked(now)
 }
 
 // onPong notes an answered ping.

@@ -17,9 +17,10 @@ type Inbound struct {
 	Attributes func() map[string]string
 	// Conn, when not nil, is the connection that the request has come over. While an
 	// answer waits in the kernel for a slow client, the server asks it whether the
-	// client goes on taking it, where it is TCP's and the system is Linux. It may be
-	// wrapped by what has a method NetConn. Default: the value of ConnKey of the
-	// request's context.
+	// client goes on taking it, where it is TCP's and the system is Linux. Where it
+	// cannot ask, the client is taken to be there for as long as one at 64 kbit/s needs
+	// for the answer. The connection may be wrapped by what has a method NetConn.
+	// Default: the value of ConnKey of the request's context.
 	Conn net.Conn
 	// MaxHold, when positive, is how long a poll is held at most. A server that
 	// counts its write timeout from the request on, as Caddy's does, would cut off a

@@ -29,6 +29,8 @@ type polling struct {
 	// conn is the connection that the last answer was written to, or nil when it is not
 	// known.
 	conn net.Conn
+	// takenAt is when a slow client has taken the last answer, by the server's clock.
+	takenAt int64
 	// stopBody makes reading the body of the current POST fail.
 	stopBody func()
 }
@@ -229,6 +231,7 @@ func (s *Session) awaitPoll(ctx context.Context, maxHold time.Duration) (noop bo
 func (s *Session) endPoll(e event, bytes, packets int) {
 	s.mu.Lock()
 	s.writtenLocked(bytes, packets)
+	s.answeredLocked(bytes)
 	do, _ := s.stepLocked(e)
 	s.mu.Unlock()
 	s.carryOut(do)

@@ -109,6 +109,18 @@ type received struct {
 	acked uint32
 	// waits is true when there are bytes which it has not received.
 	waits bool
+	// known is true when the kernel has told.
+	known bool
+}
+
+// slowestRate is how many bytes a second a client takes at least whose connection the
+// kernel tells nothing of: 64 kbit/s.
+const slowestRate = 8000
+
+// answeredLocked notes that the answer to a poll has been written. Its client may be slow,
+// and cannot ask again before it has the answer.
+func (s *Session) answeredLocked(bytes int) {
+	s.polling.takenAt = s.server.clock() + int64(bytes)*int64(time.Second)/slowestRate
 }
 
 // movedOnFrom reports whether the client has received something since it was at

@@ -129,6 +129,33 @@ func TestSlowPollerGetsLongMessages(t *testing.T) {
 	})
 }
 
+// TestSlowPollerWithoutConnectionIsAlive has a client take the answer to a poll after it was
+// written, from somewhere that the server cannot look into.
+func TestSlowPollerWithoutConnectionIsAlive(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		const size = 1_000_000
+		s := newEngineInBubble(t, Options{})
+		r := s.pollIn(t)
+		r.session.Send(text(strings.Repeat("x", size)))
+		expect(t, "bytes", len(s.getIn(t, r)), 1+size)
+		time.Sleep(size * time.Second / slowRate)
+		expect(t, "poll", s.getIn(t, r), "2")
+		expect(t, "post", s.postIn(t, r, "3"), "ok")
+		expect(t, "poll", s.getIn(t, r), "2")
+		expect(t, "reasons to close", len(r.closed()), 0)
+
+		// It takes one more, and is gone.
+		r.session.Send(text(strings.Repeat("x", size)))
+		expect(t, "bytes", len(s.getIn(t, r)), 1+size)
+		watch := startWatch()
+		<-r.over
+		if waited := time.Since(time.Time(watch)); waited > size*time.Second/slowRate+timeout {
+			t.Errorf("lost after %v", waited)
+		}
+		r.waitClosed(t, ReasonPingTimeout)
+	})
+}
+
 // TestStuckClientIsLost has clients stop to take anything in the middle of a message.
 func TestStuckClientIsLost(t *testing.T) {
 	for _, secured := range []bool{false, true} {

@@ -20,6 +20,7 @@ func askKernel(conn net.Conn) (r received) {
 	_ = raw.Control(func(fd uintptr) {
 		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
 			r.acked = uint32(info.Bytes_acked) //nolint:gosec // wraps around on purpose
+			r.known = true
 			r.waits = info.Unacked > 0 || info.Notsent_bytes > 0
 		}
 	})

@@ -165,7 +165,7 @@ func (s *Session) moveTo(conn net.Conn, deflate bool) bool {
 	s.mu.Lock()
 	do, ok := s.stepLocked(evConfirmed)
 	if ok {
-		s.attempt, s.conn, s.polling.conn = nil, conn, nil
+		s.attempt, s.conn, s.polling.conn, s.polling.takenAt = nil, conn, nil, 0
 		if deflate {
 			s.deflate = s.options.Deflate.Threshold
 		}
