@@ -6,12 +6,9 @@ package socketiostream
 import (
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -348,31 +345,6 @@ var hubName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 func checkHubName(name string) error {
 	if !hubName.MatchString(name) {
 		return fmt.Errorf("hub %q: a name is up to 64 letters, digits, dots, dashes and underscores", name)
-	}
-	return nil
-}
-
-// provisionTransports writes the transports in lower case and in one order, which is of no account.
-func (h *Handler) provisionTransports(t *option.Resolver) {
-	t.Texts("transports", &h.Transports, string(engineio.Polling), string(engineio.WebSocket))
-	for i, transport := range h.Transports {
-		h.Transports[i] = strings.ToLower(transport)
-	}
-	slices.Sort(h.Transports)
-	t.Check(checkTransports(h.Transports))
-}
-
-func checkTransports(transports []string) error {
-	if len(transports) == 0 {
-		return errors.New("transports is empty")
-	}
-	for i, transport := range transports {
-		if t := engineio.Transport(transport); t != engineio.Polling && t != engineio.WebSocket {
-			return fmt.Errorf("unknown transport %q: write polling, websocket or both", transport)
-		}
-		if slices.Contains(transports[:i], transport) {
-			return fmt.Errorf("transport %q is given twice", transport)
-		}
 	}
 	return nil
 }
