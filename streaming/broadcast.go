@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 	"github.com/caddy-socketio/socketio-stream/streaming/packet"
@@ -79,14 +80,18 @@ func union(flags []packet.Flags) (all packet.Flags) {
 
 // deliver sends a packet to the sockets of this process that are meant.
 func (n *Namespace) deliver(p *packet.Packet, t Target) {
-	to, ok := n.rooms.audience(t)
-	if ok {
-		engineio.Broadcast(p.Message(), &delivery{to})
+	d := deliveries.Get().(*delivery)
+	if d.find(n.rooms, t) {
+		engineio.Broadcast(p.Message(), d)
 	}
+	*d = delivery{}
+	deliveries.Put(d)
 }
 
 // delivery is the audience of a packet that is not answered.
 type delivery struct{ audience }
+
+var deliveries = sync.Pool{New: func() any { return new(delivery) }}
 
 // Session implements engineio.Audience.
 func (d *delivery) Session(s *Socket) *engineio.Session {

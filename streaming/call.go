@@ -69,11 +69,10 @@ func (n *Namespace) callElsewhere(ctx context.Context, p *packet.Packet, t Targe
 // are meant, and has reply called once for each of those it returns: with its
 // answer, or with an error. reply must not wait.
 func (n *Namespace) ask(p *packet.Packet, t Target, reply func(Reply)) []*Socket {
-	to, ok := n.rooms.audience(t)
-	if !ok {
+	q := &inquiry{packet: p, reply: reply}
+	if !q.find(n.rooms, t) {
 		return nil
 	}
-	q := &inquiry{audience: to, packet: p, reply: reply}
 	engineio.Broadcast(p.Message(), q)
 	for _, s := range q.refused {
 		reply(Reply{SocketID: s.id, Err: ErrTooManyAcks})

@@ -64,16 +64,16 @@ type audience struct {
 	target Target
 	// held are the order locks that are held, or are to be.
 	held set
-	// receivers is what Lock returns, single its memory for one list.
+	// receivers is what Lock returns, few its memory for a few lists.
 	receivers [][]*Socket
-	single    [1][]*Socket
+	few       [4][]*Socket
 }
 
-// audience returns who a target means. ok is false if that is nobody.
-func (r *rooms) audience(t Target) (a audience, ok bool) {
-	a = audience{rooms: r, target: t}
-	a.receivers, a.held = r.receivers(t, 0, nil)
-	return a, len(a.receivers) > 0 || a.held != 0
+// find makes an empty audience that of a target. It reports false if that is nobody.
+func (a *audience) find(r *rooms, t Target) bool {
+	a.rooms, a.target = r, t
+	a.receivers, a.held = r.receivers(t, 0, a.few[:0])
+	return len(a.receivers) > 0 || a.held != 0
 }
 
 // Lock implements engineio.Audience.
@@ -83,7 +83,7 @@ func (a *audience) Lock() [][]*Socket {
 	}
 	for {
 		a.rooms.order.lock(a.held)
-		receivers, missing := a.rooms.receivers(a.target, a.held, a.single[:0])
+		receivers, missing := a.rooms.receivers(a.target, a.held, a.few[:0])
 		if missing == 0 {
 			return receivers
 		}

@@ -32,6 +32,8 @@ func (a *testAudience[R]) Lock() [][]R {
 	return a.lists
 }
 
+func (a *testAudience[R]) Unlock() { a.Mutex.Unlock() }
+
 func (a *testAudience[R]) Session(r R) *Session { return a.session(r) }
 
 func (a *testAudience[R]) Missed(r R) {
@@ -143,8 +145,10 @@ func TestLargeBroadcastReachesEachOnce(t *testing.T) {
 			written := (taken.Load() - opening) / int64(m.Size())
 			return quiet(sessions) && (written == reached || fails && written >= reached-partSize)
 		})
-		to.Mutex.Lock() // nobody has kept it
-		to.Mutex.Unlock()
+		if !to.TryLock() {
+			t.Fatal("the lock has not been given back")
+		}
+		to.Unlock()
 	}
 }
 
