@@ -31,6 +31,13 @@ var attacks = []attack{
 	{"slow_readers", readNothing},
 	{"garbage", sendGarbage},
 	{"storm", reconnect},
+	{"pings", pingOnly},
+	{"attachments", hoard},
+	{"begun_posts", postInPart},
+	{"left_answers", leaveAnswers},
+	{"sleepers", takeNothing},
+	{"unread_acks", askOnly},
+	{"bombs", bomb},
 }
 
 // Attack lets Receivers honest clients ask for acknowledgements, Rate a second in all, alone and
@@ -60,6 +67,13 @@ func Attack(ctx context.Context, target *Target, options Options) (*Result, erro
 	}
 	if err := h.measure(ctx, options, "before", result); err != nil {
 		return nil, err
+	}
+	if len(options.PIDs) > 0 {
+		idle, err := proc.Measure(options.PIDs)
+		if err != nil {
+			return nil, err
+		}
+		result.set("idle_rss_mib", float64(idle.RSS)/(1<<20))
 	}
 	for _, a := range attacks {
 		if err := h.besides(ctx, target, options, a, health, result); err != nil {
@@ -109,7 +123,7 @@ type patient struct {
 }
 
 // attackPhases is how many measurements there are: before, one for each attack, and after.
-const attackPhases = 8
+const attackPhases = 15
 
 func newHonest(sockets []*Socket, rate int) *honest {
 	h := &honest{failures: newTally()}
@@ -224,6 +238,11 @@ func (h *honest) besides(ctx context.Context, target *Target, options Options, a
 	result.set(a.name+"_open", open-float64(len(h.askers)))
 	result.set(a.name+"_failed", float64(h.failed.Load()-failed))
 	result.set(a.name+"_rss_mib", float64(most.Load())/(1<<20))
+	if allowed := result.Values["idle_rss_mib"] + float64(options.HubBuffer)/(1<<20); options.HubBuffer > 0 {
+		used := float64(most.Load()) / (1 << 20) / allowed
+		result.set(a.name+"_of_allowed", used)
+		result.set("most_of_allowed", max(used, result.Values["most_of_allowed"]))
+	}
 	for _, note := range seen.notes() {
 		result.Notes = append(result.Notes, a.name+": "+note)
 	}

@@ -205,8 +205,14 @@ var errCutOff = errors.New("cut off while posting")
 
 // readNothing joins with clients that never read, while one more sends to everyone.
 func readNothing(ctx context.Context, target *Target, seen *tally) {
+	readLittle(ctx, target, seen, slowReaders, slowReaderRate, slowReaderPayload)
+}
+
+// readLittle joins with count clients that never read, while one more sends rate messages a second
+// of so many bytes to everyone.
+func readLittle(ctx context.Context, target *Target, seen *tally, count, rate, payload int) {
 	var group sync.WaitGroup
-	for i := range slowReaders {
+	for i := range count {
 		group.Go(func() {
 			s, err := Dial(ctx, target.from(i).narrowed(), 0)
 			note(ctx, seen, err)
@@ -226,8 +232,8 @@ func readNothing(ctx context.Context, target *Target, seen *tally) {
 				}
 			}
 		})
-		message := newMessage(slowReaderPayload)
-		paced(ctx, slowReaderRate, 1, func(int) {
+		message := newMessage(payload)
+		paced(ctx, rate, 1, func(int) {
 			if err := sender.send(message.stamped(now())); err != nil {
 				note(ctx, seen, fmt.Errorf("sending to everyone: %w", err))
 			}

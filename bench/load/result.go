@@ -48,6 +48,9 @@ type Options struct {
 	// Settle is how long is waited for the server to come to rest (idle: always; vanish, attack: at
 	// most).
 	Settle time.Duration
+	// HubBuffer is the server's hub_buffer, in bytes: what it may take besides what it takes without
+	// an attack (attack). 0 where it is not known.
+	HubBuffer int64
 }
 
 // Bounds of what may be asked for, so that a slip of the finger does not take the machine down.

@@ -69,9 +69,12 @@ func startModule(st *starter) error {
 	if st.compression {
 		compression = "\t\tper_message_deflate\n\t\thttp_compression\n"
 	}
+	if st.settings.Limited {
+		namespace = "\t\tnamespace / {\n\t\t\tevents streaming\n\t\t}\n\t\tnamespace /apart {\n\t\t\tevents streaming\n\t\t}\n"
+	}
 	limits := "\t\thandshake_rate off\n"
 	if st.settings.Limited {
-		limits = "\t\tlimits {\n\t\t\tallow none\n\t\t}\n"
+		limits = fmt.Sprintf("\t\thub_buffer %d\n\t\tper_message_deflate\n\t\tlimits {\n\t\t\tallow none\n\t\t}\n", HubBuffer)
 	}
 	return st.caddy(fmt.Sprintf("socketio_stream {\n\t\thealth /health\n\t\tping_interval %s\n\t\tping_timeout %s\n%s%s%s\t}",
 		st.settings.PingInterval, st.settings.PingTimeout, compression, limits, namespace))

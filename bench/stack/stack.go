@@ -28,7 +28,7 @@ type Settings struct {
 	PingInterval, PingTimeout time.Duration
 	// Subscribers sends a stream's data to those who joined it, in place of everyone.
 	Subscribers bool
-	// Limited makes this module limit clients on loopback as it does others.
+	// Limited gives this module a hub_buffer of HubBuffer compression and a second namespace, /apart, and makes this module limit clients on loopback as it does others.
 	Limited bool
 }
 
@@ -167,3 +167,7 @@ func (st *starter) write(name, content string) (string, error) {
 	path := filepath.Join(st.dir, name)
 	return path, os.WriteFile(path, []byte(content), 0o600)
 }
+
+// HubBuffer is the hub_buffer, in bytes, of a stack that is Limited: small enough for attacks to
+// come to it.
+const HubBuffer = 256_000_000

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/caddy-socketio/socketio-stream/bench/stack"
@@ -87,7 +88,23 @@ var attackColumns = []column{
 	{"slow_readers_p99_ms", "slow readers", 1},
 	{"garbage_p99_ms", "100 MB garbage", 1},
 	{"storm_p99_ms", "reconnect storm", 1},
+	{"pings_p99_ms", "empty pings", 1},
+	{"attachments_p99_ms", "missing attachments", 1},
+	{"begun_posts_p99_ms", "begun POSTs", 1},
+	{"left_answers_p99_ms", "abandoned polls", 1},
+	{"sleepers_p99_ms", "1,000 take nothing", 1},
+	{"unread_acks_p99_ms", "unread acks", 1},
+	{"bombs_p99_ms", "bombs", 1},
 	{"after_p99_ms", "after", 1},
+	{"idle_rss_mib", "idle MiB", 0},
+	{"pings_rss_mib", "MiB, pings", 0},
+	{"attachments_rss_mib", "MiB, attachments", 0},
+	{"begun_posts_rss_mib", "MiB, POSTs", 0},
+	{"left_answers_rss_mib", "MiB, polls", 0},
+	{"sleepers_rss_mib", "MiB, take nothing", 0},
+	{"unread_acks_rss_mib", "MiB, acks", 0},
+	{"bombs_rss_mib", "MiB, bombs", 0},
+	{"most_of_allowed", "most / (idle + hub_buffer)", 2},
 	{"peak_mib", "peak MiB", 0},
 	{"half_open_recovery_ms", "recovery ms, half-open", 0},
 	{"storm_recovery_ms", "recovery ms, storm", 0},
@@ -297,7 +314,7 @@ var scenarios = []scenario{
 	},
 	{
 		name: "attack", title: "Attacks, one after the other, beside 500 clients that ask 2,000 questions a second in all",
-		load: []string{"-scenario", "attack", "-n", "500", "-rate", "2000", "-duration", "60s", "-settle", "30s", "-limit", "15m"},
+		load: []string{"-scenario", "attack", "-n", "500", "-rate", "2000", "-duration", "60s", "-settle", "60s", "-limit", "30m", "-hub-buffer", strconv.Itoa(stack.HubBuffer)},
 		main: column{"failed", "honest clients that failed", 0}, alone: true,
 		columns: attackColumns, only: []string{"this module, TLS", "this module"}, settings: attacked,
 	},

@@ -48,6 +48,7 @@ func run() error {
 	flag.DurationVar(&options.Warmup, "warmup", time.Second, "time before the measurement (all but connect, idle and vanish)")
 	flag.DurationVar(&options.Duration, "duration", 4*time.Second, "time of the measurement (all but connect and vanish)")
 	flag.DurationVar(&options.Settle, "settle", 5*time.Second, "time to come to rest (idle), the longest such time (vanish, attack)")
+	flag.Int64Var(&options.HubBuffer, "hub-buffer", 0, "the server's hub_buffer, in bytes, for the memory that it may take (attack)")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q", flag.Arg(0))
