@@ -18,7 +18,7 @@ type Inbound struct {
 	// Conn, when not nil, is the connection that the request has come over. While an
 	// answer waits in the kernel for a slow client, the server asks it whether the
 	// client goes on taking it, where it is TCP's and the system is Linux. Where it
-	// cannot ask, the client is taken to be there for as long as one at 64 kbit/s needs
+	// cannot ask, the client is taken to be there for as long as one at 32 kbit/s needs
 	// for the answer. The connection may be wrapped by what has a method NetConn.
 	// Default: the value of ConnKey of the request's context.
 	Conn net.Conn

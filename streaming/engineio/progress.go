@@ -114,8 +114,8 @@ type received struct {
 }
 
 // slowestRate is how many bytes a second a client takes at least whose connection the
-// kernel tells nothing of: 64 kbit/s.
-const slowestRate = 8000
+// kernel tells nothing of: half of what a line of 64 kbit/s carries.
+const slowestRate = 4000
 
 // answeredLocked notes that the answer to a poll has been written. Its client may be slow,
 // and cannot ask again before it has the answer.

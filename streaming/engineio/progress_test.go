@@ -149,7 +149,7 @@ func TestSlowPollerWithoutConnectionIsAlive(t *testing.T) {
 		expect(t, "bytes", len(s.getIn(t, r)), 1+size)
 		watch := startWatch()
 		<-r.over
-		if waited := time.Since(time.Time(watch)); waited > size*time.Second/slowRate+timeout {
+		if waited := time.Since(time.Time(watch)); waited > size*time.Second/slowestRate+timeout {
 			t.Errorf("lost after %v", waited)
 		}
 		r.waitClosed(t, ReasonPingTimeout)
