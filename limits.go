@@ -31,8 +31,9 @@ type Limits struct {
 	// and 1000 at once.
 	HandshakesPerIP *RateLimit `json:"handshakes_per_ip,omitempty"`
 
-	// EventsPerSocket is how many events one client may send; an event over it is refused, and a
-	// client that goes on is disconnected. Default: 500 in a second, and 2000 at once.
+	// EventsPerSocket is how many events one client may send; one that sends more is read from more
+	// slowly, and is disconnected if it goes on for five minutes. Default: 500 in a second, and 2000
+	// at once.
 	EventsPerSocket *RateLimit `json:"events_per_socket,omitempty"`
 
 	// BytesPerSocket is how many bytes one client may send; one that sends more is read from more

@@ -195,12 +195,13 @@ func (c *client) handle(p *packet.Incoming) (*Socket, error) {
 }
 
 func (c *client) handleEvent(s *Socket, p *packet.Incoming) (*Socket, error) {
-	if !c.mayTalk() {
-		c.refuseForRate(s, p)
-		return nil, nil
-	}
+	talks := c.mayTalk()
 	e, err := newEvent(s, p)
 	switch {
+	case !talks:
+		e.Refuse(CodeRateLimited, textRateLimited)
+		c.endFor(LimitEvents)
+		return nil, nil
 	case errors.Is(err, packet.ErrReservedEvent):
 		e.Refuse(CodeReservedEvent, "the event name is reserved")
 		return nil, nil
@@ -237,6 +238,7 @@ func (c *client) connect(p *packet.Incoming) (*Socket, error) {
 	switch {
 	case !c.mayTalk():
 		c.refuseConnect(p.Namespace, CodeRateLimited, textRateLimited)
+		c.endFor(LimitEvents)
 		return nil, nil
 	case len(p.Payload) > maxAuthPayload:
 		c.server.limited.auth.Add(1)

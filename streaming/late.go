@@ -87,7 +87,9 @@ func (c *client) dismissed(s *Socket) {
 func (c *client) drop(p *packet.Incoming) error {
 	switch p.Type {
 	case packet.TypeEvent, packet.TypeBinaryEvent:
-		c.mayTalk()
+		if !c.mayTalk() {
+			c.endFor(LimitEvents)
+		}
 	case packet.TypeAck, packet.TypeBinaryAck:
 	case packet.TypeDisconnect:
 		c.mu.Lock()

@@ -3,10 +3,10 @@ package streaming
 import (
 	"errors"
 	"sync/atomic"
+	"time"
 
 	"github.com/caddy-socketio/socketio-stream/internal/pace"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
-	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // Limits bound what one client may take of the server, besides those of
@@ -14,8 +14,10 @@ import (
 // they are set.
 type Limits struct {
 	// Events bounds how many events, and connections to namespaces, a client
-	// may send over one connection. It does not hold for exempt addresses.
-	// Default: no bound.
+	// may send over one connection. A client that sends more is read from as slowly
+	// as that, so that nothing is lost. One that has sent more for five minutes,
+	// without a second in which it did not, is disconnected. It does not hold for
+	// exempt addresses. Default: no bound.
 	Events *engineio.Rate
 	// Rooms is how many rooms a socket may be in to join another. Default: no
 	// bound.
@@ -89,53 +91,61 @@ func (c *limitCounts) met() engineio.ReasonCounts {
 // it.
 type talk struct {
 	bucket pace.Bucket
-	// refused is how much was refused since it last was calm.
-	refused int64
-	// told is true while the client has heard of a refusal and nothing was let
-	// through since.
-	told bool
+	// since is when the client began to send more than it may, and until is when it
+	// need no longer wait for that, by the session's clock. They are zero for one that
+	// never did.
+	since, until int64
 }
 
-// mayTalk takes note of an event, or of a connection to a namespace, and
-// reports whether the client may send it.
-func (c *client) mayTalk() bool {
-	if c.talk.bucket.Count() {
-		return true
-	}
-	return c.mayTalkOn()
-}
+const (
+	// talkPatience is how long a client may send more than [Limits.Events] allows. At
+	// 500 events a second, what comes at once from a client that was offline may be
+	// 150,000 events.
+	talkPatience = 5 * time.Minute
+	// talkBreak is how long a client sends no more than it may until it is taken for
+	// one that has stopped to send more.
+	talkBreak = time.Second
+	// leastPause is the shortest time that is worth a pause.
+	leastPause = 10 * time.Millisecond
+)
+
+// mayTalk takes note of an event, or of a connection to a namespace. If that is one
+// too many, nothing more is read from the client until it is not. mayTalk reports
+// false when the client has sent too much for so long that it is to be disconnected.
+func (c *client) mayTalk() bool { return c.talk.bucket.Spend(1) || c.mayTalkOn() }
 
 func (c *client) mayTalkOn() bool {
 	rate := c.server.limits.Load().Events
 	if rate == nil || !c.session.Limited() {
+		c.talk = talk{}
 		return true
 	}
-	ok, calm := c.talk.bucket.Refill((*pace.Rate)(rate), c.session.Clock())
-	switch {
-	case calm:
-		c.talk.refused, c.talk.told = 0, false
-	case ok:
-		c.talk.told = false
-	default:
-		c.server.limited.events.Add(1)
-		if c.talk.refused++; c.talk.refused > rate.Burst {
-			c.endFor(LimitEvents)
-		}
+	wait, ok := c.talk.owes(rate, c.session.Clock(), c.server.talkPatience)
+	if wait == 0 {
+		return true
+	}
+	c.server.limited.events.Add(1)
+	if ok {
+		c.session.HoldOff(wait)
 	}
 	return ok
 }
 
-const textRateLimited = "too many events"
-
-// refuseForRate answers an event that is one too many. In a row of refusals all
-// but the first are quiet, so that a flood of events does not bring about one of
-// errors.
-func (c *client) refuseForRate(s *Socket, p *packet.Incoming) {
-	quiet := c.talk.told
-	c.talk.told = true
-	e, _ := newEvent(s, p)
-	e.refuse(&EventError{Code: CodeRateLimited, Message: textRateLimited, Quiet: quiet})
+// owes is called when the bucket has no token left that was taken out in advance. It
+// returns how long the client has to wait, if it has to. ok is false when the client
+// has sent too much for longer than patience.
+func (t *talk) owes(rate *engineio.Rate, now int64, patience time.Duration) (wait time.Duration, ok bool) {
+	if wait = t.bucket.Owes((*pace.Rate)(rate), now); wait < leastPause {
+		return 0, true
+	}
+	if t.until == 0 || now-t.until > int64(talkBreak) {
+		t.since = now
+	}
+	t.until = now + int64(wait)
+	return wait, now-t.since <= int64(patience)
 }
+
+const textRateLimited = "too many events"
 
 // ErrTooManyRooms is a socket that is in as many rooms as it may be. It is an
 // [*EventError].

@@ -23,48 +23,99 @@ func echo() EventSet {
 	return on("echo", func(e *Event) { e.Ack.Reply(e.Args) })
 }
 
-// TestEventsOverTheLimitAreRefused holds that each event gets its answer, and
-// that a row of refusals is told once.
-func TestEventsOverTheLimitAreRefused(t *testing.T) {
-	for _, transport := range bothTransports {
-		t.Run(string(transport), func(t *testing.T) {
-			s := newTestServer(t, Options{Limits: Limits{Events: rarely(4)}}, echo())
-			c, _ := s.connected(transport) // the first of four
-			for i := range 3 {
-				c.send(fmt.Sprintf(`2%d["echo"]`, i))
-				c.expect(fmt.Sprintf(`3%d[]`, i))
-			}
-			c.send(`27["echo"]`)
-			c.expect(`37[{"success":false,"error":"too many events","code":"rate_limited"}]`)
-			c.expect(`2["error",{"message":"too many events","code":"rate_limited"}]`)
-			c.send(`2["echo"]`, `28["echo"]`)
-			c.expect(`38[{"success":false,"error":"too many events","code":"rate_limited"}]`)
-			if n := s.met(LimitEvents); n != 3 {
-				t.Errorf("counted %d", n)
-			}
-		})
+// TestBurstsOfHonestClients holds that whatever a client has to say at once, such as
+// after it was offline, is heard: all of it, in order, and the client stays.
+func TestBurstsOfHonestClients(t *testing.T) {
+	const events = 6000
+	rate := &engineio.Rate{Amount: 2000, Per: time.Second, Burst: 500}
+	for _, test := range []struct {
+		name string
+		// packet is the packet of an event, and answer what the client gets for it.
+		packet, answer func(i int) string
+	}{
+		{"without acknowledgements",
+			func(i int) string { return fmt.Sprintf(`2["message",%d]`, i) },
+			func(i int) string { return fmt.Sprintf(`2["message",%d]`, i) }},
+		{"with acknowledgements",
+			func(i int) string { return fmt.Sprintf(`2%d["echo",%d]`, i, i) },
+			func(i int) string { return fmt.Sprintf(`3%d[%d]`, i, i) }},
+		{"in two namespaces",
+			func(i int) string { return fmt.Sprintf(`2%s%d["echo",%d]`, []string{"", "/chat,"}[i%2], i, i) },
+			func(i int) string { return fmt.Sprintf(`3%s%d[%d]`, []string{"", "/chat,"}[i%2], i, i) }},
+	} {
+		for _, transport := range bothTransports {
+			t.Run(test.name+"/"+string(transport), func(t *testing.T) {
+				t.Parallel()
+				s, c, _ := serveChat(t, transport, Options{Limits: Limits{Events: rate}}, on("message", func(e *Event) {
+					_ = e.Socket.EmitArgs("message", e.Args)
+				}))
+				packets := make([]any, events)
+				for i := range packets {
+					packets[i] = test.packet(i)
+				}
+				go func() { _ = c.trySend(packets...) }()
+				var next [2]int
+				for i := range events {
+					// Each namespace has an order of its own.
+					got := c.next().text
+					half := 0
+					if test.name == "in two namespaces" {
+						if half = i % 2; strings.HasPrefix(got, "3/chat,") {
+							half = 1
+						} else {
+							half = 0
+						}
+						i = 2*next[half] + half
+						next[half]++
+					}
+					if want := test.answer(i); got != want {
+						t.Fatalf("got %s, want %s", got, want)
+					}
+				}
+				c.expectChat()
+				c.expectAlive()
+				if s.met(LimitEvents) == 0 {
+					t.Error("nothing was slowed down")
+				}
+			})
+		}
 	}
 }
 
-// TestClientThatGoesOnOverTheLimitIsDisconnected holds that the namespace is
-// told, so that the client does not come back by itself, and that the session
-// ends with a reason of its own.
-func TestClientThatGoesOnOverTheLimitIsDisconnected(t *testing.T) {
+// TestClientThatNeverLetsUpIsDisconnected holds that the client is told, and its
+// namespaces too, so that it does not come back by itself, and that the session ends
+// with a reason of its own.
+func TestClientThatNeverLetsUpIsDisconnected(t *testing.T) {
 	for _, transport := range bothTransports {
 		t.Run(string(transport), func(t *testing.T) {
 			gone := make(chan Reason, 1)
-			s := newTestServer(t, Options{Limits: Limits{Events: rarely(5)}}, echo(), handlers(func(_ *Namespace, h *Handlers) {
-				h.OnDisconnect(func(_ *Socket, reason Reason) { gone <- reason })
-			}))
+			s := newTestServer(t, Options{Limits: Limits{Events: &engineio.Rate{Amount: 500, Per: time.Second, Burst: 10}}}, echo(),
+				handlers(func(_ *Namespace, h *Handlers) {
+					h.OnDisconnect(func(_ *Socket, reason Reason) { gone <- reason })
+				}))
+			s.talkPatience = 500 * time.Millisecond
 			c, _ := s.connected(transport)
-			for range 4 + 5 + 1 {
-				if c.trySend(`2["echo"]`) != nil {
-					break
-				}
+			flood := make([]any, 50)
+			for i := range flood {
+				flood[i] = `21["echo"]`
 			}
+			go func() {
+				for c.trySend(flood...) == nil {
+				}
+			}()
 			rest := c.expectEnd()
-			if len(rest) != 2 || rest[0].text != `2["error",{"message":"too many events","code":"rate_limited"}]` || rest[1].text != "1" {
+			answered := 0
+			for len(rest) > 0 && rest[0].text == "31[]" {
+				rest = rest[1:]
+				answered++
+			}
+			if len(rest) != 3 || rest[0].text != `31[{"success":false,"error":"too many events","code":"rate_limited"}]` ||
+				rest[1].text != `2["error",{"message":"too many events","code":"rate_limited"}]` || rest[2].text != "1" {
 				t.Errorf("got %v", rest)
+			}
+			// The patience of half a second is worth some 250 events.
+			if answered < 100 || answered > 2500 {
+				t.Errorf("%d events were handled", answered)
 			}
 			if reason := receive(t, "the end", gone); reason != ReasonServerDisconnect {
 				t.Errorf("reason %q", reason)
@@ -78,19 +129,68 @@ func TestClientThatGoesOnOverTheLimitIsDisconnected(t *testing.T) {
 	}
 }
 
+// TestPatienceBeginsAnewAfterABreak holds that only those are disconnected who send
+// too much for long, without a break.
+func TestPatienceBeginsAnewAfterABreak(t *testing.T) {
+	rate := (&engineio.Rate{Amount: 100, Per: time.Second, Burst: 10}).WithDefaults()
+	var client talk
+	now := int64(time.Hour)
+	// flood sends twice what is allowed for so long, and reports whether that is too
+	// long.
+	flood := func(length time.Duration) (ok bool) {
+		for until := now + int64(length); now < until; now += int64(time.Second) / 200 {
+			if client.bucket.Spend(1) {
+				continue
+			}
+			wait, ok := client.owes(rate, now, talkPatience)
+			if !ok {
+				return false
+			}
+			now += int64(wait)
+		}
+		return true
+	}
+	for range 3 {
+		if !flood(talkPatience - time.Second) {
+			t.Fatal("it was disconnected too early")
+		}
+		now += int64(talkBreak) + int64(100*time.Millisecond)
+	}
+	if flood(talkPatience + time.Second) {
+		t.Error("it never lets up and is not disconnected")
+	}
+}
+
 // TestConnectsCountAsEvents holds that connecting and disconnecting in turn is
 // bounded as well.
 func TestConnectsCountAsEvents(t *testing.T) {
-	s := newTestServer(t, Options{Limits: Limits{Events: rarely(3)}})
+	const rounds = 10
+	rate := &engineio.Rate{Amount: 20, Per: time.Second, Burst: 3}
+	s := newTestServer(t, Options{Limits: Limits{Events: rate}})
 	c := s.dial(engineio.WebSocket)
-	for range 3 {
+	begun := time.Now()
+	for range rounds {
 		c.connect("/")
 		c.send("1")
 	}
-	c.send("0")
-	c.expect(`4{"message":"too many events","data":{"code":"rate_limited"}}`)
 	c.send("0/nowhere,")
-	c.expect(`4/nowhere,{"message":"too many events","data":{"code":"rate_limited"}}`)
+	c.expect(`4/nowhere,{"message":"Invalid namespace"}`)
+	if took := time.Since(begun); took < 300*time.Millisecond || s.met(LimitEvents) == 0 {
+		t.Errorf("took %s, and was slowed down %d times", took, s.met(LimitEvents))
+	}
+}
+
+// TestConnectsOverTheLimitAreRefusedInTheEnd holds that CONNECT is answered, too, when
+// the server has no more patience.
+func TestConnectsOverTheLimitAreRefusedInTheEnd(t *testing.T) {
+	s := newTestServer(t, Options{Limits: Limits{Events: rarely(1)}})
+	s.talkPatience = -1
+	c := s.dial(engineio.WebSocket)
+	c.send("0/nowhere,")
+	c.expect(`4/nowhere,{"message":"Invalid namespace"}`)
+	_ = c.trySend("0")
+	c.expect(`4{"message":"too many events","data":{"code":"rate_limited"}}`)
+	c.expectEnd()
 }
 
 func TestEventsOfExemptAddressesAreNotLimited(t *testing.T) {
@@ -110,10 +210,12 @@ func TestNewLimitsHoldAtOnce(t *testing.T) {
 		c.send(`20["echo"]`)
 		c.expect("30[]")
 	}
+	s.talkPatience = -1
 	s.SetOptions(Options{Limits: Limits{Events: rarely(1)}})
 	c.send(`21["echo"]`, `22["echo"]`)
 	c.expect(`31[]`)
 	c.expect(`32[{"success":false,"error":"too many events","code":"rate_limited"}]`)
+	c.expectEnd()
 }
 
 func TestRoomsOfASocketAreBounded(t *testing.T) {

@@ -22,7 +22,8 @@ const (
 	// CodeInvalidPayload is an event that is none, or whose arguments do not fit
 	// its handler, see [On].
 	CodeInvalidPayload = "invalid_payload"
-	// CodeRateLimited is an event that is one too many, see [Limits.Events].
+	// CodeRateLimited is a client that is disconnected because it has sent too much for
+	// too long, see [Limits.Events], or that asks too often who it is.
 	CodeRateLimited = "rate_limited"
 	// CodeTooManyRooms is a client that is in as many rooms as it may be, see
 	// [ErrTooManyRooms].
@@ -40,7 +41,7 @@ type EventError struct {
 	Message string
 	// Quiet is true when nobody is to hear of it but who waits for an acknowledgement. A handler
 	// sets it for a refusal of its own. The server is quiet about an event that is unknown, and in
-	// a row of events that are refused by a rate limit about all but the first.
+	// a row of refusals to find out who a client is about all but the first.
 	Quiet bool
 }
 

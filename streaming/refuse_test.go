@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 	"github.com/caddy-socketio/socketio-stream/streaming/packet"
@@ -69,12 +68,20 @@ func TestRefusalPolicyIsThatOfTheEventSet(t *testing.T) {
 
 func TestRefusalPolicyHoldsForWhatTheServerRefuses(t *testing.T) {
 	t.Run("rate", func(t *testing.T) {
-		s := newTestServer(t, Options{Limits: Limits{Events: &engineio.Rate{Amount: 1, Per: time.Hour, Burst: 5}}},
-			withPolicy(t, plainly, onIn(t, "ours", func(*Event) {})), on("theirs", func(*Event) {}))
-		c, _ := s.connected(engineio.WebSocket)
-		c.send(`2["ours"]`, `2["ours"]`, `2["ours"]`, `2["ours"]`, `2["ours"]`, `2["ours"]`, `2["ours"]`, `27["ours"]`, `28["theirs"]`)
-		c.expect(`2["refused","rate_limited","ours"]`, `37["rate_limited"]`,
-			`38[{"success":false,"error":"too many events","code":"rate_limited"}]`)
+		for packet, answers := range map[string][]any{
+			`2["ours"]`:    {`2["refused","rate_limited","ours"]`},
+			`27["ours"]`:   {`37["rate_limited"]`},
+			`28["theirs"]`: {`38[{"success":false,"error":"too many events","code":"rate_limited"}]`, `2["error",{"message":"too many events","code":"rate_limited"}]`},
+		} {
+			s := newTestServer(t, Options{Limits: Limits{Events: rarely(2)}},
+				withPolicy(t, plainly, onIn(t, "ours", func(*Event) {})), on("theirs", func(*Event) {}))
+			s.talkPatience = -1
+			c, _ := s.connected(engineio.WebSocket)
+			c.send(`2["ours"]`)
+			_ = c.trySend(packet)
+			c.expect(append(answers, "1")...)
+			c.expectEnd()
+		}
 	})
 	t.Run("rights", func(t *testing.T) {
 		s := newTestServer(t, Options{}, withPolicy(t, plainly, onIn(t, "ours", func(*Event) {})), on("theirs", func(*Event) {}),

@@ -39,9 +39,11 @@ type Server struct {
 	logger         *slog.Logger
 	runners        *runners
 	connectTimeout atomic.Int64
-	limits         atomic.Pointer[Limits]
-	limited        limitCounts
-	namespaceBits  namespaceBits
+	// talkPatience is the constant, unless a test has another.
+	talkPatience  time.Duration
+	limits        atomic.Pointer[Limits]
+	limited       limitCounts
+	namespaceBits namespaceBits
 	// refusals limits the lines about clients that a namespace refuses, failures
 	// those about handlers that have failed.
 	refusals, failures *logline.Limiter
@@ -74,7 +76,10 @@ func New(options Options, logger *slog.Logger) *Server {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{logger: logger, runners: newRunners(), namespaces: make(map[string]*Namespace), refusals: newRefusals(logger)}
+	s := &Server{
+		logger: logger, runners: newRunners(), namespaces: make(map[string]*Namespace), refusals: newRefusals(logger),
+		talkPatience: talkPatience,
+	}
 	s.failures = newFailures(logger)
 	s.ctx, s.end = context.WithCancelCause(context.Background())
 	s.auth.init(s.ctx, logger)

@@ -109,29 +109,6 @@ func (b *Bucket) Wait(r *Rate, now int64) time.Duration {
 	return time.Duration(max(b.since+r.time(1)-now, 0))
 }
 
-// Count takes a token that was taken out in advance. When it reports false, ask
-// Refill.
-func (b *Bucket) Count() bool {
-	b.left--
-	return b.left >= 0
-}
-
-// Refill is called when Count has reported false. It takes a token from the
-// bucket, and some in advance, if there is one. calm is true when the bucket
-// was full.
-func (b *Bucket) Refill(r *Rate, now int64) (ok, calm bool) {
-	b.left = 0
-	calm = b.settle(r, now)
-	there := r.tokens(now - b.since)
-	if there < 1 {
-		return false, false
-	}
-	taken := min(there, max(r.slice(), 1))
-	b.set(b.since + r.time(taken))
-	b.left = taken - 1
-	return true, calm
-}
-
 // Spend takes so many tokens, whether they are there or not, and reports
 // whether they were taken out in advance. When it reports false, ask Owes.
 func (b *Bucket) Spend(tokens int64) bool {

@@ -45,55 +45,47 @@ func TestTakeIsExact(t *testing.T) {
 	}
 }
 
-func TestCountNeedsTheClockRarely(t *testing.T) {
+func TestSpendNeedsTheClockRarely(t *testing.T) {
 	rate := Rate{Amount: 100, Per: time.Second, Burst: 80}
 	var b Bucket
 	now, looks := int64(0), 0
-	count := func() (bool, bool) {
-		if b.Count() {
-			return true, false
+	spend := func() time.Duration {
+		if b.Spend(1) {
+			return 0
 		}
 		looks++
-		return b.Refill(&rate, now)
+		return b.Owes(&rate, now)
 	}
 	passed := 0
-	for ok, _ := count(); ok; ok, _ = count() {
+	for spend() == 0 {
 		passed++
 	}
-	if passed != 80 || looks > slices+1 {
+	if passed != 80 || looks > 2*slices {
 		t.Errorf("%d passed with %d looks at the clock", passed, looks)
 	}
-	// At just the rate nothing is refused, and slightly above it little is.
+	// At just the rate nothing has to wait, and above it as much as is above it.
+	now += second / 50
 	for i := range 10_000 {
-		if now += second / 100; i > 0 {
-			if ok, _ := count(); !ok {
-				t.Fatalf("event %d at the rate is refused", i)
-			}
+		now += second / 100
+		if wait := spend(); wait != 0 {
+			t.Fatalf("event %d at the rate has to wait %s", i, wait)
 		}
 	}
-	refused := 0
 	for range 1200 {
 		now += second / 120
-		if ok, _ := count(); !ok {
-			refused++
-		}
+		spend()
 	}
-	if refused < 190 || refused > 210 {
-		t.Errorf("%d of 1200 refused at 1.2 times the rate", refused)
+	if wait := spend(); wait < 1900*time.Millisecond || wait > 2100*time.Millisecond {
+		t.Errorf("wait %s after ten seconds at 1.2 times the rate", wait)
 	}
 	// After a pause there are no more than the burst and one slice.
 	now += 3600 * second
-	passed, calm := 0, false
-	for {
-		ok, wasFull := count()
-		if !ok {
-			break
-		}
+	passed = 0
+	for spend() == 0 {
 		passed++
-		calm = calm || wasFull
 	}
-	if passed < 80 || passed > 90 || !calm {
-		t.Errorf("%d passed after a pause, calm %t", passed, calm)
+	if passed < 80 || passed > 90 {
+		t.Errorf("%d passed after a pause", passed)
 	}
 }
 
@@ -126,14 +118,14 @@ func TestSpendOwes(t *testing.T) {
 	}
 }
 
-func BenchmarkCount(b *testing.B) {
+func BenchmarkSpend(b *testing.B) {
 	b.ReportAllocs()
 	rate := Rate{Amount: 1 << 30, Per: time.Second, Burst: 2000}
 	begun := time.Now()
 	var bucket Bucket
 	for b.Loop() {
-		if !bucket.Count() {
-			bucket.Refill(&rate, int64(time.Since(begun)))
+		if !bucket.Spend(1) {
+			bucket.Owes(&rate, int64(time.Since(begun)))
 		}
 	}
 }

@@ -27,7 +27,8 @@ type heartbeat struct {
 
 // Beater is a [Listener] that wants to look after something now and then. Beat
 // is called with each heartbeat, by a goroutine that must not be held up; calls
-// never overlap.
+// never overlap. It is not called for a ping that is sent because the client cannot
+// be heard, as it is slowed down.
 type Beater interface{ Beat() }
 
 var pingPacket = wire.NewStatic(wire.PacketPing, "")
@@ -51,7 +52,7 @@ func (s *Session) onDeadline(now int64) {
 		s.terminate(ReasonForcedClose, wire.PacketClose)
 		return
 	}
-	next, expired, ping := s.beatLocked(now)
+	next, expired, ping, again := s.beatLocked(now)
 	if ping {
 		s.heartbeat.sentAt = microseconds(s.server.clock())
 	}
@@ -63,7 +64,7 @@ func (s *Session) onDeadline(now int64) {
 	}
 	if ping {
 		s.Send(pingPacket)
-		if b, ok := s.listener.(Beater); ok {
+		if b, ok := s.listener.(Beater); ok && !again {
 			b.Beat()
 		}
 	}
@@ -93,12 +94,14 @@ func (s *Session) rescheduleEnd() {
 const tolerance = int64(2 * wheelTick)
 
 // beatLocked decides what the heartbeat needs now: whether the client is lost,
-// whether a ping is due, and when to look again.
+// whether a ping is due, and when to look again. again is true for a ping that
+// follows one to which there is no answer yet: clients count on pings, also while
+// their answers cannot be read.
 //
 // A client that sends or takes something is alive, though its pong may have to wait
 // for the end of a long message, or the ping in front of it: the time for the pong
 // begins anew.
-func (s *Session) beatLocked(now int64) (next int64, expired, ping bool) {
+func (s *Session) beatLocked(now int64) (next int64, expired, ping, again bool) {
 	interval, timeout := int64(s.options.PingInterval), int64(s.options.PingTimeout)
 	h := &s.heartbeat
 	if h.waiting && s.pongAt.Load() < h.pingAt {
@@ -112,24 +115,35 @@ func (s *Session) beatLocked(now int64) (next int64, expired, ping bool) {
 			} else {
 				next = since + timeout/2
 			}
-			return min(next, now+interval), false, false
-		case s.stalled.Load(), now > deadline+tolerance, s.takesLocked(now):
+			again = s.pingsAgainLocked(now)
+			return min(next, now+min(interval, timeout)), false, again, again
+		case s.heldUpLocked(since), now > deadline+tolerance, s.takesLocked(now):
 			// The pong may have come, but has not been read yet, or the client may not
 			// have got the ping yet.
+			again = s.pingsAgainLocked(now)
 			h.pingAt = now
-			return now + timeout, false, false
+			return now + min(interval, timeout), false, again, again
 		}
-		return 0, true, false
+		return 0, true, false, false
 	}
 	due := s.pongAt.Load() + interval
 	if now < due {
-		return due, false, false
+		return due, false, false, false
 	}
 	if now > due+tolerance {
 		due = now
 	}
 	h.pingAt, h.waiting, h.asked = due, true, false
-	return min(due+timeout/2, due+interval), false, true
+	return min(due+timeout/2, due+interval), false, true, false
+}
+
+// pingsAgainLocked reports whether the client, which has not answered the last ping, is
+// to get another one: it takes the server for lost when it gets none for interval and
+// timeout together. It gets none while the last one is still on its way.
+func (s *Session) pingsAgainLocked(now int64) bool {
+	least := int64(min(s.options.PingInterval, s.options.PingTimeout))
+	return s.pending.empty() && s.inFlight == load{} && now >= s.heartbeat.pingAt+least &&
+		time.Duration(microseconds(now)-s.heartbeat.sentAt)*time.Microsecond >= time.Duration(least)
 }
 
 // waitingSinceLocked is when the time for the pong that is waited for has begun.
@@ -167,7 +181,7 @@ func (s *Session) isLost(now int64) bool {
 		since = max(s.pongAt.Load()+int64(s.options.PingInterval), s.aliveAt.Load())
 	}
 	deadline := since + int64(s.options.PingTimeout)
-	return s.machine.life == lifeOpen && !s.stalled.Load() && now >= deadline && now <= deadline+tolerance && !s.takesLocked(now)
+	return s.machine.life == lifeOpen && !s.heldUpLocked(since) && now >= deadline && now <= deadline+tolerance && !s.takesLocked(now)
 }
 
 // onPong notes an answered ping.

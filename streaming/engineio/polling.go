@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 )
@@ -265,6 +266,7 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request, in Inbound) 
 	}
 	s.slowDown()
 	s.makeRoom()
+	s.awaitRoom(r.ContentLength)
 	body, reason, refusal := s.readBody(w, rc, r)
 	s.mu.Lock()
 	s.polling.stopBody = nil
@@ -342,39 +344,73 @@ func (s *Session) readBody(w http.ResponseWriter, rc *http.ResponseController, r
 	return body, "", nil
 }
 
-// handlePayload handles the packets of a POST in order.
+// handlePayload handles the packets of a POST in order. What the client has to wait
+// for, it leaves to the backlog.
 func (s *Session) handlePayload(body []byte) (refusal *RequestError) {
 	// This is returned after a panic.
 	refusal = refuseStatus(http.StatusInternalServerError, "panic while handling a payload")
 	defer s.server.recoverPanic("panic while handling a payload", s)
 	s.arrived(len(body), 0)
-	for p, ok := range wire.DecodePayload(body) {
+	if !utf8.Valid(body) {
+		s.fail(ReasonParseError)
+		return refuse(CodeBadRequest, "malformed payload")
+	}
+	if s.putOff(body) {
+		return nil
+	}
+	rest, refusal := s.handlePackets(body)
+	if rest != nil {
+		s.startBacklog(rest)
+	}
+	return refusal
+}
+
+// handlePackets handles the packets of a payload in order, until the client has to
+// wait. rest is what is left then.
+func (s *Session) handlePackets(payload []byte) (rest []byte, refusal *RequestError) {
+	for {
+		p, rest, ok := wire.CutPayload(payload)
 		if !ok {
 			s.fail(ReasonParseError)
-			return refuse(CodeBadRequest, "malformed payload")
+			return nil, refuse(CodeBadRequest, "malformed payload")
 		}
-		if !s.arrived(0, countOf(p)) && p.Type != wire.PacketClose {
-			continue
+		if p.Type == wire.PacketMessage {
+			p.Data = ownMemory(p, payload)
 		}
-		switch p.Type {
-		case wire.PacketMessage:
-			work, err := s.receive(ownMemory(p, body), p.Binary)
-			if work != nil {
-				work.Start()
-			}
-			if err != nil {
-				s.Close(ReasonParseError)
-				return nil
-			}
-		case wire.PacketPong:
-			s.onPong()
-		case wire.PacketPing:
-			s.fail(ReasonTransportError)
-			return refuse(CodeBadRequest, "ping from the client")
-		case wire.PacketClose:
-			s.closedByClient()
-			return nil
+		if more, refusal := s.handlePacket(p); !more {
+			return nil, refusal
 		}
+		if rest == nil || s.spending.held.Load() {
+			return rest, nil
+		}
+		payload = rest
 	}
-	return nil
+}
+
+// handlePacket handles a packet of long-polling. more is false when nothing that
+// comes after it is to be handled.
+func (s *Session) handlePacket(p wire.Packet) (more bool, refusal *RequestError) {
+	if !s.arrived(0, countOf(p)) && p.Type != wire.PacketClose {
+		return true, nil
+	}
+	switch p.Type {
+	case wire.PacketMessage:
+		work, err := s.receive(p.Data, p.Binary)
+		if work != nil {
+			work.Start()
+		}
+		if err != nil {
+			s.Close(ReasonParseError)
+			return false, nil
+		}
+	case wire.PacketPong:
+		s.onPong()
+	case wire.PacketPing:
+		s.fail(ReasonTransportError)
+		return false, refuse(CodeBadRequest, "ping from the client")
+	case wire.PacketClose:
+		s.closedByClient()
+		return false, nil
+	}
+	return true, nil
 }

@@ -104,6 +104,8 @@ type Session struct {
 	deflate  int
 	traffic  Counts
 	spending spending
+	// backlog is nil unless packets of long-polling wait for their time.
+	backlog *backlog
 
 	id        string
 	handshake *Handshake

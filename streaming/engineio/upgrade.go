@@ -104,6 +104,7 @@ func (s *Session) probe(a *attempt, f *wire.Reader) {
 	if s.negotiate(a, f) {
 		a.timer.Stop()
 		f.Limit = s.options.MaxPayload
+		s.awaitBacklog()
 		s.readWebSocket(f)
 		return
 	}

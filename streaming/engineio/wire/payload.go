@@ -23,15 +23,22 @@ func DecodePayload(body []byte) iter.Seq2[Packet, bool] {
 			yield(Packet{}, false)
 			return
 		}
-		for {
-			encoded, rest, more := bytes.Cut(body, []byte{separator})
-			p, ok := DecodeText(encoded)
-			if !yield(p, ok) || !ok || !more {
+		for more := true; more; more = body != nil {
+			p, rest, ok := CutPayload(body)
+			if !yield(p, ok) || !ok {
 				return
 			}
 			body = rest
 		}
 	}
+}
+
+// CutPayload decodes the first packet of a long-polling request body, which the
+// caller has found to be UTF-8. rest is what comes after it, nil if that is nothing.
+func CutPayload(body []byte) (p Packet, rest []byte, ok bool) {
+	encoded, rest, _ := bytes.Cut(body, []byte{separator})
+	p, ok = DecodeText(encoded)
+	return p, rest, ok
 }
 
 // decodeBase64 accepts the standard alphabet with or without padding, as
