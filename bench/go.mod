@@ -1,6 +1,6 @@
 module github.com/caddy-socketio/socketio-stream/bench
 
-go 1.26
+go 1.26.0
 
 require (
 	github.com/coder/websocket v1.8.15
@@ -9,7 +9,10 @@ require (
 )
 
 require (
+	github.com/caddy-socketio/socketio-stream v0.0.0
 	github.com/gobwas/httphead v0.1.0 // indirect
 	github.com/gobwas/pool v0.2.1 // indirect
-	github.com/klauspost/compress v1.17.9 // indirect
+	github.com/klauspost/compress v1.20.1 // indirect
 )
+
+replace github.com/caddy-socketio/socketio-stream => ../
