@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// slowest is how many bytes in a second the slowest client takes of an answer.
+const slowest = 4000
+
 // Poll is a GET of the client that has not been answered.
 type Poll struct {
 	// blocked is true while the client takes nothing of the answer, since then.
@@ -87,6 +90,8 @@ func (s *Session) Answered(now time.Duration, p *Poll, status int, body string) 
 	if body == "" {
 		return s.fail("a poll is answered with nothing")
 	}
+	// A slow client may still be at the answer.
+	s.beat.tookAt = s.now + time.Duration(len(body))*time.Second/slowest
 	packets := strings.Split(body, Separator)
 	for _, text := range packets {
 		packet, ok := Decode(text)

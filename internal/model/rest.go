@@ -59,10 +59,10 @@ func (s *Session) isGone() bool {
 }
 
 // mustTimeOut reports whether the client has been silent for so long that its session must be over. A
-// client that takes something is not silent.
+// client that takes something is not silent, and the server may give it as much time again for what it has not read yet.
 func (s *Session) mustTimeOut() bool {
 	since := max(s.beat.pongAt+s.o.PingInterval, s.beat.tookAt)
-	return !s.over.heard && !s.beat.loose && !s.isBlocked() && s.now > since+s.o.PingTimeout+s.o.Slack
+	return !s.over.heard && !s.beat.loose && !s.isBlocked() && s.now > since+2*s.o.PingTimeout+s.o.Slack
 }
 
 // isBlocked reports whether the client takes nothing of what is written to it.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -73,10 +74,11 @@ func (c *client) live() error {
 	err := c.talk()
 	c.mu.Lock()
 	c.leaves = true
-	for conn := range c.conns {
+	conns := maps.Clone(c.conns)
+	c.mu.Unlock()
+	for conn := range conns {
 		_ = conn.Close()
 	}
-	c.mu.Unlock()
 	c.readers.Wait()
 	if c.err != nil {
 		return c.err
@@ -179,8 +181,23 @@ func (c *client) dial() (net.Conn, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.conns[conn] = true
-	return conn, nil
+	k := &known{conn, c}
+	c.conns[k] = true
+	return k, nil
+}
+
+// known is a connection that its client forgets when it is closed: another client may then get its
+// address.
+type known struct {
+	net.Conn
+	client *client
+}
+
+func (k *known) Close() error {
+	k.client.mu.Lock()
+	delete(k.client.conns, k)
+	k.client.mu.Unlock()
+	return k.Conn.Close()
 }
 
 func (c *client) url(transport string) string {

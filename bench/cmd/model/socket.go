@@ -53,10 +53,13 @@ func (c *client) open(begin func(*model.Session, time.Duration) *model.Socket) e
 		"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"},
 		"Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="},
 	}
-	_ = c.do(func(m *model.Session, now time.Duration) error {
+	err = c.do(func(m *model.Session, now time.Duration) error {
 		c.conn, c.socket = conn, begin(m, now)
 		return nil
 	})
+	if err != nil {
+		return err
+	}
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	if err := request.Write(conn); err != nil {
 		return c.lose()
