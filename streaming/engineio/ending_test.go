@@ -148,7 +148,11 @@ func TestCloseWhileANoopIsWritten(t *testing.T) {
 func TestCloseDuringAPostIsTold(t *testing.T) {
 	for name, polls := range map[string]int{"told": 2, "never polls": 0} {
 		t.Run(name, func(t *testing.T) {
-			s := newServer(t, Options{PingTimeout: 200 * time.Millisecond})
+			options := Options{}
+			if polls == 0 {
+				options.PingTimeout = 200 * time.Millisecond
+			}
+			s := newServer(t, options)
 			p, recorder := s.poller(t)
 			body, half := io.Pipe()
 			post := s.postSlowly(t, p, body, half, "4begun")
