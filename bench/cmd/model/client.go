@@ -39,12 +39,14 @@ type client struct {
 	// leaves is true once the client takes no more of what comes, over once it has been told of
 	// the end, connected once its CONNECT was answered.
 	leaves, over, connected bool
-	sid                     string
-	said                    int
-	conns                   map[net.Conn]bool
-	conn                    net.Conn
-	socket                  *model.Socket
-	readers                 sync.WaitGroup
+	// gone is true once the client is through with the session.
+	gone    bool
+	sid     string
+	said    int
+	conns   map[net.Conn]bool
+	conn    net.Conn
+	socket  *model.Socket
+	readers sync.WaitGroup
 	// pausing is true once the client polls no more, since it changes over.
 	pausing bool
 }
@@ -73,7 +75,7 @@ func (c *client) live() error {
 
 	err := c.talk()
 	c.mu.Lock()
-	c.leaves = true
+	c.leaves, c.gone = true, true
 	conns := maps.Clone(c.conns)
 	c.mu.Unlock()
 	for conn := range conns {
@@ -181,6 +183,11 @@ func (c *client) dial() (net.Conn, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.gone {
+		// The HTTP client has wanted a connection that nobody needs any more.
+		_ = conn.Close()
+		return nil, errLost
+	}
 	k := &known{conn, c}
 	c.conns[k] = true
 	return k, nil

@@ -124,7 +124,8 @@ func (r *run) awaitQuiet(caddy *server, before int) (after int, err error) {
 			return after, nil
 		}
 		if time.Now().After(limit) {
-			return after, fmt.Errorf("Caddy had %d goroutines before any client came, and has %d now: %w", before, after, err)
+			caddy.keep = true
+			return after, fmt.Errorf("Caddy had %d goroutines before any client came, and has %d now (last error: %v)", before, after, err)
 		}
 	}
 }
