@@ -167,8 +167,7 @@ func TestShutdownDoesNotWaitForHandlersForever(t *testing.T) {
 // let in: none of its handlers may run when the adapter is closed.
 func TestNobodyComesOnceTheAdapterIsClosed(t *testing.T) {
 	c := new(cluster)
-	var s *testServer
-	s = newTestServer(t, Options{Adapter: c.adapter(0)}, handlers(func(n *Namespace, h *Handlers) {
+	s := newTestServer(t, Options{Adapter: c.adapter(0)}, handlers(func(n *Namespace, h *Handlers) {
 		h.OnAuthorize(func(context.Context, *Socket) error {
 			// What Remove does last comes first.
 			n.takeLeave()

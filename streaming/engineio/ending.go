@@ -62,9 +62,14 @@ func (s *Session) fail(reason Reason) {
 // stepLocked tells the machine of an event, and does what is to be done under the
 // lock. The caller calls carryOut with what it returns, without the lock.
 func (s *Session) stepLocked(e event) (do effect, ok bool) {
-	was := s.machine.poller()
-	s.machine, do, ok = s.machine.on(e, !s.pending.empty())
-	s.server.pollers.move(was, s.machine.poller())
+	if s.machine.writer != writerNone {
+		// No event makes a poller of a session on WebSocket.
+		do, ok = s.machine.on(e, !s.pending.empty())
+	} else {
+		was := s.machine.poller()
+		do, ok = s.machine.on(e, !s.pending.empty())
+		s.server.pollers.move(was, s.machine.poller())
+	}
 	if do&(wakePoll|nextPoll|dropQueue|queueClose|stopPost) == 0 {
 		return do, ok
 	}

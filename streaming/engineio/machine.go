@@ -177,34 +177,30 @@ const (
 	logEnd
 )
 
-// on returns what becomes of the machine with an event, and what must be done then.
-// queued is true while something waits in the queue. ok is false when the event has
-// no place in this state: what was asked for is then refused.
-func (m machine) on(e event, queued bool) (next machine, do effect, ok bool) {
+// on makes of the machine what becomes of it with an event, and returns what must be
+// done then. queued is true while something waits in the queue. ok is false when the
+// event has no place in this state: what was asked for is then refused.
+func (m *machine) on(e event, queued bool) (do effect, ok bool) {
 	switch e {
 	case evQueued:
-		do = m.ready(queued)
+		return m.ready(queued), true
 	case evPoll, evRelease, evAnswer, evAnswered, evTold:
-		do, ok = m.onPoll(e, queued)
-		return m, do, ok
+		return m.onPoll(e, queued)
 	case evPost:
 		if m.life == lifeClosed || m.writer != writerNone || m.post != postNone {
-			return m, 0, false
+			return 0, false
 		}
 		m.post = postActive
 	case evPosted:
 		m.post = postNone
 	case evUpgrade, evAccepted, evProbed, evConfirmed, evUpgradeFailed:
-		do, ok = m.onUpgrade(e, queued)
-		return m, do, ok
+		return m.onUpgrade(e, queued)
 	case evHold, evUnhold, evWrite, evWritten, evWriteFailed:
-		do, ok = m.onWriter(e, queued)
-		return m, do, ok
+		return m.onWriter(e, queued)
 	case evClose, evFarewell, evAbort:
-		do, ok = m.onEnd(e)
-		return m, do, ok
+		return m.onEnd(e)
 	}
-	return m, do, true
+	return 0, true
 }
 
 // ready makes what is queued go out, unless somebody is at it.

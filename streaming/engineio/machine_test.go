@@ -66,7 +66,8 @@ func (at situation) possible(e event) bool {
 // after returns the situation that follows an event.
 func (at situation) after(e event) (next situation, do effect) {
 	queued := at.queued || e == evQueued || e == evHold
-	m, do, ok := at.on(e, queued)
+	m := at.machine
+	do, ok := m.on(e, queued)
 	switch {
 	case do&queueClose != 0:
 		queued = true

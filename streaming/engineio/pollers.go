@@ -17,7 +17,7 @@ const (
 )
 
 // poller returns what the session is doing.
-func (m machine) poller() pollerKind {
+func (m *machine) poller() pollerKind {
 	switch {
 	case m.life != lifeOpen || m.writer != writerNone:
 		return notPolling
