@@ -348,7 +348,7 @@ func (s *Session) readBody(w http.ResponseWriter, rc *http.ResponseController, r
 // for, it leaves to the backlog.
 func (s *Session) handlePayload(body []byte) (refusal *RequestError) {
 	// This is returned after a panic.
-	refusal = refuseStatus(http.StatusInternalServerError, "panic while handling a payload")
+	refusal = refuseStatus(http.StatusInternalServerError, "panic while handling a payload") //nolint:wastedassign // see above
 	defer s.server.recoverPanic("panic while handling a payload", s)
 	s.arrived(len(body), 0)
 	if !utf8.Valid(body) {
