@@ -57,10 +57,25 @@ type Client struct {
 	changed chan struct{}
 }
 
+// Who is as whom a client connects.
+type Who struct {
+	// Address is the IP address that the server takes it to come from. Default: that of
+	// its connection.
+	Address string
+	// Auth is the payload of CONNECT, a JSON object, see [Named]. Default: none.
+	Auth string
+}
+
 // Connect connects a client that lives as long as the test.
 func (s *Server) Connect() *Client {
 	s.T.Helper()
-	c, err := s.TryConnect()
+	return s.ConnectAs(Who{})
+}
+
+// ConnectAs is Connect for a client that says who it is.
+func (s *Server) ConnectAs(who Who) *Client {
+	s.T.Helper()
+	c, err := s.tryConnectAs(who)
 	if err != nil {
 		s.T.Fatal(err)
 	}
@@ -69,7 +84,9 @@ func (s *Server) Connect() *Client {
 }
 
 // TryConnect connects a client that the caller closes.
-func (s *Server) TryConnect() (*Client, error) {
+func (s *Server) TryConnect() (*Client, error) { return s.tryConnectAs(Who{}) }
+
+func (s *Server) tryConnectAs(who Who) (*Client, error) {
 	c := &Client{
 		T:       s.T,
 		raw:     rawclient.New(s.URL),
@@ -78,12 +95,15 @@ func (s *Server) TryConnect() (*Client, error) {
 		changed: make(chan struct{}, 1),
 	}
 	c.raw.Timeout = 2 * Patience
+	if who.Address != "" {
+		c.raw.Header.Set(addressHeader, who.Address)
+	}
 	var err error
 	if c.Conn, err = c.raw.Connect(context.Background()); err != nil {
 		return nil, err
 	}
 	go c.run()
-	if err := c.TrySend("0"); err != nil {
+	if err := c.TrySend("0" + who.Auth); err != nil {
 		return nil, err
 	}
 	m, err := c.Read()

@@ -6,6 +6,8 @@ package eventstest
 import (
 	"context"
 	"log/slog"
+	"net"
+	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
 	"testing"
@@ -41,7 +43,7 @@ func NewServer(t testing.TB, sets ...streaming.EventSet) *Server {
 	if err := s.Of("/").Use(sets...); err != nil {
 		t.Fatal(err)
 	}
-	front := httptest.NewServer(s.Handler())
+	front := httptest.NewServer(addressed(s.Handler()))
 	s.URL = front.URL + "/socket.io/"
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), Patience)
@@ -55,6 +57,19 @@ func NewServer(t testing.TB, sets ...streaming.EventSet) *Server {
 		}
 	})
 	return s
+}
+
+// addressHeader says in a request of a test from which IP address it is to have come.
+const addressHeader = "Test-Address"
+
+// addressed hands requests on as those of the addresses that they say.
+func addressed(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if address := r.Header.Get(addressHeader); address != "" {
+			r.RemoteAddr = net.JoinHostPort(address, "1")
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // Panicked reports whether a handler has panicked: nothing else is logged as an
