@@ -75,8 +75,10 @@ type handshake struct {
 // answer is what a backend answers.
 type answer struct {
 	ID string `json:"id"`
-	// Rooms and Publish allow everything when they are absent or null.
+	// Rooms and Publish allow everything when they are absent or null, and Start
+	// what Rooms allow.
 	Rooms   json.RawMessage `json:"rooms"`
+	Start   json.RawMessage `json:"start"`
 	Publish json.RawMessage `json:"publish"`
 	// Expires is in seconds since 1970, as in a token; absent or null means
 	// that the identity does not end.
@@ -265,7 +267,7 @@ func parseAnswer(data []byte) (*streaming.Identity, error) {
 		name string
 		raw  json.RawMessage
 		to   *streaming.Rights
-	}{{"rooms", a.Rooms, &identity.Rooms}, {"publish", a.Publish, &identity.Publish}} {
+	}{{"rooms", a.Rooms, &identity.Rooms}, {"start", a.Start, &identity.Start}, {"publish", a.Publish, &identity.Publish}} {
 		if right.raw == nil || string(right.raw) == "null" {
 			continue
 		}

@@ -34,7 +34,7 @@ func TestBackendIsAsked(t *testing.T) {
 	i := newIssuer(t, func(w http.ResponseWriter, r *http.Request) {
 		data, _ := io.ReadAll(r.Body)
 		body, header, method = string(data), r.Header, r.Method
-		_, _ = io.WriteString(w, `{"id":"ada","rooms":["a","b*"],"publish":"chat typing","expires":4102444800,"claims":{"name":"Ada"},"more":1}`)
+		_, _ = io.WriteString(w, `{"id":"ada","rooms":["a","b*"],"start":"stream:ada-* b","publish":"chat typing","expires":4102444800,"claims":{"name":"Ada"},"more":1}`)
 	})
 	b := newBackend(t, BackendOptions{URL: i.URL + "/auth?key=k", ForwardHeaders: []string{"cookie", "Authorization", "X-None"}})
 	c := shows(t, `{"password":"secret"}`)
@@ -46,6 +46,7 @@ func TestBackendIsAsked(t *testing.T) {
 		t.Fatal(err)
 	}
 	if identity.ID != "ada" || identity.Method != "http" || !identity.Rooms.Allow("bc") || identity.Rooms.Allow("c") ||
+		!identity.Start.Allow("stream:ada-1") || !identity.Start.Allow("b") || identity.Start.Allow("a") ||
 		!identity.Publish.Allow("typing") || identity.Publish.Allow("x") || identity.Expires.Unix() != 4102444800 || string(identity.Claims["name"]) != `"Ada"` {
 		t.Errorf("%+v", identity)
 	}
@@ -73,7 +74,7 @@ func TestBackendAnswers(t *testing.T) {
 		code   string
 	}{
 		"good":   {says(good), ""},
-		"no end": {says(`{"id":"ada","expires":null,"rooms":null,"publish":null}`), ""},
+		"no end": {says(`{"id":"ada","expires":null,"rooms":null,"start":null,"publish":null}`), ""},
 		"401":    {status(401, good), streaming.CodeUnauthorized},
 		"403":    {status(403, good), streaming.CodeForbidden},
 		"201":    {status(201, good), streaming.CodeAuthUnavailable},
@@ -98,6 +99,7 @@ func TestBackendAnswers(t *testing.T) {
 		"id of lines":      {says(`{"id":"a\nb"}`), streaming.CodeAuthUnavailable},
 		"rooms a number":   {says(`{"id":"ada","rooms":7}`), streaming.CodeAuthUnavailable},
 		"rooms true":       {says(`{"id":"ada","rooms":true}`), streaming.CodeAuthUnavailable},
+		"start a number":   {says(`{"id":"ada","start":7}`), streaming.CodeAuthUnavailable},
 		"publish nested":   {says(`{"id":"ada","publish":[["x"]]}`), streaming.CodeAuthUnavailable},
 		"expires text":     {says(`{"id":"ada","expires":"2040-01-01"}`), streaming.CodeAuthUnavailable},
 		"expires huge":     {says(`{"id":"ada","expires":1e300}`), streaming.CodeAuthUnavailable},

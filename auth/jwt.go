@@ -38,10 +38,11 @@ type JWTOptions struct {
 	// From are the places a token is looked for, in order. None means
 	// DefaultSources.
 	From []string
-	// RoomsClaim and PublishClaim name the claims that list the rooms a client
-	// may join and the events it may send. Where one is named, a token without
-	// it allows nothing; where none is, all is allowed.
-	RoomsClaim, PublishClaim string
+	// RoomsClaim, StartClaim and PublishClaim name the claims that list the rooms
+	// a client may join, those in whose name it may begin something, and the
+	// events it may send. Where one is named, a token without it allows nothing.
+	// Where none is, all is allowed; what may be begun is then what may be joined.
+	RoomsClaim, StartClaim, PublishClaim string
 	// Keep names the claims that are kept with the identity.
 	Keep []string
 
@@ -167,7 +168,11 @@ func (j *JWT) identity(c *claims) (*streaming.Identity, error) {
 	for _, right := range []struct {
 		claim string
 		to    *streaming.Rights
-	}{{j.options.RoomsClaim, &identity.Rooms}, {j.options.PublishClaim, &identity.Publish}} {
+	}{
+		{j.options.RoomsClaim, &identity.Rooms},
+		{j.options.StartClaim, &identity.Start},
+		{j.options.PublishClaim, &identity.Publish},
+	} {
 		if right.claim == "" {
 			continue
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -245,6 +246,18 @@ func TestRightsOfTokens(t *testing.T) {
 	}
 	if len(identity.Claims) != 1 || string(identity.Claims["name"]) != `"Ada"` {
 		t.Errorf("kept %s", identity.Claims)
+	}
+	if !reflect.DeepEqual(identity.Start, streaming.Rights{}) {
+		t.Errorf("rights to start that no claim is named for: %+v", identity.Start)
+	}
+	starts := newJWT(t, JWTOptions{RoomsClaim: "rooms", StartClaim: "own"})
+	for token, allowed := range map[string]bool{
+		sign(hs256, payload(map[string]any{"own": "stream:ada-*"}), []byte(testSecret)):   true,
+		sign(hs256, payload(map[string]any{"rooms": "stream:ada-*"}), []byte(testSecret)): false,
+	} {
+		if identity, err := verify(starts, token); err != nil || identity.Start.Allow("stream:ada-1") != allowed {
+			t.Errorf("%+v %v", identity, err)
+		}
 	}
 	identity, err = verify(j, sign(hs256, payload(nil), []byte(testSecret)))
 	if err != nil || identity.Rooms.Allow("stream:a") || identity.Publish.Allow("chat") || identity.Claims != nil {

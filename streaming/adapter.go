@@ -16,6 +16,9 @@ type Target struct {
 	Rooms []string
 	// Except are rooms whose members are not meant.
 	Except []string
+	// MayJoin, when not empty, is a room: those whose clients may not join it are not
+	// meant, see [Socket.MayJoin]. An [Adapter] must tell others of it.
+	MayJoin string
 	// Sender, when not nil, is not meant. It is a socket of this process, so
 	// that an [Adapter] need not tell others of it.
 	Sender *Socket

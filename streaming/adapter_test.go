@@ -24,6 +24,7 @@ func TestClusterBroadcast(t *testing.T) {
 		return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(gone, name) })
 	}
 	n, sender := c.servers[0].Of("/"), c.sockets["0-websocket"]
+	c.servers[1].auth.give(c.sockets["1-polling"], &Identity{ID: "ada", Rooms: LimitTo("a*")}, nil)
 	for _, test := range []struct {
 		name string
 		to   Broadcast
@@ -37,6 +38,9 @@ func TestClusterBroadcast(t *testing.T) {
 		{"a room without another", n.To("red").Except("blue"), without(red, "1-polling")},
 		{"all without a room", n.Everyone().Except("red"), without(c.names, red...)},
 		{"one of another server", n.To(c.sockets["2-polling"].ID()), []string{"2-polling"}},
+		{"who may join", n.Everyone().MayJoin("b"), without(c.names, "1-polling")},
+		{"who may join, all of them", n.Everyone().MayJoin("a1"), c.names},
+		{"who may join of a room", n.To("red").MayJoin("b"), without(red, "1-polling")},
 		{"nobody", n.To("green"), nil},
 	} {
 		if err := test.to.EmitArgs("news", mustArgs(test.name)); err != nil {

@@ -104,6 +104,58 @@ func (c *testClient) discard() {
 	}
 }
 
+// BenchmarkBroadcastMayJoin sends to 100 clients: to all, to all who may join a room where nobody's
+// rights are limited, and where all are, by few names and by many.
+func BenchmarkBroadcastMayJoin(b *testing.B) {
+	const members = 100
+	many := make([]string, 0, 200)
+	for range cap(many) {
+		many = append(many, "stream:"+newSocketID())
+	}
+	for _, test := range []struct {
+		name   string
+		room   string
+		rights *Rights
+	}{
+		{"all", "", nil},
+		{"unlimited", "stream:board-1", nil},
+		{"limited to 2", "stream:board-1", new(LimitTo("session:class", "stream:board-*"))},
+		{"limited to 201", "stream:board-1", new(LimitTo(append(many, "stream:board-*")...))},
+	} {
+		b.Run(test.name, func(b *testing.B) {
+			sockets := make(chan *Socket, 1)
+			s := newTestServer(b, Options{}, onConnect(sockets))
+			all := make([]*Socket, members)
+			for i := range all {
+				c, _ := s.connected(engineio.WebSocket)
+				all[i] = receive(b, "a socket", sockets)
+				if test.rights != nil {
+					s.auth.give(all[i], &Identity{ID: "ann", Rooms: *test.rights}, nil)
+				}
+				go c.discard()
+			}
+			everyone := s.Of("/").Everyone()
+			if test.room != "" {
+				everyone = everyone.MayJoin(test.room)
+			}
+			args := mustArgs(map[string]string{"from": "ann", "text": "hello"})
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				if i++; i%64 == 0 {
+					// Let the clients keep up.
+					for _, socket := range all {
+						for socket.client.session.QueuedBytes() > 100_000 {
+							hesitate()
+						}
+					}
+				}
+				_ = everyone.EmitArgs("message", args)
+			}
+		})
+	}
+}
+
 // BenchmarkReceivers finds out who is meant, and nothing else.
 func BenchmarkReceivers(b *testing.B) {
 	for _, others := range []int{20, 8000} {

@@ -16,12 +16,13 @@ type Broadcast struct {
 	namespace *Namespace
 	rooms     []string
 	except    []string
+	mayJoin   string
 	// sender, when not nil, does not receive.
 	sender *Socket
 }
 
 func (b Broadcast) target() Target {
-	return Target{Rooms: b.rooms, Except: b.except, Sender: b.sender}
+	return Target{Rooms: b.rooms, Except: b.except, MayJoin: b.mayJoin, Sender: b.sender}
 }
 
 // To adds rooms whose members receive.
@@ -33,6 +34,13 @@ func (b Broadcast) To(rooms ...string) Broadcast {
 // Except adds rooms whose members do not receive.
 func (b Broadcast) Except(rooms ...string) Broadcast {
 	b.except = append(slices.Clip(b.except), rooms...)
+	return b
+}
+
+// MayJoin leaves out those whose clients may not join a room, whether they have
+// joined it or not. What counts are the rights at the time of the broadcast.
+func (b Broadcast) MayJoin(room string) Broadcast {
+	b.mayJoin = room
 	return b
 }
 
@@ -95,7 +103,7 @@ var deliveries = sync.Pool{New: func() any { return new(delivery) }}
 
 // Session implements engineio.Audience.
 func (d *delivery) Session(s *Socket) *engineio.Session {
-	if s == d.target.Sender {
+	if s == d.target.Sender || d.target.MayJoin != "" && !s.MayJoin(d.target.MayJoin) {
 		return nil
 	}
 	s.greet()

@@ -96,7 +96,7 @@ type inquiry struct {
 
 // Session implements engineio.Audience.
 func (q *inquiry) Session(s *Socket) *engineio.Session {
-	if s == q.target.Sender {
+	if s == q.target.Sender || q.target.MayJoin != "" && !s.MayJoin(q.target.MayJoin) {
 		return nil
 	}
 	err := s.expect(q.packet.ID, func(args packet.Args, err error) {

@@ -80,7 +80,7 @@ func copied(p *packet.Packet) *packet.Packet {
 
 // abroad is what others get of a target.
 func abroad(t Target) Target {
-	return Target{Rooms: slices.Clone(t.Rooms), Except: slices.Clone(t.Except)}
+	return Target{Rooms: slices.Clone(t.Rooms), Except: slices.Clone(t.Except), MayJoin: t.MayJoin}
 }
 
 func (a *clusterAdapter) Broadcast(p *packet.Packet, t Target) {

@@ -21,6 +21,7 @@ type Handlers struct {
 	// unknown takes the events that have no other handler, if there is one.
 	unknown    eventHandler
 	disconnect []func(*Socket, Reason)
+	identity   []func(*Socket)
 	told       map[string]func(packet.Args)
 	gauges     []gauge
 	// sets are the event sets, the one that is being registered last.
@@ -68,6 +69,14 @@ func (h *Handlers) OnConnect(handler func(*Socket)) { h.connect = append(h.conne
 func (h *Handlers) OnDisconnect(handler func(*Socket, Reason)) {
 	h.disconnect = append(h.disconnect, handler)
 }
+
+// OnIdentity adds a handler for sockets whose clients have another identity than
+// when they connected, or none any more: one that a client has refreshed, or that
+// a recheck has found, see [Namespace.Recheck]. What the client may do now is in
+// force before the handler runs. It runs like the handlers of the socket's events,
+// for one that has been found while the socket disconnects also after those of
+// OnDisconnect.
+func (h *Handlers) OnIdentity(handler func(*Socket)) { h.identity = append(h.identity, handler) }
 
 // OnUnknown sets the handler of the events that have no handler of their own.
 // An error means that another event set of the namespace takes them already.

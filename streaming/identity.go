@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -27,34 +26,15 @@ type Identity struct {
 	Claims map[string]json.RawMessage
 	// Rooms are the rooms the client may join. The zero value allows all.
 	Rooms Rights
+	// Start are the rooms in whose name the client may begin something, such as
+	// a stream, see [Socket.MayStart]. The zero value stands for Rooms.
+	Start Rights
 	// Publish are the events the client may send. The zero value allows all.
 	Publish Rights
 	// Expires is when the identity ends. Zero means that it does not.
 	Expires time.Time
 	// Leeway is how long after Expires the client is still let be.
 	Leeway time.Duration
-}
-
-// Rights are names that something is allowed for. The zero value allows it for
-// all names.
-type Rights struct {
-	limited  bool
-	patterns []string
-}
-
-// LimitTo returns rights for the names that are given. One with a "*" at its
-// end allows all names that begin with what stands before it. Without any,
-// nothing is allowed.
-func LimitTo(patterns ...string) Rights { return Rights{limited: true, patterns: patterns} }
-
-// Allow reports whether a name is allowed.
-func (r Rights) Allow(name string) bool {
-	return !r.limited || slices.ContainsFunc(r.patterns, func(pattern string) bool {
-		if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
-			return strings.HasPrefix(name, prefix)
-		}
-		return name == pattern
-	})
 }
 
 // Credentials are what a client shows when it connects to a namespace, or when
@@ -204,10 +184,7 @@ func (h *Handlers) Authenticate(a Authenticator) error {
 
 // Identity is who the client is, or nil where nobody has asked.
 func (s *Socket) Identity() *Identity {
-	if g := s.grant.Load(); g != nil {
-		return g.identity
-	}
-	return nil
+	return identityOf(s.grant.Load())
 }
 
 // identityID is the ID of the client's identity, if it has one.
@@ -217,24 +194,6 @@ func (s *Socket) identityID() string {
 	}
 	return ""
 }
-
-// MayJoin reports whether the client may join a room.
-func (s *Socket) MayJoin(room string) bool {
-	identity := s.Identity()
-	return identity == nil || identity.Rooms.Allow(room)
-}
-
-// MayPublish reports whether the client may send an event. Whoever handles an
-// event has been asked already; a handler that takes one event for several
-// others asks for each.
-func (s *Socket) MayPublish(event string) bool {
-	identity := s.Identity()
-	return identity == nil || event == refreshEvent || identity.Publish.Allow(event)
-}
-
-// ErrForbidden refuses what the client's identity does not allow. It is an
-// [*EventError].
-var ErrForbidden error = &EventError{Code: CodeForbidden, Message: "the client's identity does not allow it"}
 
 // identify asks the authenticator who the client is.
 func (s *Socket) identify(ctx context.Context, a Authenticator) error {
@@ -299,7 +258,7 @@ func refresh(a Authenticator, e *Event) {
 		e.Refuse(refusal.Code, refusal.message())
 		return
 	}
-	auth := &s.namespace.server.auth
+	auth, before := &s.namespace.server.auth, s.Identity()
 	if !auth.give(s, identity, shown) {
 		// It came too late: the client is being disconnected.
 		e.Refuse(CodeTokenExpired, refusalMessages[CodeTokenExpired])
@@ -313,6 +272,7 @@ func refresh(a Authenticator, e *Event) {
 	auth.counts.refreshed.Add(1)
 	// The client hears first that it has succeeded.
 	defer s.recheckSince(recheck)
+	s.identityChanged(before)
 	answer := refreshed{Success: true}
 	if !identity.Expires.IsZero() {
 		at := identity.Expires.UnixMilli()
@@ -344,20 +304,39 @@ func (s *Socket) renewed(ctx context.Context, a Authenticator, e *Event) (identi
 
 // mayBecome reports whether a refresh may give the socket an identity.
 func (s *Socket) mayBecome(identity *Identity) error {
+	// The namespace may have asked for nothing when the client connected.
 	before := s.Identity()
-	if before == nil {
-		// The namespace asked for nothing when the client connected.
-		return nil
-	}
-	if identity.ID != before.ID || identity.Method != before.Method {
+	if before != nil && (identity.ID != before.ID || identity.Method != before.Method) {
 		return &Refusal{Code: CodeForbidden, Reason: "a refresh with the credentials of another client"}
 	}
-	for _, room := range s.Rooms() {
-		if before.Rooms.Allow(room) && !identity.Rooms.Allow(room) {
-			return &Refusal{Code: CodeForbidden, Reason: "a refresh that would take away a room the client is in"}
-		}
+	if s.losesRoom(before, identity) {
+		return &Refusal{Code: CodeForbidden, Reason: "a refresh that would take away a room the client is in"}
 	}
 	return nil
+}
+
+// losesRoom reports whether the socket is in a room that its client might join by
+// the rights that it had before, and may not join by those that it has next. Nobody
+// may join all.
+func (s *Socket) losesRoom(before, next *Identity) bool {
+	return next != nil && slices.ContainsFunc(s.Rooms(), func(room string) bool {
+		return (before == nil || before.Rooms.Allow(room)) && !next.Rooms.Allow(room)
+	})
+}
+
+// identityChanged has the event sets told that the client has another identity
+// than before, see [Handlers.OnIdentity]. A client that a handler has let into a
+// room meanwhile, by the rights that it had before, is disconnected.
+func (s *Socket) identityChanged(before *Identity) {
+	s.Do(func() {
+		if s.losesRoom(before, s.Identity()) {
+			s.namespace.server.auth.revoke(s, errLosesRoom)
+			return
+		}
+		for _, handler := range s.namespace.handlers.Load().identity {
+			handler(s)
+		}
+	})
 }
 
 // whileThere returns a context that ends when the client leaves. The error is

@@ -30,15 +30,18 @@ func byName(_ context.Context, c *Credentials) (*Identity, error) {
 	}
 	identity := &Identity{ID: name, Method: "name"}
 	var auth struct {
-		Rooms, Publish *[]string
-		Lives          *int
-		Leeway         int
+		Rooms, Start, Publish *[]string
+		Lives                 *int
+		Leeway                int
 	}
 	if err := json.Unmarshal(c.Auth.JSON(), &auth); err != nil {
 		return nil, err
 	}
 	if auth.Rooms != nil {
 		identity.Rooms = LimitTo(*auth.Rooms...)
+	}
+	if auth.Start != nil {
+		identity.Start = LimitTo(*auth.Start...)
 	}
 	if auth.Publish != nil {
 		identity.Publish = LimitTo(*auth.Publish...)
@@ -48,39 +51,6 @@ func byName(_ context.Context, c *Credentials) (*Identity, error) {
 		identity.Leeway = time.Duration(auth.Leeway) * time.Millisecond
 	}
 	return identity, nil
-}
-
-func TestRights(t *testing.T) {
-	for _, test := range []struct {
-		rights Rights
-		name   string
-		want   bool
-	}{
-		{Rights{}, "anything", true},
-		{Rights{}, "", true},
-		{LimitTo(), "anything", false},
-		{LimitTo(), "", false},
-		{LimitTo("a"), "a", true},
-		{LimitTo("a"), "ab", false},
-		{LimitTo("a"), "", false},
-		{LimitTo("a:*"), "a:b", true},
-		{LimitTo("a:*"), "a:", true},
-		{LimitTo("a:*"), "a", false},
-		{LimitTo("a:*"), "b:a:", false},
-		{LimitTo("*"), "", true},
-		{LimitTo("*"), "x", true},
-		{LimitTo("a*b"), "axb", false},
-		{LimitTo("a*b"), "a*b", true},
-		{LimitTo("a**"), "a*", true},
-		{LimitTo("a**"), "ab", false},
-		{LimitTo(""), "", true},
-		{LimitTo(""), "a", false},
-		{LimitTo("x", "y*"), "yes", true},
-	} {
-		if got := test.rights.Allow(test.name); got != test.want {
-			t.Errorf("%q allow %q: %t", test.rights.patterns, test.name, got)
-		}
-	}
 }
 
 // TestRefusalsTellTheClientACodeAlone holds that the reason goes to the log,

@@ -36,7 +36,9 @@ func (r *rooms) sockets(t Target) (sockets []*Socket) {
 	for _, list := range receivers {
 		sockets = append(sockets, list...)
 	}
-	return slices.DeleteFunc(sockets, func(s *Socket) bool { return s == t.Sender })
+	return slices.DeleteFunc(sockets, func(s *Socket) bool {
+		return s == t.Sender || t.MayJoin != "" && !s.MayJoin(t.MayJoin)
+	})
 }
 
 // receivers lists whom a target means, the sender still among them, in lists that it

@@ -224,6 +224,7 @@ func (c *recheck) ask(s *Socket) {
 		case s.namespace.server.auth.exchange(s, before, identity):
 			c.note(s, &c.stayed, false)
 			s.client.is(identity)
+			s.identityChanged(identityOf(before))
 			return
 		}
 	}
@@ -261,12 +262,21 @@ func (c *recheck) question(s *Socket, before *grant) (*Identity, *Refusal) {
 	if before != nil && identity.ID != before.identity.ID {
 		return nil, &Refusal{Code: CodeForbidden, Reason: "the credentials are those of another client now"}
 	}
-	for _, room := range s.Rooms() {
-		if (before == nil || before.identity.Rooms.Allow(room)) && !identity.Rooms.Allow(room) {
-			return nil, &Refusal{Code: CodeForbidden, Reason: "the client is in a room that it may no longer join"}
-		}
+	if s.losesRoom(identityOf(before), identity) {
+		return nil, errLosesRoom
 	}
 	return identity, nil
+}
+
+// errLosesRoom is a client that has lost the right to a room that it is in.
+var errLosesRoom = &Refusal{Code: CodeForbidden, Reason: "the client is in a room that it may no longer join"}
+
+// identityOf returns the identity of a grant, which may be nil.
+func identityOf(g *grant) *Identity {
+	if g == nil {
+		return nil
+	}
+	return g.identity
 }
 
 // newRevocations returns the limit for lines about sockets that are

@@ -25,8 +25,8 @@ func init() { caddy.RegisterModule(new(HTTP)) }
 //
 //	{"namespace", "auth", "refresh", "handshake": {"address", "secure", "query"}}
 //
-// and the answer is status 200 with {"id", "rooms", "publish", "expires", "claims"}, of which only
-// "id" is needed, or status 401 or 403. Anything else refuses the client with the code
+// and the answer is status 200 with {"id", "rooms", "start", "publish", "expires", "claims"}, of
+// which only "id" is needed, or status 401 or 403. Anything else refuses the client with the code
 // "auth_unavailable". Redirects are not followed.
 type HTTP struct {
 	// URL is the address that is asked, with http or https. It is needed.

@@ -77,6 +77,10 @@ type JWTClaims struct {
 	// allowed.
 	Rooms string `json:"rooms,omitempty"`
 
+	// Start is the claim with the rooms in whose name a client may begin something: the streams it
+	// may start, each as stream:<streamId>. Default: none, and what may be joined may be begun.
+	Start string `json:"start,omitempty"`
+
 	// Publish is the claim with the events a client may send. Default: none, and all events are
 	// allowed.
 	Publish string `json:"publish,omitempty"`
@@ -104,6 +108,7 @@ func (a *JWT) Provision(ctx caddy.Context) error {
 	}
 	if a.Claims != nil {
 		options.RoomsClaim = t.One("claim rooms", a.Claims.Rooms)
+		options.StartClaim = t.One("claim start", a.Claims.Start)
 		options.PublishClaim = t.One("claim publish", a.Claims.Publish)
 	}
 	urls := t.All("jwks", a.JWKS)
@@ -224,6 +229,7 @@ func (a *JWT) Authenticate(
 //		leeway     <duration>
 //		from       auth.<field> query.<parameter> header cookie:<name>
 //		claim      rooms   <claim>
+//		claim      start   <claim>
 //		claim      publish <claim>
 //		keep       <claim...>
 //	}
@@ -286,9 +292,11 @@ func (a *JWT) unmarshalClaim(d *caddyfile.Dispenser) error {
 	if a.Claims == nil {
 		a.Claims = new(JWTClaims)
 	}
-	target := map[string]*string{"rooms": &a.Claims.Rooms, "publish": &a.Claims.Publish}[right]
+	target := map[string]*string{
+		"rooms": &a.Claims.Rooms, "start": &a.Claims.Start, "publish": &a.Claims.Publish,
+	}[right]
 	if target == nil {
-		return d.Errf("unknown claim '%s': write rooms or publish", right)
+		return d.Errf("unknown claim '%s': write rooms, start or publish", right)
 	}
 	if *target != "" {
 		return d.Errf("claim %s is given twice", right)
