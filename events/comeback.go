@@ -49,8 +49,10 @@ func SameSecret(given, secret string) bool {
 }
 
 // SameIdentity reports whether two sockets are of one client, as far as an authenticator knows.
-func SameIdentity(a, b *streaming.Socket) bool {
-	one, other := a.Identity(), b.Identity()
+func SameIdentity(a, b *streaming.Socket) bool { return SameClient(a.Identity(), b.Identity()) }
+
+// SameClient reports whether two identities are those of one client. Nobody is the same as nobody.
+func SameClient(one, other *streaming.Identity) bool {
 	if one == nil || other == nil {
 		return one == other
 	}

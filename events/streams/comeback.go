@@ -36,7 +36,7 @@ func (s *service) dropSilent(id string, socket *streaming.Socket) (dropped bool)
 	}
 	silent := events.Silent([]*streaming.Socket{stream.owner.Load()}, socket)
 	for _, owner := range silent {
-		s.stopAll(owner)
+		s.stopAll(owner, true)
 		owner.Drop()
 	}
 	return len(silent) > 0

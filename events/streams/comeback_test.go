@@ -78,7 +78,7 @@ func TestOwnerGoesOnWithItsStream(t *testing.T) {
 			third.startsWith("one", secret)
 			back.expectReplaced("one")
 			viewer.ExpectNothing()
-			if owned := len(s.table().owners); owned != 1 || s.Figure(startedFigure) != 1 {
+			if owned := s.owners(); owned != 1 || s.Figure(startedFigure) != 1 {
 				t.Errorf("%d owners", owned)
 			}
 			third.Send(`2["stream:stop",{"streamId":"one"}]`)
@@ -104,7 +104,7 @@ func TestOwnerThatIsBackMayBeginAnew(t *testing.T) {
 	viewer.Expect(headerData, "second")
 	viewer.ExpectNothing()
 	expectReplay(t, s.Connect(), eventstest.Packet{Text: headerData, Binary: []string{"second"}})
-	if got, want := s.table().replayBytes, s.table().get("one").replayed; got != want {
+	if got, want := s.kept(), s.table().get("one").replay.Load().Size(); got != want {
 		t.Errorf("%d bytes are kept, want %d", got, want)
 	}
 }
@@ -121,8 +121,8 @@ func TestStreamIsNotTakenByWhatIsPublic(t *testing.T) {
 		`,"secret":"` + other + `"`, `,"secret":"` + owner.ID + `"`, `,"secret":"one"`, `,"secret":"` + secret[1:] + `"`, `,"token":"` + secret + `"`,
 	} {
 		eve.Send(`21["stream:start",{"streamId":"one"` + guess + `}]`)
-		eve.Expect(eventstest.RefusedAck(1, CodeStreamTaken, claimRefusals[CodeStreamTaken]))
-		eve.Expect(eventstest.Refusal(CodeStreamTaken, claimRefusals[CodeStreamTaken]))
+		eve.Expect(eventstest.RefusedAck(1, CodeStreamTaken, streamTaken.message))
+		eve.Expect(eventstest.Refusal(CodeStreamTaken, streamTaken.message))
 		eve.ExpectNothing()
 		viewer.ExpectNothing()
 		owner.ExpectNothing()
@@ -228,11 +228,8 @@ func TestStreamsAreTakenOverWhileConnectionsEnd(t *testing.T) {
 		}
 	}
 	viewer.ExpectNothing()
-	table := s.table()
-	table.mu.Lock()
-	defer table.mu.Unlock()
-	if len(table.byID) != 0 || len(table.owners) != 0 || table.replayBytes != 0 {
-		t.Errorf("%d streams, %d owners, %d bytes", len(table.byID), len(table.owners), table.replayBytes)
+	if live, kept := s.table().snapshot(), s.kept(); len(live) != 0 || s.owners() != 0 || kept != 0 {
+		t.Errorf("streams %v, %d owners, %d bytes", live, s.owners(), kept)
 	}
 }
 
@@ -246,7 +243,7 @@ func TestSilentOwnerOfTheSameIdentityGivesWay(t *testing.T) {
 	viewer.Expect(`2["stream:started",{"status":"ok","streamId":"one"}]`)
 	// As long as it answers it stays the owner.
 	back.Send(`2["stream:start",{"streamId":"one"}]`)
-	back.Expect(eventstest.Refusal(CodeStreamTaken, claimRefusals[CodeStreamTaken]))
+	back.Expect(eventstest.Refusal(CodeStreamTaken, streamTaken.message))
 	old.Silence()
 	back.start("one")
 	viewer.Expect(`2["stream:stopped",{"status":"ok","streamId":"one","reason":"the owner has disconnected"}]`)

@@ -21,6 +21,6 @@ func (t *streams) tell(h *streaming.Handlers) {
 	h.Gauge(replayBytesFigure, func() float64 {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		return float64(t.replayBytes)
+		return float64(t.replays.Held())
 	})
 }

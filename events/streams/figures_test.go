@@ -8,12 +8,6 @@ import (
 
 func TestFiguresOfStreams(t *testing.T) {
 	s := newServer(t, &Set{Replay: ReplayFirst})
-	streams := s.table()
-	kept := func() int {
-		streams.mu.Lock()
-		defer streams.mu.Unlock()
-		return streams.replayBytes
-	}
 	expect := func(figure streaming.Figure, want float64) {
 		t.Helper()
 		if got := s.Figure(figure); got != want {
@@ -30,7 +24,7 @@ func TestFiguresOfStreams(t *testing.T) {
 	expect(startedFigure, 2)
 	owner.Send(`21["stream:data",{"streamId":"one","text":"hello"}]`)
 	owner.Expect(`31[{"success":true}]`)
-	bytes := kept()
+	bytes := s.kept()
 	if bytes == 0 {
 		t.Error("nothing is kept")
 	}

@@ -91,11 +91,7 @@ func TestRestartBeginsAnew(t *testing.T) {
 	s := newServer(t, &Set{Audience: AudienceSubscribers, Replay: ReplayFirst})
 	owner, viewer := s.Connect(), s.Connect()
 	table := s.table()
-	held := func() int {
-		table.mu.Lock()
-		defer table.mu.Unlock()
-		return table.replayBytes
-	}
+	held := s.kept
 	const started = `2["stream:started",{"status":"ok","streamId":"one"}]`
 	viewer.join("one")
 	owner.startWith("one", "first")
@@ -132,10 +128,11 @@ func TestRestartBeginsAnew(t *testing.T) {
 func TestReplayBudget(t *testing.T) {
 	s := newServer(t, &Set{Replay: ReplayFirst})
 	table := s.table()
-	leave := func(bytes int) {
+	// A client that is alone may have a tenth.
+	leave := func(bytes int64) {
 		table.mu.Lock()
 		defer table.mu.Unlock()
-		table.replayBytes = maxReplayBytes - bytes
+		table.replays.Bound = 10 * bytes
 	}
 	owner, viewer := s.Connect(), s.Connect()
 	header := strings.Repeat("x", 1000)
@@ -164,7 +161,7 @@ func TestReplayBudget(t *testing.T) {
 	}
 	// The next data is kept when there is room again. It is then the first
 	// that a late joiner gets.
-	leave(1000)
+	leave(1500)
 	owner.Send(`2["stream:data",{"streamId":"two"}]`)
 	viewer.Expect(`2["stream:data",{"streamId":"two"}]`)
 	if got := s.Connect().join("two"); len(got) != 1 {
@@ -209,7 +206,7 @@ func TestReplayHoldsNoMoreThanItCounts(t *testing.T) {
 	eventstest.Eventually(t, "the data to be kept", func() bool {
 		table.mu.Lock()
 		defer table.mu.Unlock()
-		return table.replayBytes > 0 && len(table.byID) == streams && table.byID[fmt.Sprint(streams-1)].replayed > 0
+		return len(table.byID) == streams && table.byID[fmt.Sprint(streams-1)].kept != nil
 	})
 	eventstest.Eventually(t, "the requests to be forgotten", func() bool { return heap() < before+streams*junk/4 })
 	post("1")

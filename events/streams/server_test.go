@@ -26,6 +26,25 @@ func newServer(t testing.TB, sets ...streaming.EventSet) *server {
 // table returns the streams of the main namespace.
 func (s *server) table() *streams { return streaming.State(s.Of("/"), newStreams) }
 
+// kept is how many bytes are kept for late joiners.
+func (s *server) kept() int {
+	table := s.table()
+	table.mu.Lock()
+	defer table.mu.Unlock()
+	return int(table.replays.Held())
+}
+
+// owners is how many sockets have streams.
+func (s *server) owners() int {
+	table := s.table()
+	table.mu.Lock()
+	defer table.mu.Unlock()
+	return len(table.owners)
+}
+
+// ConnectAs connects a client that says who it is, and lives as long as the test.
+func (s *server) ConnectAs(who eventstest.Who) *client { return &client{s.Server.ConnectAs(who)} }
+
 // Connect connects a client that lives as long as the test.
 func (s *server) Connect() *client { return &client{s.Server.Connect()} }
 

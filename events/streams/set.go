@@ -7,14 +7,13 @@ import (
 
 	"github.com/caddy-socketio/socketio-stream/events"
 	"github.com/caddy-socketio/socketio-stream/streaming"
-	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // Audience says who receives the data of a stream.
 type Audience string
 
 const (
-	// AudienceAll is everyone else in the namespace.
+	// AudienceAll is everyone else in the namespace who may join the stream.
 	AudienceAll Audience = "all"
 	// AudienceSubscribers is those who have joined the stream.
 	AudienceSubscribers Audience = "subscribers"
@@ -46,7 +45,14 @@ const DefaultMaxStreams = 10_000
 //
 // A started stream has one owner, who alone may send its data and stop it. With
 // the secret of its acknowledgement it goes on with the stream on another
-// connection. A viewer that joins again with a secret of its own counts once.
+// connection. When the connection of an owner is lost, the name of the stream is
+// held for it for some seconds. A viewer that joins again with a secret of its own
+// counts once.
+//
+// Who may not join the room "stream:<streamId>" gets nothing of a stream and hears
+// nothing of it, whatever the audience is; who may not start it, see
+// [streaming.Socket.MayStart], neither starts it nor sends data in its name. Data
+// without a streamId is that of the room "stream:".
 // What is refused is answered with an "error" event {message, code}, see the
 // Code constants, and with the acknowledgement {success: false, error, code}.
 type Set struct {
@@ -54,22 +60,10 @@ type Set struct {
 	Audience Audience
 	// Replay is what is kept for late joiners. Default: ReplayNone.
 	Replay Replay
-	// MaxStreams bounds the streams of the namespace. Default:
-	// DefaultMaxStreams.
+	// MaxStreams bounds the streams of the namespace. One client may have a tenth
+	// of them, and all clients of one address half. Default: DefaultMaxStreams.
 	MaxStreams int
 }
-
-// The codes of refusals.
-const (
-	CodeInvalidStreamID = "invalid_stream_id"
-	CodeInvalidHeader   = "invalid_header"
-	CodeStreamTaken     = "stream_taken"
-	CodeNotOwner        = "not_owner"
-	CodeUnknownStream   = "unknown_stream"
-	CodeTooManyStreams  = "too_many_streams"
-	CodeReplayFull      = "replay_full"
-	CodeForbidden       = streaming.CodeForbidden
-)
 
 const (
 	// maxStreamID bounds the length of a stream's ID, in bytes.
@@ -94,6 +88,7 @@ func (s *Set) Register(n *streaming.Namespace, h *streaming.Handlers) error {
 	service.streams.tell(h)
 	h.RefuseUnknown()
 	h.OnDisconnect(service.disconnect)
+	h.OnIdentity(service.rightsChanged)
 	for event, handler := range map[string]func(*streaming.Event){
 		"stream:start": service.start,
 		"stream:data":  service.data,
@@ -164,156 +159,4 @@ func validStreamID(id string) bool {
 		}
 	}
 	return true
-}
-
-func (s *service) start(e *streaming.Event) {
-	id, ok := streamID(e)
-	if !ok {
-		return
-	}
-	header, ok := headerOf(e, id)
-	if !ok {
-		return
-	}
-	stream, old, code := s.streams.claim(id, e.Socket, header, secretOf(e), s.MaxStreams)
-	if code == CodeStreamTaken && s.dropSilent(id, e.Socket) {
-		stream, old, code = s.streams.claim(id, e.Socket, header, "", s.MaxStreams)
-	}
-	if code != "" {
-		e.Refuse(code, claimRefusals[code])
-		return
-	}
-	if old == nil || header != nil {
-		stream.begin(header)
-	}
-	_ = e.Socket.Emit("stream:started", status{Status: "ok", StreamID: id})
-	_ = e.Ack.ReplyWith(s.streams.answer(id, stream.secret))
-	if old != nil {
-		s.streams.countViewers(id)
-		s.streams.retire(old, id)
-	}
-}
-
-var claimRefusals = map[string]string{
-	CodeStreamTaken:    "the stream belongs to another client",
-	CodeTooManyStreams: "there are too many streams",
-	CodeReplayFull:     "there is no room for the header",
-}
-
-// headerOf returns the header that stream:start gives, as the data that late
-// joiners will get. It refuses one that is not binary.
-func headerOf(e *streaming.Event, id string) (header *packet.Args, ok bool) {
-	object, _ := e.Args.Object(0)
-	field := object.Field("header")
-	if field == nil || string(field) == "null" {
-		return nil, true
-	}
-	binary, ok := object.Binary("header")
-	if !ok {
-		e.Refuse(CodeInvalidHeader, "header must be binary")
-		return nil, false
-	}
-	var b packet.ArgsBuilder
-	b.Add(struct {
-		StreamID string             `json:"streamId"`
-		Header   bool               `json:"header"`
-		Chunk    packet.Placeholder `json:"chunk"`
-	}{id, true, b.Binary(binary)})
-	args, err := b.Args()
-	return &args, err == nil
-}
-
-func (s *service) data(e *streaming.Event) {
-	stream, ok := s.streams.named(e)
-	switch {
-	case !ok:
-		e.Refuse(CodeInvalidStreamID, invalidStreamID)
-		return
-	case stream != nil && stream.owner.Load() != e.Socket:
-		e.Refuse(CodeNotOwner, "the stream belongs to another client")
-		return
-	case stream == nil && s.Audience == AudienceSubscribers:
-		e.Refuse(CodeUnknownStream, "the data names no stream that was started")
-		return
-	case stream == nil:
-		_ = e.Socket.Broadcast().EmitArgs(e.Name, e.Args)
-	default:
-		audience := e.Socket.Broadcast()
-		if s.Audience == AudienceSubscribers {
-			audience = audience.To(room(stream.id))
-		}
-		stream.send(audience, e.Args, s.Replay)
-	}
-	events.Succeed(e)
-}
-
-func (s *service) stop(e *streaming.Event) {
-	id, ok := streamID(e)
-	if !ok {
-		return
-	}
-	ended, ok := s.streams.release(id, e.Socket)
-	if !ok {
-		e.Refuse(CodeNotOwner, "the stream belongs to another client")
-		return
-	}
-	stopped := status{Status: "ok", StreamID: id}
-	_ = e.Socket.Emit("stream:stopped", stopped)
-	if ended {
-		_ = e.Socket.To(room(id)).Emit("stream:stopped", stopped)
-	}
-	events.Succeed(e)
-}
-
-func (s *service) join(e *streaming.Event) {
-	id, ok := streamID(e)
-	if !ok {
-		return
-	}
-	if !e.Socket.MayJoin(room(id)) {
-		e.Refuse(CodeForbidden, "not allowed to join this stream")
-		return
-	}
-	if len(e.Socket.Rooms()) >= maxJoined {
-		e.Refuse(CodeTooManyStreams, "the client has joined too many streams")
-		return
-	}
-	if err := s.streams.join(id, e.Socket); err != nil {
-		e.Refuse(streaming.CodeTooManyRooms, "the client is in too many rooms")
-		return
-	}
-	s.streams.recognize(id, secretOf(e), e.Socket)
-	_ = e.Ack.ReplyWith(s.streams.answer(id, ""))
-}
-
-func (s *service) leave(e *streaming.Event) {
-	id, ok := streamID(e)
-	if !ok {
-		return
-	}
-	e.Socket.Leave(room(id))
-	s.streams.countViewers(id)
-	events.Succeed(e)
-}
-
-// disconnect stops the streams of an owner that is gone, and tells those who
-// are left of viewers that are.
-func (s *service) disconnect(socket *streaming.Socket, _ streaming.Reason) {
-	s.stopAll(socket)
-	for _, name := range socket.Rooms() {
-		if id, ok := idOfRoom(name); ok {
-			s.streams.countViewers(id)
-		}
-	}
-}
-
-// stopAll stops the streams of an owner, and tells their audience.
-func (s *service) stopAll(socket *streaming.Socket) {
-	for _, id := range s.streams.releaseAll(socket) {
-		audience := socket.Broadcast()
-		if s.Audience == AudienceSubscribers {
-			audience = audience.To(room(id))
-		}
-		_ = audience.Emit("stream:stopped", status{Status: "ok", StreamID: id, Reason: "the owner has disconnected"})
-	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddy-socketio/socketio-stream/events/internal/eventstest"
 	"github.com/caddy-socketio/socketio-stream/events/relay"
+	"github.com/caddy-socketio/socketio-stream/internal/share"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 )
 
@@ -286,25 +287,21 @@ func TestMistypedStreamIDOfDataIsRefused(t *testing.T) {
 
 func TestMaxStreams(t *testing.T) {
 	s := newServer(t, &Set{MaxStreams: 2})
-	a, b := s.Connect(), s.Connect()
+	from := func(address string) *client { return s.ConnectAs(eventstest.Who{Address: address}) }
+	a, b, c := from("192.0.2.1"), from("192.0.2.2"), from("192.0.2.3")
 	a.start("one")
 	b.start("two")
-	refused := eventstest.Refusal(CodeTooManyStreams, "there are too many streams")
-	b.Send(`2["stream:start",{"streamId":"three"}]`)
-	b.Expect(refused)
-	a.Send(`25["stream:start",{"streamId":"three"}]`)
-	a.Expect(eventstest.RefusedAck(5, CodeTooManyStreams, "there are too many streams"))
-	a.Expect(refused)
+	c.Send(`2["stream:start",{"streamId":"three"}]`)
+	c.Expect(eventstest.Refusal(CodeTooManyStreams, "there are too many streams"))
+	c.Send(`25["stream:start",{"streamId":"three"}]`)
+	c.Expect(eventstest.RefusedAck(5, CodeTooManyStreams, "there are too many streams"))
+	c.Expect(eventstest.Refusal(CodeTooManyStreams, "there are too many streams"))
 	// Those there are may start again, and the end of one makes room.
 	a.start("one")
-	a.Send(`2["stream:stop",{"streamId":"one"}]`)
-	a.Expect(`2["stream:stopped",{"status":"ok","streamId":"one"}]`)
-	b.start("three")
 	b.Close()
-	eventstest.Eventually(t, "the streams of one that has gone to end", func() bool { return len(s.table().snapshot()) == 0 })
-	a.Expect(`2["stream:stopped",{"status":"ok","streamId":"two","reason":"the owner has disconnected"}]`)
-	a.Expect(`2["stream:stopped",{"status":"ok","streamId":"three","reason":"the owner has disconnected"}]`)
-	a.start("four")
+	c.Expect(`2["stream:stopped",{"status":"ok","streamId":"two","reason":"the owner has disconnected"}]`)
+	b.Gone()
+	c.start("three")
 }
 
 // snapshot lists the IDs of the streams.
@@ -368,11 +365,8 @@ func TestOwnerDisconnects(t *testing.T) {
 				if live := s.table().snapshot(); len(live) != 1 {
 					t.Errorf("there are still %v", live)
 				}
-				table := s.table()
-				table.mu.Lock()
-				defer table.mu.Unlock()
-				if len(table.owners) != 1 || table.replayBytes != 0 {
-					t.Errorf("%d owners, %d bytes", len(table.owners), table.replayBytes)
+				if s.owners() != 1 || s.kept() != 0 {
+					t.Errorf("%d owners, %d bytes", s.owners(), s.kept())
 				}
 			})
 		}
@@ -393,7 +387,7 @@ func TestOptionsChangeWhileStreamsGoOn(t *testing.T) {
 	owner.Send(`2["stream:data",{"streamId":"one"}]`)
 	viewer.Expect(`2["stream:data",{"streamId":"one"}]`)
 	other.Send(`2["stream:start",{"streamId":"two"}]`)
-	other.Expect(eventstest.Refusal(CodeTooManyStreams, "there are too many streams"))
+	other.Expect(eventstest.Refusal(CodeTooManyStreams, tooMany[share.OverAddress].message))
 	owner.Close()
 	expectPast(viewer, `2["stream:stopped",{"status":"ok","streamId":"one","reason":"the owner has disconnected"}]`)
 	owner.Gone()

@@ -1,186 +1,195 @@
 package streams
 
 import (
-	"strings"
+	"hash/maphash"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"github.com/caddy-socketio/socketio-stream/events"
+	"github.com/caddy-socketio/socketio-stream/internal/share"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/measure"
 	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
-// streams are the streams of one namespace.
+// streams are the streams of one namespace, and the names that are held for owners
+// who have lost their connections.
 type streams struct {
 	namespace *streaming.Namespace
 	started   *measure.Counter
+	turns     turns
+	// sent slows down who has replays sent to it again and again.
+	sent share.Meter
 
+	// mu guards what follows. It is held for a moment only; nothing is sent while it is.
 	mu     sync.Mutex
 	byID   map[string]*stream
 	owners map[*streaming.Socket][]*stream
-	// replayBytes is the size of all that is kept for late joiners.
-	replayBytes int
+	// held are the names that are held, and due the same and those that are not any
+	// more, in the order in which their time is over.
+	held map[string]*heldName
+	due  []*heldName
+	// names are who has how many streams and held names, and replays who has how many
+	// bytes that are kept for late joiners.
+	names, replays share.Table[struct{}]
 }
 
-// maxReplayBytes bounds what is kept for the late joiners of a namespace.
-const maxReplayBytes = 64 << 20
+// Bounds of a namespace, and what one client may have whatever others have.
+const (
+	// maxReplayBytes bounds what is kept for the late joiners of a namespace.
+	maxReplayBytes = 64 << 20
+	leastStreams   = 4
+	leastReplay    = 256 << 10
+)
 
-// viewersInterval is how long changes of a stream's audience are gathered
-// before they are told.
-const viewersInterval = 250 * time.Millisecond
-
-// stream is a stream that was started.
-type stream struct {
-	id    string
-	table *streams
-	// secret is what its owner alone has been told, see claim.
-	secret string
-	// owner is changed under the lock of the table.
-	owner atomic.Pointer[streaming.Socket]
-
-	// mu keeps what a late joiner gets in order: the replay first, then what
-	// is sent from then on. What is sent while it is held is only queued. The
-	// table's lock comes before it.
-	mu     sync.Mutex
-	replay atomic.Pointer[packet.Args]
-
-	// counting is true while a count of viewers is due to be told. Guarded by
-	// the table.
-	counting bool
-	// replayed is the size of replay. Guarded by the table.
-	replayed int
-}
+// What a client is sent of replays: so many bytes at once, and so many in each second
+// from then on. An address is sent so many times as much.
+const (
+	replayBurst   = 8_000_000
+	replayRate    = 1_000_000
+	replayClients = 32
+)
 
 func newStreams(n *streaming.Namespace) *streams {
 	return &streams{
 		namespace: n,
 		started:   n.Counter(startedFigure),
+		turns:     turns{seed: maphash.MakeSeed()},
+		sent:      share.Meter{Rate: replayRate, Burst: replayBurst, Clients: replayClients},
 		byID:      make(map[string]*stream),
 		owners:    make(map[*streaming.Socket][]*stream),
+		held:      make(map[string]*heldName),
+		names:     share.Table[struct{}]{Least: leastStreams},
+		replays:   share.Table[struct{}]{Bound: maxReplayBytes, Least: leastReplay},
 	}
 }
 
-const roomPrefix = "stream:"
+// claim is a client's wish to be the owner of a stream.
+type claim struct {
+	id     string
+	socket *streaming.Socket
+	header *packet.Args
+	// secret is what the client shows, or empty.
+	secret string
+	// told is true if it is going to be told the secret of the stream.
+	told bool
+	// most is how many streams there may be.
+	most int
+}
 
-// room is the room of those who have joined a stream.
-func room(id string) string { return roomPrefix + id }
-
-func idOfRoom(name string) (id string, ok bool) { return strings.CutPrefix(name, roomPrefix) }
-
-// claim makes socket the owner of a stream, or returns the code of a refusal.
-// An owner that starts its stream again begins anew. One that is back on another
-// connection takes its stream over by the secret of the stream: old is then the
-// socket that it had, and without a header the replay stays as it is.
-func (t *streams) claim(
-	id string, socket *streaming.Socket, header *packet.Args, secret string, most int,
-) (s *stream, old *streaming.Socket, code string) {
+// claim makes a socket the owner of a stream. An owner that starts its stream again
+// begins anew. One that is back on another connection takes its stream over by the
+// secret of the stream: old is then the socket that it had, and without a header the
+// replay stays as it is. The caller has the stream's turn, and tells of what has
+// changed.
+func (t *streams) claim(c *claim) (s *stream, old *streaming.Socket, refused *refusal) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s = t.byID[id]
+	held := t.heldLocked(c.id)
+	s = t.byID[c.id]
 	switch {
-	case s == nil && len(t.byID) >= most:
-		return nil, nil, CodeTooManyStreams
-	case s == nil || s.owner.Load() == socket:
-	case events.SameSecret(secret, s.secret) && events.SameIdentity(s.owner.Load(), socket):
+	case s == nil && (held == nil || held.isOf(c.socket, c.secret)):
+		s, refused = t.addLocked(c, held)
+		return s, nil, refused
+	case s == nil:
+		return nil, nil, streamTaken
+	case s.owner.Load() == c.socket:
+	case events.SameSecret(c.secret, s.secret) && events.SameIdentity(s.owner.Load(), c.socket):
 		old = s.owner.Load()
 	default:
-		return nil, nil, CodeStreamTaken
+		return nil, nil, streamTaken
 	}
-	size, before := 0, 0
-	if s != nil {
-		before = s.replayed
+	if c.header != nil || old == nil {
+		if !t.keepLocked(s, events.Client(c.socket), c.header) {
+			return nil, nil, replayFull
+		}
 	}
-	switch {
-	case header != nil:
-		size = header.Size()
-	case old != nil:
-		size = before
-	}
-	if t.replayBytes-before+size > maxReplayBytes {
-		return nil, nil, CodeReplayFull
-	}
-	switch {
-	case s == nil:
-		s = &stream{id: id, table: t, secret: events.NewSecret()}
-		t.byID[id] = s
-		t.own(s, socket)
-		t.started.Add(0, 1)
-	case old != nil:
+	if old != nil {
+		who := events.Client(c.socket)
+		s.name.HandTo(who)
+		if s.kept != nil {
+			s.kept.HandTo(who)
+		}
 		t.disown(s)
-		t.own(s, socket)
+		t.own(s, c.socket)
 	}
-	t.replayBytes += size - before
-	s.replayed = size
-	return s, old, ""
+	s.told = s.told || c.told
+	return s, old, nil
+}
+
+// addLocked makes the stream of a claim. If its name was held, the stream has the
+// place and the secret of that. The caller holds the lock.
+func (t *streams) addLocked(c *claim, held *heldName) (*stream, *refusal) {
+	who := events.Client(c.socket)
+	s := &stream{id: c.id, room: room(c.id), table: t, turn: t.turns.of(c.id), told: c.told}
+	if !t.keepLocked(s, who, c.header) {
+		return nil, replayFull
+	}
+	if held != nil {
+		delete(t.held, c.id)
+		s.name, s.secret = held.name, held.secret
+		s.name.HandTo(who)
+	} else {
+		var over share.Over
+		t.names.Bound = int64(c.most)
+		if s.name, over = t.names.Take(who, 1, struct{}{}); over != share.Within {
+			t.forgetLocked(s)
+			return nil, tooMany[over]
+		}
+		s.secret = events.NewSecret()
+	}
+	t.byID[c.id] = s
+	t.own(s, c.socket)
+	t.started.Add(0, 1)
+	return s, nil
+}
+
+// keepLocked takes room for a replay in place of the one that a stream has; nil is
+// none. It reports false, and changes nothing, if there is no room for it. The caller
+// holds the lock.
+func (t *streams) keepLocked(s *stream, who share.Client, replay *packet.Args) bool {
+	if replay == nil {
+		t.forgetLocked(s)
+		return true
+	}
+	size := int64(replay.Size())
+	if s.kept != nil {
+		return s.kept.Resize(size) == share.Within
+	}
+	kept, over := t.replays.Take(who, size, struct{}{})
+	if over == share.Within {
+		s.kept = kept
+	}
+	return over == share.Within
+}
+
+// forgetLocked gives back the room of a stream's replay. The caller holds the lock.
+func (t *streams) forgetLocked(s *stream) {
+	if s.kept != nil {
+		s.kept.Release()
+		s.kept = nil
+	}
+}
+
+// keepFirst keeps data for the late joiners of a stream that has nothing for them yet,
+// if there is room for it. The caller has the stream's turn.
+func (t *streams) keepFirst(s *stream, data packet.Args) {
+	if s.replay.Load() != nil {
+		return
+	}
+	// What is kept must not hold on to all that came with it.
+	kept := data.Clone()
+	t.mu.Lock()
+	ok := t.keepLocked(s, events.Client(s.owner.Load()), &kept)
+	t.mu.Unlock()
+	if ok {
+		s.replay.Store(&kept)
+	}
 }
 
 // own makes a socket the owner of a stream that has none.
 func (t *streams) own(s *stream, socket *streaming.Socket) {
 	s.owner.Store(socket)
 	t.owners[socket] = append(t.owners[socket], s)
-}
-
-// owns reports whether a socket is the owner of any stream.
-func (t *streams) owns(socket *streaming.Socket) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return len(t.owners[socket]) > 0
-}
-
-// named returns the stream that the data of an event names, or nil. ok is false
-// when the name is no string: a client that uses it as one would take 7 or
-// ["7"] for "7", and the data for that of another's stream.
-func (t *streams) named(e *streaming.Event) (s *stream, ok bool) {
-	object, ok := e.Args.Object(0)
-	if !ok {
-		return nil, true
-	}
-	field := object.Field("streamId")
-	if field == nil || string(field) == "null" {
-		return nil, true
-	}
-	id, ok := object.Text("streamId")
-	if !ok {
-		return nil, false
-	}
-	return t.get(id), true
-}
-
-// release ends a stream. ended is false when there was none; ok is false when
-// the stream is another socket's.
-func (t *streams) release(id string, socket *streaming.Socket) (ended, ok bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	s := t.byID[id]
-	if s == nil {
-		return false, true
-	}
-	if s.owner.Load() != socket {
-		return false, false
-	}
-	t.remove(s)
-	return true, true
-}
-
-// releaseAll ends all streams of a socket and returns their IDs.
-func (t *streams) releaseAll(socket *streaming.Socket) []string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var ids []string
-	for len(t.owners[socket]) > 0 {
-		s := t.owners[socket][0]
-		ids = append(ids, s.id)
-		t.remove(s)
-	}
-	return ids
-}
-
-func (t *streams) remove(s *stream) {
-	delete(t.byID, s.id)
-	t.replayBytes -= s.replayed
-	t.disown(s)
 }
 
 // disown takes a stream from its owner.
@@ -202,6 +211,34 @@ func (t *streams) disown(s *stream) {
 	}
 }
 
+// owned lists the streams that a socket is the owner of.
+func (t *streams) owned(socket *streaming.Socket) []*stream {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return append([]*stream(nil), t.owners[socket]...)
+}
+
+// owns reports whether a socket is the owner of any stream.
+func (t *streams) owns(socket *streaming.Socket) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.owners[socket]) > 0
+}
+
+// remove takes a stream out that has ended, and holds its name for its owner if that
+// is wanted. The caller has the stream's turn, and has told of the end.
+func (t *streams) remove(s *stream, hold bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	owner := s.owner.Load()
+	delete(t.byID, s.id)
+	t.forgetLocked(s)
+	t.disown(s)
+	if !hold || !t.hold(s, owner) {
+		s.name.Release()
+	}
+}
+
 // get returns a started stream, or nil.
 func (t *streams) get(id string) *stream {
 	t.mu.Lock()
@@ -209,113 +246,14 @@ func (t *streams) get(id string) *stream {
 	return t.byID[id]
 }
 
-// join makes a socket receive what is for those who have joined. A stream that
-// was not started yet may be waited for. Nobody starts or ends the stream
-// meanwhile, so that the socket gets the replay once: here, or with all others
-// when the stream begins.
-// The error is streaming.ErrTooManyRooms.
-func (t *streams) join(id string, socket *streaming.Socket) error {
-	t.mu.Lock()
-	var err error
-	if s := t.byID[id]; s != nil {
-		err = s.letIn(socket)
-	} else {
-		err = socket.Join(room(id))
-	}
-	t.mu.Unlock()
-	if err == nil {
-		t.countViewers(id)
-	}
-	return err
-}
-
-// letIn makes a socket receive the stream, the replay first.
-func (s *stream) letIn(socket *streaming.Socket) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := socket.RoomFor(room(s.id)); err != nil {
-		return err
-	}
-	if replay := s.replay.Load(); replay != nil {
-		_ = socket.EmitArgs("stream:data", *replay)
-	}
-	return socket.Join(room(s.id))
-}
-
-// answer tells about a stream, and its owner the secret.
-func (t *streams) answer(id, secret string) answer {
-	return answer{
-		Success: events.Success{Success: true},
-		Stream:  info{StreamID: id, Live: t.get(id) != nil, Viewers: t.namespace.Count(room(id))},
-		Secret:  secret,
-	}
-}
-
-// countViewers sees to it that the owner and the viewers of a stream hear, a
-// little later, how many they are.
-func (t *streams) countViewers(id string) {
+// find returns a started stream, or nil, and whether its name is held for another
+// client than that of a socket.
+func (t *streams) find(id string, socket *streaming.Socket) (s *stream, held bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := t.byID[id]
-	if s == nil || s.counting {
-		return
+	if s = t.byID[id]; s != nil || len(t.held) == 0 {
+		return s, false
 	}
-	s.counting = true
-	time.AfterFunc(viewersInterval, s.tellViewers)
-}
-
-func (s *stream) tellViewers() {
-	s.table.mu.Lock()
-	s.counting = false
-	over := s.table.byID[s.id] != s
-	s.table.mu.Unlock()
-	if over {
-		return
-	}
-	n := s.table.namespace
-	count := struct {
-		StreamID string `json:"streamId"`
-		Viewers  int    `json:"viewers"`
-	}{s.id, n.Count(room(s.id))}
-	_ = n.To(room(s.id), s.owner.Load().ID()).Emit("stream:viewers", count)
-}
-
-// begin tells those who wait for a stream that it has started.
-func (s *stream) begin(header *packet.Args) {
-	defer s.table.countViewers(s.id)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.replay.Store(header)
-	viewers := s.owner.Load().To(room(s.id))
-	_ = viewers.Emit("stream:started", status{Status: "ok", StreamID: s.id})
-	if header != nil {
-		_ = viewers.EmitArgs("stream:data", *header)
-	}
-}
-
-// send sends data to an audience, and keeps the first of it where that is
-// wanted.
-func (s *stream) send(audience streaming.Broadcast, args packet.Args, replay Replay) {
-	if replay != ReplayFirst || s.replay.Load() != nil || !s.table.keep(s, args.Size()) {
-		_ = audience.EmitArgs("stream:data", args)
-		return
-	}
-	// What is kept must not hold on to all that came with it.
-	kept := args.Clone()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.replay.Store(&kept)
-	_ = audience.EmitArgs("stream:data", args)
-}
-
-// keep takes room for a replay.
-func (t *streams) keep(s *stream, size int) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.replayBytes+size > maxReplayBytes || t.byID[s.id] != s || s.replayed > 0 {
-		return false
-	}
-	t.replayBytes += size
-	s.replayed = size
-	return true
+	h := t.heldLocked(id)
+	return nil, h != nil && !h.isOf(socket, "")
 }

@@ -251,7 +251,7 @@ func (c *Client) Expect(text string, binary ...string) {
 // that client is asked first.
 func (c *Client) ExpectNothing() {
 	c.T.Helper()
-	came, err := c.catchUp()
+	came, err := c.CatchUp()
 	if err != nil {
 		c.T.Fatal(err)
 	}
@@ -263,15 +263,15 @@ func (c *Client) ExpectNothing() {
 // Answers makes sure that the connection lives, past all that the client has
 // sent and all that has come.
 func (c *Client) Answers() error {
-	_, err := c.catchUp()
+	_, err := c.CatchUp()
 	return err
 }
 
-// catchUp waits until the handlers of all that the client has sent are through,
+// CatchUp waits until the handlers of all that the client has sent are through,
 // and returns what has come by then. Its first round trip puts what was sent
 // into the inbox of the socket, which another goroutine may work on; the second
 // one brings what the handlers have sent.
-func (c *Client) catchUp() ([]Packet, error) {
+func (c *Client) CatchUp() ([]Packet, error) {
 	came, err := c.roundTrip()
 	if err != nil {
 		return came, err

@@ -24,7 +24,7 @@ func TestNothingIsExpectedOnceHandlersAreThrough(t *testing.T) {
 	c := s.Connect()
 	c.Send(`2["ask"]`)
 	c.Send(`2["ask"]`)
-	came, err := c.catchUp()
+	came, err := c.CatchUp()
 	if err != nil || len(came) != 2 || came[1].Text != `2["answer"]` {
 		t.Errorf("got %v, %v", came, err)
 	}
