@@ -2,42 +2,31 @@ package cors
 
 import (
 	"fmt"
-	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 )
 
-// origin is a normalised web origin: lower case, and no port where it is the scheme's default.
+// origin is a normalised web origin: lower case, an IPv6 address in its shortest form, no dot at the
+// end of a name, and no port where it is the scheme's default.
 type origin struct {
 	scheme, host, port string
 }
 
-// wildcardOrigin stands for every subdomain of a domain.
-type wildcardOrigin struct {
-	scheme string // "" for http and https
-	suffix string // begins with a dot
-	port   string // "" for the scheme's default
-}
-
-func (w wildcardOrigin) matches(o origin) bool {
-	if w.scheme == "" {
-		if o.scheme != "http" && o.scheme != "https" {
-			return false
-		}
-	} else if w.scheme != o.scheme {
-		return false
-	}
-	return w.port == o.port && len(o.host) > len(w.suffix) && strings.HasSuffix(o.host, w.suffix)
-}
+// defaultPorts are the ports of the schemes that Socket.IO is spoken by.
+var defaultPorts = map[string]string{"http": "80", "https": "443", "ws": "80", "wss": "443"}
 
 // isOriginOf reports whether o is the origin r was sent to. Over TLS the scheme is known to be
 // https. Without TLS a proxy in front may have ended it, so the Host header is read with the
-// default port of o's own scheme.
+// default port of o's own scheme, which must be one that Socket.IO is spoken by.
 func isOriginOf(o origin, r *http.Request) bool {
 	scheme := o.scheme
 	if r.TLS != nil {
 		scheme = "https"
+	}
+	if defaultPorts[scheme] == "" {
+		return false
 	}
 	target, err := parseOrigin(scheme + "://" + r.Host)
 	return err == nil && target == o
@@ -51,27 +40,6 @@ func IsSameOrigin(r *http.Request) bool {
 	}
 	parsed, err := parseOrigin(sent)
 	return err == nil && isOriginOf(parsed, r)
-}
-
-// parseWildcard parses "*.example.com" and "https://*.example.com:8443".
-func parseWildcard(entry string) (wildcardOrigin, error) {
-	scheme, host, hasScheme := strings.Cut(entry, "://")
-	if !hasScheme {
-		scheme, host = "", entry
-	}
-	domain, ok := strings.CutPrefix(host, "*.")
-	if !ok || strings.Contains(domain, "*") || strings.Contains(scheme, "*") {
-		return wildcardOrigin{}, fmt.Errorf("cors origin %q: a wildcard is *, *.example.com or https://*.example.com", entry)
-	}
-	checked := scheme
-	if !hasScheme {
-		checked = "https"
-	}
-	parsed, err := parseOrigin(checked + "://" + domain)
-	if err != nil {
-		return wildcardOrigin{}, fmt.Errorf("cors origin %q: what follows the wildcard is no domain", entry)
-	}
-	return wildcardOrigin{scheme: strings.ToLower(scheme), suffix: "." + parsed.host, port: parsed.port}, nil
 }
 
 // parseOrigin parses scheme://host[:port] and nothing else.
@@ -93,11 +61,20 @@ func parseOrigin(text string) (origin, error) {
 	if !isScheme(scheme) || !isHost(host) {
 		return origin{}, fmt.Errorf("cors origin %q: scheme or host has characters it cannot have (write the host in its ASCII form)", text)
 	}
-	o := origin{scheme: strings.ToLower(scheme), host: strings.ToLower(host), port: port}
-	if o.scheme == "https" && port == "443" || o.scheme == "http" && port == "80" {
+	o := origin{scheme: strings.ToLower(scheme), host: normalHost(host), port: port}
+	if port == defaultPorts[o.scheme] {
 		o.port = ""
 	}
 	return o, nil
+}
+
+// normalHost returns the form in which equal hosts are equal texts.
+func normalHost(host string) string {
+	if inner, ok := strings.CutPrefix(host, "["); ok {
+		addr, _ := netip.ParseAddr(strings.TrimSuffix(inner, "]"))
+		return "[" + addr.String() + "]"
+	}
+	return strings.TrimSuffix(strings.ToLower(host), ".")
 }
 
 func isScheme(s string) bool {
@@ -114,7 +91,8 @@ func isScheme(s string) bool {
 func isHost(s string) bool {
 	if inner, ok := strings.CutPrefix(s, "["); ok {
 		inner, ok = strings.CutSuffix(inner, "]")
-		return ok && strings.Contains(inner, ":") && net.ParseIP(inner) != nil
+		addr, err := netip.ParseAddr(inner)
+		return ok && err == nil && addr.Is6() && addr.Zone() == ""
 	}
 	for i := range len(s) {
 		c := s[i]
@@ -124,4 +102,15 @@ func isHost(s string) bool {
 		}
 	}
 	return s != "" && !strings.HasPrefix(s, ".") && !strings.Contains(s, "..")
+}
+
+// endsInNumber reports whether browsers take a host for an IPv4 address, because its last label is a
+// number. See "ends in a number" in the URL standard.
+func endsInNumber(host string) bool {
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	if hex, ok := strings.CutPrefix(last, "0x"); ok {
+		_, err := strconv.ParseUint("0"+hex, 16, 64)
+		return err == nil
+	}
+	return last != "" && strings.Trim(last, "0123456789") == ""
 }

@@ -51,7 +51,7 @@ func New(entries []string, credentials bool) (Policy, error) {
 			}
 			p.wildcards = append(p.wildcards, wildcard)
 		default:
-			parsed, err := parseOrigin(entry)
+			parsed, err := parseListed(entry)
 			if err != nil {
 				return Policy{}, err
 			}
@@ -68,6 +68,17 @@ func (p *Policy) Empty() bool {
 
 // AllowsAny reports whether every origin may connect.
 func (p *Policy) AllowsAny() bool { return p.any }
+
+// Shared returns the domains whose subdomains may all connect, and below which anybody can get one
+// from a provider.
+func (p *Policy) Shared() (domains []string) {
+	for _, wildcard := range p.wildcards {
+		if domain := wildcard.shared(); domain != "" {
+			domains = append(domains, domain)
+		}
+	}
+	return domains
+}
 
 // AllowsCredentials reports whether the listed origins may send cookies and HTTP authentication.
 func (p *Policy) AllowsCredentials() bool { return p.credentials }

@@ -15,10 +15,48 @@ func TestBadOriginsAreRefused(t *testing.T) {
 		"1https://example.com", "https://a..example.com", "https://.example.com", "https://[::1", "https://[1.2.3.4]",
 		"https://*", "*.", "**", "https://*example.com", "https://a.*.example.com", "*://example.com", "*.*.example.com",
 		"https://*.example.com/", "https://*.example.com:x",
+		"http://[fe80::1%eth0]", "http://[fe80::1%25eth0]", "http://[::1", "http://::1", "https://.", "https://a..",
 	} {
 		if p, err := New([]string{entry}, false); err == nil {
 			t.Errorf("%q was taken as %+v", entry, p)
 		}
+	}
+}
+
+// TestOriginsThatAreNeverMeantAreRefused holds that an entry which lets in nobody, or everybody, says
+// so when the config is read.
+func TestOriginsThatAreNeverMeantAreRefused(t *testing.T) {
+	for _, test := range []struct{ entry, want string }{
+		{"https://*.1", "addresses have no subdomains"},
+		{"https://*.0.0.1", "addresses have no subdomains"},
+		{"*.0x7f", "addresses have no subdomains"},
+		{"https://*.[::1]", "addresses have no subdomains"},
+		{"https://*.127.0.0.1:8443", "addresses have no subdomains"},
+		{"https://*.com", "anybody can have a domain below com"},
+		{"*.com", "anybody can have a domain below com"},
+		{"https://*.COM.", "anybody can have a domain below com"},
+		{"*.co.uk:8443", "anybody can have a domain below co.uk"},
+		{"http://127.1", "four decimal numbers"},
+		{"http://0x7f.1:3000", "four decimal numbers"},
+		{"http://2130706433", "four decimal numbers"},
+		{"http://127.0.0.01", "four decimal numbers"},
+	} {
+		_, err := New([]string{test.entry}, false)
+		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), `"`+test.entry+`"`) {
+			t.Errorf("%s: %v", test.entry, err)
+		}
+	}
+}
+
+// TestDomainsOfManyCustomersAreTold holds that a wildcard over a provider's domain, which one may
+// mean, is taken and can be warned of.
+func TestDomainsOfManyCustomersAreTold(t *testing.T) {
+	p, err := New([]string{"https://*.github.io", "*.vercel.app:8443", "https://*.example.com", "*.localhost", "http://*.lan", "https://a.github.io"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(p.Shared(), " "); got != "github.io vercel.app" {
+		t.Errorf("told of %q", got)
 	}
 }
 
@@ -68,6 +106,36 @@ func TestOriginDecision(t *testing.T) {
 		{"wildcard without scheme", "*.example.com", "http://a.example.com", "api.example.net", overTLS, true},
 		{"wildcard without scheme, native", "*.example.com", "app://a.example.com", "api.example.net", overTLS, false},
 		{"wildcard without scheme, port", "*.example.com:3000", "http://a.example.com:3000", "api.example.net", overTLS, true},
+		{"wildcard without scheme, port of https", "*.example.com:443", "https://a.example.com", "api.example.net", overTLS, true},
+		{"wildcard without scheme, port of https, plain page", "*.example.com:443", "http://evil.example.com", "api.example.net", overTLS, false},
+		{"wildcard without scheme, port of https, plain page at it", "*.example.com:443", "http://a.example.com:443", "api.example.net", overTLS, true},
+		{"wildcard without scheme, port of http", "*.example.com:80", "http://a.example.com", "api.example.net", overTLS, true},
+		{"wildcard without scheme, port of http, page over TLS at it", "*.example.com:80", "https://a.example.com:80", "api.example.net", overTLS, true},
+		{"wildcard without scheme, port of http, page over TLS", "*.example.com:80", "https://a.example.com", "api.example.net", overTLS, false},
+		{"wildcard without scheme, no port, page over TLS", "*.example.com", "https://a.example.com", "api.example.net", overTLS, true},
+		{"wildcard without scheme, no port, other port", "*.example.com", "https://a.example.com:444", "api.example.net", overTLS, false},
+		{"wildcard, the default port", "https://*.example.com:443", "https://a.example.com", "api.example.net", overTLS, true},
+		{"wildcard, the other default port", "https://*.example.com:80", "https://a.example.com", "api.example.net", overTLS, false},
+		{"wildcard, dot at the end", "https://*.example.com", "https://a.example.com.", "api.example.net", overTLS, true},
+		{"wildcard over a development domain", "http://*.localhost:3000", "http://app.localhost:3000", "api.example.net", overTLS, true},
+		{"IPv6 in another form", "http://[0:0:0:0:0:0:0:1]:3000", "http://[::1]:3000", "api.example.net", overTLS, true},
+		{"IPv6 in upper case", "http://[2001:DB8::A]", "http://[2001:db8::a]", "api.example.net", overTLS, true},
+		{"IPv4 in IPv6", "http://[::ffff:127.0.0.1]", "http://[::ffff:7f00:1]", "api.example.net", overTLS, true},
+		{"IPv4 in IPv6 is not IPv4", "http://[::ffff:127.0.0.1]", "http://127.0.0.1", "api.example.net", overTLS, false},
+		{"another IPv6", "http://[::1]", "http://[::2]", "api.example.net", overTLS, false},
+		{"IPv4", "http://127.0.0.1:3000", "http://127.0.0.1:3000", "api.example.net", overTLS, true},
+		{"dot at the end of the entry", "https://example.com.", "https://example.com", "api.example.net", overTLS, true},
+		{"dot at the end of the origin", "https://example.com", "https://example.com.", "api.example.net", overTLS, true},
+		{"same origin, IPv6 in another form", "", "http://[0:0:0:0:0:0:0:1]:3000", "[::1]:3000", plain, true},
+		{"same origin, dot at the end", "", "http://site.test", "site.test.", plain, true},
+		{"same origin, WebSocket scheme, plain", "", "ws://site.test:8080", "site.test:8080", plain, true},
+		{"same origin, WebSocket scheme, default port", "", "ws://site.test", "site.test:80", plain, true},
+		{"own host under a scheme of another protocol, plain", "", "ftp://site.test", "site.test", plain, false},
+		{"own host as an extension's id, plain", "", "chrome-extension://abcdef", "abcdef", plain, false},
+		{"own host as an app's, plain", "", "capacitor://localhost", "localhost", plain, false},
+		{"own host under a scheme of another protocol", "", "ftp://site.test", "site.test", overTLS, false},
+		{"page over TLS, plain server at its port", "", "https://site.test", "site.test:443", plain, true},
+		{"page over TLS, plain server at another port", "", "https://site.test", "site.test:80", plain, false},
 		{"any", "*", "https://evil.example.net", "example.com", overTLS, true},
 		{"any, null", "*", "null", "example.com", overTLS, true},
 		{"null listed", "null", "null", "example.com", overTLS, true},
