@@ -32,9 +32,9 @@ func TestServeClientFromCDN(t *testing.T) {
 
 func TestServeClientOff(t *testing.T) {
 	h, engine, _ := newTestHandler(t, &Handler{ServeClient: "off"})
-	serve(t, h, httptest.NewRequest("GET", "http://example.com/socket.io/socket.io.js", nil), "192.0.2.1")
-	if engine.requests != 1 {
-		t.Error("the engine did not get to refuse the request")
+	w, passedOn := serve(t, h, httptest.NewRequest("GET", "http://example.com/socket.io/socket.io.js", nil), "192.0.2.1")
+	if w.Code != http.StatusNotFound || passedOn || engine.requests != 0 {
+		t.Errorf("status %d, passed on %t, engine %d", w.Code, passedOn, engine.requests)
 	}
 }
 

@@ -6,6 +6,7 @@ package socketiostream
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -30,8 +31,9 @@ func init() {
 	caddy.RegisterModule(new(Handler))
 }
 
-// Handler is a middleware that is a Socket.IO server. Requests below its paths, and requests for
-// its health and status paths, are answered here; every other request goes to the next handler.
+// Handler is a middleware that is a Socket.IO server. Requests for its paths, for what lies below
+// them, and for its health and status paths are answered here; every other request goes to the next
+// handler.
 //
 // The connections belong to a hub, which has a name and outlives a config reload. Handlers that
 // name the same hub share its connections, and must agree on its options.
@@ -43,9 +45,9 @@ type Handler struct {
 	// and underscores. Default: "default".
 	Hub string `json:"hub,omitempty"`
 
-	// Paths are the URL path prefixes of the Socket.IO endpoint. Each begins with a slash; a
-	// missing slash at the end is added. All of them lead to the same hub. Default:
-	// ["/socket.io/"].
+	// Paths are the URL paths of the Socket.IO endpoint. Each begins with a slash; a missing slash
+	// at the end is added. Below them are the browser client's files, and nothing else. All of
+	// them lead to the same hub. Default: ["/socket.io/"].
 	Paths []string `json:"paths,omitempty"`
 
 	// Transports are the transports a client may use: "polling", "websocket" or both. Default:
@@ -298,13 +300,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 }
 
-// serveSocketPath answers a request below a socket path: file is what follows the path.
+// serveSocketPath answers a request to a socket path, or to what lies below it: file is what follows
+// the path. Below it there are the client's files and nothing else: a handler in front of this one
+// that guards the path guards the endpoint.
 func (h *Handler) serveSocketPath(w http.ResponseWriter, r *http.Request, file string) error {
 	allowed := h.origins.Decide(r)
 	h.origins.SetHeaders(w.Header(), r, allowed)
 	switch {
 	case h.client.has(file):
 		// The client's files are public, so a foreign origin is not refused here; it only gets no
+	if file != "" && !h.client.has(file) {
+		return caddyhttp.Error(http.StatusNotFound, errors.New("nothing is served below the path of Socket.IO but the client's files"))
+	}
 		// CORS headers.
 		return h.client.serve(w, r, file)
 	case !allowed.OK():

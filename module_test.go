@@ -290,7 +290,12 @@ func TestRouting(t *testing.T) {
 	}{
 		{"/socket.io/?EIO=4&transport=polling", false, 1},
 		{"/streaming/socket.io/?EIO=4&transport=polling", false, 1},
-		{"/socket.io/anything", false, 1},
+		{"/socket.io/anything", false, 0},
+		{"/socket.io/socket.io.js", false, 0},
+		{"/socket.io//", false, 0},
+		{"/socket.io/%2e%2e/", false, 0},
+		{"/socket.io/%2F", false, 0},
+		{"/SOCKET.IO/", true, 0},
 		{"/socket.io", true, 0},
 		{"/socket.iox/", true, 0},
 		{"/", true, 0},

@@ -12,8 +12,9 @@ import (
 
 // paths are the URL paths that are answered here. All others are the next handler's.
 type paths struct {
-	// socket are the prefixes of Socket.IO, each with a slash at its end, the longest first, so
-	// that the most specific one wins; first is the one that the config names first.
+	// socket are the paths of Socket.IO, each with a slash at its end, the longest first, so that
+	// what lies below one is told apart from one that lies below another; first is the one that
+	// the config names first.
 	socket []string
 	first  string
 	// pages are what is answered besides, each at a path of its own.
@@ -28,7 +29,7 @@ type page interface {
 	serve(w http.ResponseWriter, r *http.Request, metrics func() streaming.Metrics) error
 }
 
-// addSocket adds the prefixes of Socket.IO. It comes before add.
+// addSocket adds the paths of Socket.IO. It comes before add.
 func (p *paths) addSocket(t *option.Resolver, prefixes []string) {
 	for _, prefix := range prefixes {
 		prefix = strings.TrimSuffix(prefix, "/") + "/"
@@ -63,8 +64,8 @@ func (p *paths) add(t *option.Resolver, at string, added page) {
 	p.pages[at] = added
 }
 
-// match returns the page at a path, or what follows the prefix of Socket.IO that the path lies
-// below.
+// match returns the page at a path, or what follows the path of Socket.IO that it begins with, which
+// is nothing for that path itself.
 func (p *paths) match(urlPath string) (found page, rest string, isSocket bool) {
 	if found = p.pages[urlPath]; found != nil {
 		return found, "", false

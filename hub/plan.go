@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/caddy-socketio/socketio-stream/internal/cors"
@@ -26,7 +25,7 @@ type Plan struct {
 	Namespaces []Namespace
 	// Drain is the time that closing the connections is spread over when the hub ends.
 	Drain time.Duration
-	// Paths are the URL path prefixes by which clients come to the handler, and Origins says which
+	// Paths are the URL paths by which clients come to the handler, and Origins says which
 	// origins may. The handler decides that for each request; the hub decides it again at a reload.
 	Paths   []string
 	Origins cors.Policy
@@ -86,10 +85,8 @@ func (p *Plan) names(namespace string) bool {
 	return slices.ContainsFunc(p.Namespaces, func(ns Namespace) bool { return ns.Name == namespace })
 }
 
-// serves reports whether a request target lies below one of the paths.
+// serves reports whether the path of a request target is one of the paths.
 func (p *Plan) serves(target string) bool {
 	parsed, err := url.ParseRequestURI(target)
-	return err == nil && slices.ContainsFunc(p.Paths, func(path string) bool {
-		return strings.HasPrefix(parsed.Path, path)
-	})
+	return err == nil && slices.Contains(p.Paths, parsed.Path)
 }
