@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-
-	"github.com/caddy-socketio/socketio-stream/streaming"
 )
 
 // retryAfter is how many seconds a load balancer is asked to wait once the process is going down.
@@ -55,7 +53,7 @@ func newHealthPage(at string) healthPage {
 
 func (healthPage) kind() string { return "health" }
 
-func (p healthPage) serve(w http.ResponseWriter, r *http.Request, metrics func() streaming.Metrics) error {
+func (p healthPage) serve(w http.ResponseWriter, r *http.Request, hub claim) error {
 	if err := refuseWriting(w, r); err != nil {
 		return err
 	}
@@ -76,7 +74,7 @@ func (p healthPage) serve(w http.ResponseWriter, r *http.Request, metrics func()
 		Port:        localPort(r),
 		Timestamp:   timestamp,
 		Version:     version(),
-		Connections: metrics().Engine.Sessions,
+		Connections: hub.Metrics().Engine.Sessions,
 	})
 }
 

@@ -13,8 +13,9 @@ import (
 
 // Limits bound what one client, or all clients of one IP address, may take of the hub. They are on
 // by default, at values that a company or a school behind one address does not reach. New ones hold
-// at once, for clients that are connected, too. The client's address follows the server's
-// trusted_proxies; of an IPv6 address the first 64 bits count.
+// at once, for clients that are connected, too. Behind proxies the client's address is the last one
+// in X-Forwarded-For that is not in the server's trusted_proxies; of an IPv6 address the first 64
+// bits count. All clients whose address cannot be read count as one address.
 //
 // The rates and the limits by address do not hold for addresses in Allow; the others, which bound
 // what is kept for a client, hold for everyone.
@@ -56,7 +57,9 @@ type Limits struct {
 	Attachments *int `json:"attachments,omitempty"`
 
 	// Allow are the client addresses that may connect, and send, as much as they like, as CIDR or
-	// single address; "none" stands for no address. Default: loopback.
+	// single address; "none" stands for no address. An address that the client may have made up is
+	// none of them: one that a proxy which is not in trusted_proxies has, or loopback that a proxy
+	// has told. Default: loopback.
 	Allow []string `json:"allow,omitempty"`
 
 	// exempt is what Allow comes to.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"regexp"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	_ "github.com/caddy-socketio/socketio-stream/admin" // for the module admin.api.socketio_stream
 	"github.com/caddy-socketio/socketio-stream/admin/metrics"
 	"github.com/caddy-socketio/socketio-stream/hub"
+	"github.com/caddy-socketio/socketio-stream/internal/clientaddr"
 	"github.com/caddy-socketio/socketio-stream/internal/cors"
 	"github.com/caddy-socketio/socketio-stream/internal/memory"
 	"github.com/caddy-socketio/socketio-stream/internal/option"
@@ -189,6 +191,9 @@ type claim interface {
 	ServeHTTP(w http.ResponseWriter, r *http.Request)
 	// RefuseOrigin answers a request of an origin that may not connect.
 	RefuseOrigin(w http.ResponseWriter, r *http.Request, d cors.Decision)
+	// DoubtAddress logs, once in a while, that an address which is in an allow-list exempts its
+	// client from nothing.
+	DoubtAddress(client clientaddr.Client, allow []netip.Prefix)
 	// Metrics returns what the hub has counted, and how it is doing.
 	Metrics() streaming.Metrics
 	// Leave gives the hub up, which ends with the last handler that names it.
@@ -292,7 +297,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	page, file, isSocket := h.paths.match(r.URL.Path)
 	switch {
 	case page != nil:
-		return page.serve(w, r, h.claim.Metrics)
+		return page.serve(w, r, h.claim)
 	case isSocket:
 		return h.serveSocketPath(w, r, file)
 	default:
@@ -304,14 +309,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 // the path. Below it there are the client's files and nothing else: a handler in front of this one
 // that guards the path guards the endpoint.
 func (h *Handler) serveSocketPath(w http.ResponseWriter, r *http.Request, file string) error {
+	if file != "" && !h.client.has(file) {
+		return caddyhttp.Error(http.StatusNotFound, errors.New("nothing is served below the path of Socket.IO but the client's files"))
+	}
 	allowed := h.origins.Decide(r)
 	h.origins.SetHeaders(w.Header(), r, allowed)
 	switch {
 	case h.client.has(file):
 		// The client's files are public, so a foreign origin is not refused here; it only gets no
-	if file != "" && !h.client.has(file) {
-		return caddyhttp.Error(http.StatusNotFound, errors.New("nothing is served below the path of Socket.IO but the client's files"))
-	}
 		// CORS headers.
 		return h.client.serve(w, r, file)
 	case !allowed.OK():
@@ -338,6 +343,10 @@ func (h *Handler) warn() {
 		h.logger.Warn("every origin may connect with credentials, so any page can act in its visitor's name",
 			zap.String("declared_at", h.DeclaredAt))
 	}
+	for _, domain := range h.origins.Shared() {
+		h.logger.Warn("cors origins lets in every customer of a provider, since anybody can have a subdomain there",
+			zap.String("domain", domain), zap.String("declared_at", h.DeclaredAt))
+	}
 	if h.SendBuffer < h.MaxHTTPBufferSize {
 		h.logger.Warn("send_buffer is smaller than max_http_buffer_size, so one large message can cut off every receiver that has others waiting",
 			zap.Int64("send_buffer", h.SendBuffer),
@@ -350,10 +359,6 @@ func (h *Handler) warn() {
 var hubName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 func checkHubName(name string) error {
-	for _, domain := range h.origins.Shared() {
-		h.logger.Warn("cors origins lets in every customer of a provider, since anybody can have a subdomain there",
-			zap.String("domain", domain), zap.String("declared_at", h.DeclaredAt))
-	}
 	if !hubName.MatchString(name) {
 		return fmt.Errorf("hub %q: a name is up to 64 letters, digits, dots, dashes and underscores", name)
 	}

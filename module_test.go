@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -19,6 +20,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/caddy-socketio/socketio-stream/events/eventscaddy"
+	"github.com/caddy-socketio/socketio-stream/internal/clientaddr"
 	"github.com/caddy-socketio/socketio-stream/internal/cors"
 	"github.com/caddy-socketio/socketio-stream/internal/documents"
 	"github.com/caddy-socketio/socketio-stream/internal/memory"
@@ -31,6 +33,8 @@ type recordingClaim struct {
 	requests int
 	// refused are the origins' decisions that refused a request.
 	refused []cors.Decision
+	// doubted are the clients that were not let off.
+	doubted []clientaddr.Client
 	metrics streaming.Metrics
 }
 
@@ -42,6 +46,10 @@ func (c *recordingClaim) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 func (c *recordingClaim) RefuseOrigin(w http.ResponseWriter, _ *http.Request, d cors.Decision) {
 	c.refused = append(c.refused, d)
 	w.WriteHeader(http.StatusForbidden)
+}
+
+func (c *recordingClaim) DoubtAddress(client clientaddr.Client, _ []netip.Prefix) {
+	c.doubted = append(c.doubted, client)
 }
 
 func (c *recordingClaim) Metrics() streaming.Metrics { return c.metrics }
@@ -81,12 +89,11 @@ func newTestHandler(t *testing.T, h *Handler) (*Handler, *recordingClaim, *obser
 	return h, claim, logs
 }
 
-// serve sends r through h as Caddy would, with clientIP as the client's address. A HandlerError
+// serve sends r through h as Caddy would, over a connection from clientIP. A HandlerError
 // becomes its status.
 func serve(t *testing.T, h *Handler, r *http.Request, clientIP string) (recorder *httptest.ResponseRecorder, passedOn bool) {
 	t.Helper()
-	vars := map[string]any{caddyhttp.ClientIPVarKey: clientIP}
-	r = r.WithContext(context.WithValue(r.Context(), caddyhttp.VarsCtxKey, vars))
+	r.RemoteAddr = clientIP
 	recorder = httptest.NewRecorder()
 	err := h.ServeHTTP(recorder, r, caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error {
 		passedOn = true

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/caddy-socketio/socketio-stream/internal/option"
-	"github.com/caddy-socketio/socketio-stream/streaming"
 )
 
 // paths are the URL paths that are answered here. All others are the next handler's.
@@ -25,8 +24,8 @@ type paths struct {
 type page interface {
 	// kind says in errors what the page is.
 	kind() string
-	// serve answers a request. metrics tells what the hub has counted, and how it is doing.
-	serve(w http.ResponseWriter, r *http.Request, metrics func() streaming.Metrics) error
+	// serve answers a request to a handler that has this claim on its hub.
+	serve(w http.ResponseWriter, r *http.Request, hub claim) error
 }
 
 // addSocket adds the paths of Socket.IO. It comes before add.

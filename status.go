@@ -5,17 +5,15 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-socketio/socketio-stream/admin/metrics"
+	"github.com/caddy-socketio/socketio-stream/internal/clientaddr"
 	"github.com/caddy-socketio/socketio-stream/internal/memory"
 	"github.com/caddy-socketio/socketio-stream/internal/option"
-	"github.com/caddy-socketio/socketio-stream/streaming"
 )
 
 // Status describes the status endpoint. It tells the process' memory, so it has an allow-list of
@@ -24,8 +22,9 @@ type Status struct {
 	// Paths are the paths that answer with the status. Default: none.
 	Paths []string `json:"paths,omitempty"`
 
-	// Allow are the client addresses that may read it, as CIDR or single address. The client's
-	// address follows the server's trusted_proxies. Default: loopback and private ranges.
+	// Allow are the client addresses that may read it, as CIDR or single address. Behind proxies
+	// it is the last address in X-Forwarded-For that is not in the server's trusted_proxies. What a
+	// proxy that is not named there has forwarded is refused. Default: loopback and private ranges.
 	Allow []string `json:"allow,omitempty"`
 }
 
@@ -108,15 +107,15 @@ type statusPage struct {
 
 func (statusPage) kind() string { return "status" }
 
-func (p statusPage) serve(w http.ResponseWriter, r *http.Request, counted func() streaming.Metrics) error {
-	clientIP, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
-	if !p.allows(clientIP) {
-		return caddyhttp.Error(http.StatusForbidden, fmt.Errorf("client address %q is not in status allow", clientIP))
+func (p statusPage) serve(w http.ResponseWriter, r *http.Request, hub claim) error {
+	if client := clientaddr.Of(r); !client.Exempt(p.allow) {
+		hub.DoubtAddress(client, p.allow)
+		return caddyhttp.Error(http.StatusForbidden, p.refusal(client))
 	}
 	if err := refuseWriting(w, r); err != nil {
 		return err
 	}
-	m := counted()
+	m := hub.Metrics()
 	limited := make(map[string]int64, len(m.Limited))
 	for _, limit := range m.Limited {
 		limited[limit.Reason] = limit.Count
@@ -145,16 +144,12 @@ func (p statusPage) serve(w http.ResponseWriter, r *http.Request, counted func()
 	})
 }
 
-// allows reports whether the client at address may read the status. An address that cannot be read
-// may not.
-func (p statusPage) allows(address string) bool {
-	address, _, _ = strings.Cut(address, "%") // the zone of a link-local address
-	parsed, err := netip.ParseAddr(address)
-	if err != nil {
-		return false
+// refusal says why a client may not read the status.
+func (p statusPage) refusal(client clientaddr.Client) error {
+	if client.In(p.allow) {
+		return fmt.Errorf("client address %s is in status allow, but %s: %s", client, client.Doubt, client.Doubt.Remedy())
 	}
-	parsed = parsed.Unmap()
-	return slices.ContainsFunc(p.allow, func(prefix netip.Prefix) bool { return prefix.Contains(parsed) })
+	return fmt.Errorf("client address %q is not in status allow", client)
 }
 
 // Interface guard.

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/caddy-socketio/socketio-stream/internal/clientaddr"
 )
 
 func TestStatusAccess(t *testing.T) {
@@ -41,6 +43,23 @@ func TestStatusAccess(t *testing.T) {
 				t.Errorf("a refusal tells %q", w.Body)
 			}
 		})
+	}
+}
+
+// TestStatusIsNotForWhoWasForwarded holds that an address that a proxy has, or that a client says it
+// has, lets nobody read the status, and that this is told.
+func TestStatusIsNotForWhoWasForwarded(t *testing.T) {
+	for _, field := range []string{"X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"} {
+		h, claim, _ := newTestHandler(t, &Handler{Status: &Status{Paths: []string{"/status"}}})
+		r := onPort("GET", "/status")
+		r.Header.Set(field, "127.0.0.1")
+		w, _ := serve(t, h, r, "127.0.0.1")
+		if w.Code != http.StatusForbidden || w.Body.Len() != 0 {
+			t.Errorf("%s: %d %s", field, w.Code, w.Body)
+		}
+		if len(claim.doubted) != 1 || claim.doubted[0].Doubt != clientaddr.UnnamedProxy {
+			t.Errorf("%s: told of %v", field, claim.doubted)
+		}
 	}
 }
 

@@ -20,6 +20,7 @@ func (hub *hub) apply(c *Claim) {
 	hub.mu.Unlock()
 	hub.logger.Use(c.logger)
 	hub.server.SetOptions(c.plan.Server)
+	hub.addresses.use(c.plan)
 	hub.recheckOrigins(hub.plansOf(c.generation), c.logger)
 	if err := hub.useEvents(c.plan); err != nil {
 		// The handler has tried these sets: only a guest module that changes its mind comes here.

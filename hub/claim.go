@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 
+	"github.com/caddy-socketio/socketio-stream/internal/clientaddr"
 	"github.com/caddy-socketio/socketio-stream/internal/cors"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
@@ -33,6 +35,7 @@ func Join(ctx caddy.Context, p *Plan) (*Claim, error) {
 		return nil, fmt.Errorf("getting the events app: %w", err)
 	}
 	events := app.(*caddyevents.App)
+	clientaddr.Watch(ctx)
 
 	value, loaded, err := hubs.LoadOrNew(p.Hub, func() (caddy.Destructor, error) { return newHub(ctx, p) })
 	if err != nil {
@@ -96,6 +99,12 @@ func (c *Claim) RefuseOrigin(w http.ResponseWriter, r *http.Request, d cors.Deci
 	c.hub.refusals.byOrigin(r, d)
 	c.hub.server.CountRefusal(engineio.CodeForbidden)
 	engineio.WriteError(w, http.StatusForbidden, engineio.CodeForbidden)
+}
+
+// DoubtAddress logs, once in a while, that an address which is in an allow-list exempts its client
+// from nothing, since there is doubt of it.
+func (c *Claim) DoubtAddress(client clientaddr.Client, allow []netip.Prefix) {
+	c.hub.addresses.doubt(client, allow)
 }
 
 // Metrics returns what the hub has counted.

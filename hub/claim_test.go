@@ -19,7 +19,10 @@ func newTestClaim(t *testing.T, options streaming.Options) (*Claim, *observer.Ob
 	refusals, logs := newObservedLog()
 	server := streaming.New(options, nil)
 	t.Cleanup(server.Close)
-	return &Claim{hub: &hub{name: "test", server: server, refusals: refusals}, plan: new(Plan)}, logs
+	plan := &Plan{Server: options}
+	addresses := newAddresses(refusals.logger)
+	addresses.use(plan)
+	return &Claim{hub: &hub{name: "test", server: server, refusals: refusals, addresses: addresses}, plan: plan}, logs
 }
 
 // TestRefusalsOverALimitAreLoggedByItsName holds that the log says which limit it was, and what to

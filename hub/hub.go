@@ -29,6 +29,8 @@ type hub struct {
 	logger *logline.Switch
 	// refusals logs the requests that the handlers of the hub refuse.
 	refusals *refusalLog
+	// addresses finds out where clients come from.
+	addresses *addresses
 
 	departure departure
 
@@ -55,10 +57,12 @@ func newHub(ctx caddy.Context, p *Plan) (*hub, error) {
 		server:    streaming.New(p.Server, slog.New(logger)),
 		logger:    logger,
 		refusals:  newRefusalLog(slog.New(logger)),
+		addresses: newAddresses(slog.New(logger)),
 		departure: departure{gone: make(chan struct{})},
 		drain:     p.Drain,
 		authRules: p.rules(),
 	}
+	hub.addresses.use(p)
 	if err := hub.useEvents(p); err != nil {
 		hub.server.Close()
 		return nil, err
@@ -119,6 +123,7 @@ func (hub *hub) plansOf(generation any) (plans []*Plan) {
 // inbound returns what Caddy knows of a request, and what the hub asks of it.
 func (hub *hub) inbound(r *http.Request) engineio.Inbound {
 	in := engineio.Inbound{
+		ClientAddr:    hub.addresses.finder,
 		Attributes:    hub.attributes(r),
 		SameOrigin:    cors.IsSameOrigin(r),
 		OriginChecked: true,
@@ -126,7 +131,6 @@ func (hub *hub) inbound(r *http.Request) engineio.Inbound {
 		Release:       migrate.Release,
 	}
 	in.Conn, _ = r.Context().Value(caddyhttp.ConnCtxKey).(net.Conn)
-	in.RemoteAddr, _ = caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if ok && server.WriteTimeout > 0 {
 		// The server's write timeout counts from the request. A poll has to end before it.

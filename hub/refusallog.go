@@ -6,8 +6,7 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
+	"github.com/caddy-socketio/socketio-stream/internal/clientaddr"
 	"github.com/caddy-socketio/socketio-stream/internal/cors"
 	"github.com/caddy-socketio/socketio-stream/internal/logline"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
@@ -15,10 +14,11 @@ import (
 
 // Bounds, in bytes, of what gets into the log of what a client sends.
 const (
-	maxLoggedOrigin = 200
-	maxLoggedPath   = 100
-	maxLoggedMethod = 16
-	maxLoggedReason = 200
+	maxLoggedOrigin  = 200
+	maxLoggedPath    = 100
+	maxLoggedMethod  = 16
+	maxLoggedReason  = 200
+	maxLoggedAddress = 100
 )
 
 // refusalLog logs the requests that the handlers of a hub refuse, at warn level. Anyone can have
@@ -64,10 +64,9 @@ func (l *refusalLog) log(r *http.Request, reason, message string, attrs ...slog.
 	if !l.logger.Enabled(r.Context(), slog.LevelWarn) || !l.limiter.Allow(reason) {
 		return
 	}
-	clientIP, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	attrs = append(attrs,
 		slog.String("method", logline.Text(r.Method, maxLoggedMethod)),
 		slog.String("path", logline.Text(r.URL.Path, maxLoggedPath)),
-		slog.String("client_ip", clientIP))
+		slog.String("client_ip", logline.Text(clientaddr.Of(r).String(), maxLoggedAddress)))
 	l.logger.LogAttrs(r.Context(), slog.LevelWarn, message, attrs...)
 }

@@ -1,16 +1,15 @@
 package hub
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap/exp/zapslog"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
@@ -26,11 +25,11 @@ func newObservedLog() (*refusalLog, *observer.ObservedLogs) {
 	return newRefusalLog(slog.New(zapslog.NewHandler(core))), logs
 }
 
-// newRequest makes a request as Caddy would, with clientIP as the client's address.
+// newRequest makes a request as Caddy would, over a connection from clientIP.
 func newRequest(method, target, clientIP string) *http.Request {
 	r := httptest.NewRequest(method, target, nil)
-	vars := map[string]any{caddyhttp.ClientIPVarKey: clientIP}
-	return r.WithContext(context.WithValue(r.Context(), caddyhttp.VarsCtxKey, vars))
+	r.RemoteAddr = net.JoinHostPort(clientIP, "1234")
+	return r
 }
 
 func TestRefusalsHaveReasonsFromAClosedSet(t *testing.T) {

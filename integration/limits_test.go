@@ -31,7 +31,7 @@ func (s *server) expectHandshake(address string, status int) {
 }
 
 // TestLimitsAreOfTheClientsAddress holds that the address is the one that trusted_proxies leads to,
-// and that a client cannot choose it.
+// and that a client cannot choose it. TestWhoIsLetOff has the ways in which it may try.
 func TestLimitsAreOfTheClientsAddress(t *testing.T) {
 	const directives = "socketio_stream {\n status /status\n limits {\n connections_per_ip 2\n }\n}"
 	log := newLogFile(t, "caddy.log")
@@ -61,14 +61,17 @@ func TestLimitsAreOfTheClientsAddress(t *testing.T) {
 		t.Errorf("%v: %s", err, body)
 	}
 
-	// Without trusted_proxies the header is the client's own word. The counts are the hub's, and
-	// outlive the config.
+	// Without trusted_proxies the header is the client's own word: it counts for the proxy, which is
+	// let off for itself alone. The counts are the hub's, and outlive the config.
 	if err := s.load(directives, log.own()); err != nil {
 		t.Fatal(err)
 	}
-	for range 5 {
-		s.expectHandshake("203.0.113.7", 200)
+	for _, made := range []string{"203.0.113.7", "127.0.0.1"} {
+		s.expectHandshake(made, 200)
 	}
+	s.expectHandshake("203.0.113.250", 429)
+	s.expectHandshake("127.0.0.1", 429)
+	s.expectHandshake("", 200)
 	if err := s.load(directives, trusting, log.own()); err != nil {
 		t.Fatal(err)
 	}

@@ -7,10 +7,11 @@ import { WebSocket } from "ws";
 import { limit } from "./client.mjs";
 
 /**
- * Sends one request on a connection of its own; the path goes out as it is.
- * Resolves to {status, headers, text, json()}.
+ * Sends one request on a connection of its own, from an address of this machine
+ * that may be given; the path goes out as it is. Resolves to {status, headers,
+ * text, json()}.
  */
-export function request(caddy, path, { method = "GET", headers = {}, body } = {}) {
+export function request(caddy, path, { method = "GET", headers = {}, body, from } = {}) {
   return new Promise((resolve, reject) => {
     const options = {
       host: "localhost",
@@ -21,6 +22,7 @@ export function request(caddy, path, { method = "GET", headers = {}, body } = {}
       ca: caddy.ca,
       agent: false,
       timeout: limit,
+      ...(from === undefined ? {} : { localAddress: from, family: 4 }),
     };
     const req = https.request(options, (res) => {
       const parts = [];

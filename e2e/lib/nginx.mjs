@@ -3,6 +3,7 @@
 //
 //   const nginx = await startNginx(caddy, { location: "proxy_read_timeout 3s;" });
 //   nginx.url        "https://localhost:34567"
+//   nginx.port       34567
 //   await nginx.stop();
 //
 // startNginx(caddies, options):
@@ -10,6 +11,8 @@
 //             http://localhost.
 //   location  lines for the location that passes everything on.
 //   host      what it passes on as Host. Default: $http_host, the client's.
+//   upstream  where the server is asked, such as "unix:/run/caddy.sock".
+//             Default: its HTTP port on 127.0.0.1.
 //
 // $NGINX is the executable. Default: nginx, as in the PATH.
 
@@ -32,11 +35,12 @@ proxy_set_header Connection "upgrade";
 `;
 
 /** Starts nginx; see the head of this file. */
-export async function startNginx(caddies, { location = "", host = "$http_host" } = {}) {
+export async function startNginx(caddies, { location = "", host = "$http_host", upstream } = {}) {
   const [first, ...others] = [caddies].flat();
   const dir = await fs.mkdtemp(path.join(os.tmpdir(), "socketio-nginx-"));
   const [port] = await reservePorts(1);
   const certificate = path.join(first.dir, "data/caddy/certificates/local/localhost/localhost");
+  const asked = upstream === undefined ? [first, ...others].map((caddy) => `127.0.0.1:${caddy.httpPort}`) : [upstream];
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
   const config = path.join(dir, "nginx.conf");
   await fs.writeFile(config, `
@@ -50,7 +54,7 @@ http {
 	access_log off;
 	${temporary.map((name) => `${name}_temp_path ${dir}/${name};`).join("\n\t")}
 	upstream caddy {
-		${[first, ...others].map((caddy) => `server 127.0.0.1:${caddy.httpPort};`).join("\n\t\t")}
+		${asked.map((address) => `server ${address};`).join("\n\t\t")}
 	}
 	server {
 		listen 127.0.0.1:${port} ssl;
@@ -97,7 +101,7 @@ http {
     }
     await Promise.race([pause(25), exited]);
   }
-  return { url, stop };
+  return { url, port, stop };
 }
 
 function answers(url, ca) {

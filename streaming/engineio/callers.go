@@ -74,8 +74,8 @@ func (v *visit) end() {
 }
 
 // enter lets a handshake in, or says which limit it is over.
-func (c *callers) enter(remote string, l *Limits, now int64) (visit, *RequestError) {
-	key, limited := l.keyOf(remote)
+func (c *callers) enter(client ClientAddr, l *Limits, now int64) (visit, *RequestError) {
+	key, limited := l.keyOf(client)
 	v := visit{callers: c, key: key, limited: limited}
 	if !limited {
 		return v, nil
@@ -87,14 +87,14 @@ func (c *callers) enter(remote string, l *Limits, now int64) (visit, *RequestErr
 	switch {
 	case l.Connections > 0 && int(entry.open) >= l.Connections:
 		c.connections.Add(1)
-		return v, refuseLimit(LimitConnections, defaultRetry)
+		return v, refuseLimit(key, LimitConnections, defaultRetry)
 	case l.HalfOpen > 0 && int(entry.halfOpen) >= l.HalfOpen:
 		c.halfOpen.Add(1)
-		return v, refuseLimit(LimitHalfOpen, defaultRetry)
+		return v, refuseLimit(key, LimitHalfOpen, defaultRetry)
 	case l.Handshakes != nil && !entry.handshakes.Take(l.Handshakes.pace(), now):
 		c.handshakes.Add(1)
 		// The wait is until there is a token: the next try before that is refused.
-		return v, refuseLimit(LimitHandshakes, entry.handshakes.Wait(l.Handshakes.pace(), now))
+		return v, refuseLimit(key, LimitHandshakes, entry.handshakes.Wait(l.Handshakes.pace(), now))
 	}
 	if !known {
 		shard.makeRoom(l, now)
@@ -190,10 +190,14 @@ var limitReasons = map[Limit]string{
 }
 
 // refuseLimit refuses a handshake that is over a limit of its address.
-func refuseLimit(limit Limit, retry time.Duration) *RequestError {
+func refuseLimit(key addressKey, limit Limit, retry time.Duration) *RequestError {
+	remedy := "; if it is that of a proxy, name it in trusted_proxies"
+	if key == noAddressKey {
+		remedy = "; it stands for all clients without one: name the proxies in trusted_proxies, or set trusted_proxies_unix"
+	}
 	return &RequestError{
 		Status: http.StatusTooManyRequests, Code: CodeForbidden, Limit: limit,
-		Reason:     limitReasons[limit] + "; if it is that of a proxy, name it in trusted_proxies",
+		Reason:     limitReasons[limit] + remedy,
 		retryAfter: max(retry.Truncate(time.Second)+time.Second, time.Second),
 	}
 }

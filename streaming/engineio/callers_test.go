@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,8 +19,8 @@ func TestAddressesAreTakenForWhoTheyAre(t *testing.T) {
 	l := Limits{Exempt: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("2001:db8:ffff::/48")}}
 	key := func(remote string) addressKey {
 		t.Helper()
-		key, ok := l.keyOf(remote)
-		if !ok {
+		key, limited := l.keyOf(ClientAddr{Addr: remote})
+		if !limited {
 			t.Fatalf("%s is not limited", remote)
 		}
 		return key
@@ -40,10 +41,21 @@ func TestAddressesAreTakenForWhoTheyAre(t *testing.T) {
 			t.Errorf("%s and %s are the same", pair[0], pair[1])
 		}
 	}
-	for _, remote := range []string{"127.0.0.1", "127.9.9.9", "::ffff:127.0.0.1", "2001:db8:ffff:1::1", "", "@", "/run/caddy.sock", "example.com", "1.2.3", "192.0.2.1:80"} {
-		if _, ok := l.keyOf(remote); ok {
+	for _, remote := range []string{"127.0.0.1", "127.9.9.9", "::ffff:127.0.0.1", "2001:db8:ffff:1::1"} {
+		if _, limited := l.keyOf(ClientAddr{Addr: remote}); limited {
 			t.Errorf("%q is limited", remote)
 		}
+		if _, limited := l.keyOf(ClientAddr{Addr: remote, NotExempt: true}); !limited {
+			t.Errorf("%q is not limited, though its client may have made it up", remote)
+		}
+	}
+	for _, remote := range []string{"", "@", "/run/caddy.sock", "example.com", "1.2.3", "192.0.2.1:80", "unknown"} {
+		if key(remote) != noAddressKey {
+			t.Errorf("%q is taken for an address", remote)
+		}
+	}
+	if key("0.1.0.0") == noAddressKey || key("::") == noAddressKey {
+		t.Error("an address is taken for none")
 	}
 }
 
@@ -167,13 +179,68 @@ func TestExemptAddressesAreNotLimited(t *testing.T) {
 		Exempt: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
 	}})
 	for range 50 {
-		for _, remote := range []string{"10.1.2.3", "::ffff:10.1.2.3", "@"} {
+		for _, remote := range []string{"10.1.2.3", "::ffff:10.1.2.3"} {
 			if status, _, _ := s.comeFrom(t, remote); status != 200 {
 				t.Fatalf("%s: %d", remote, status)
 			}
 		}
 	}
 	expect(t, "addresses that are known", s.callers.size(), 0)
+}
+
+// TestClientsWithoutAddressAreOneAddress holds that those whose address cannot be read
+// share what one address may have, whatever is exempt, give it back, and are told of in
+// the log as what they are.
+func TestClientsWithoutAddressAreOneAddress(t *testing.T) {
+	s := newEngine(t, Options{Limits: Limits{
+		Connections: 2, Exempt: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")},
+	}})
+	for _, remote := range []string{"@", "unknown"} {
+		if status, _, _ := s.comeFrom(t, remote); status != 200 {
+			t.Fatalf("%s: %d", remote, status)
+		}
+	}
+	status, _, refusal := s.comeFrom(t, "/run/client.sock")
+	expect(t, "status", status, 429)
+	if refusal == nil || !strings.Contains(refusal.Error(), "trusted_proxies_unix") {
+		t.Errorf("the log says %v", refusal)
+	}
+	if status, _, _ := s.comeFrom(t, "192.0.2.1"); status != 200 {
+		t.Errorf("an address that can be read: %d", status)
+	}
+	if !s.recorders[0].session.Limited() {
+		t.Error("the limits of a session do not hold for a client without an address")
+	}
+	s.recorders[0].session.Close(ReasonForcedClose)
+	status, _, _ = s.comeFrom(t, "@")
+	expect(t, "status with room again", status, 200)
+}
+
+// TestAddressThatMayBeMadeUpIsNotExempt holds that an address exempts nobody when the
+// server in front says so, and counts all the same.
+func TestAddressThatMayBeMadeUpIsNotExempt(t *testing.T) {
+	s := newEngine(t, Options{Limits: Limits{Connections: 1, Exempt: loopback}})
+	come := func(notExempt bool) error {
+		r := newRequest(t, http.MethodGet, rawclient.Query(rawclient.Polling, ""), nil)
+		return s.Server.ServeHTTP(&statusRecorder{header: make(http.Header)}, r, Inbound{
+			ClientAddr: func(*http.Request) ClientAddr { return ClientAddr{Addr: "127.0.0.1", NotExempt: notExempt} },
+		})
+	}
+	if err := come(true); err != nil {
+		t.Fatal(err)
+	}
+	if err := come(true); err == nil {
+		t.Error("the second one was let in")
+	}
+	for range 5 {
+		if err := come(false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.recorders[1].session.Limited() || !s.recorders[0].session.Limited() {
+		t.Error("the limits of a session hold for the wrong one")
+	}
+	expect(t, "address", s.recorders[0].session.Handshake().RemoteAddr, "127.0.0.1")
 }
 
 // TestRefusedHandshakesTakeNoPlace holds that a handshake that is refused for
@@ -237,7 +304,7 @@ func TestFloodFromManyAddressesIsBounded(t *testing.T) {
 	l := &Limits{Connections: 100, Handshakes: &Rate{Amount: 10, Per: time.Second, Burst: 100}}
 	now := int64(time.Hour)
 	for range 100 {
-		if _, refusal := c.enter("192.0.2.1", l, now); refusal != nil {
+		if _, refusal := c.enter(ClientAddr{Addr: "192.0.2.1"}, l, now); refusal != nil {
 			t.Fatal(refusal)
 		}
 	}
@@ -249,7 +316,7 @@ func TestFloodFromManyAddressesIsBounded(t *testing.T) {
 		var raw [16]byte
 		binary.BigEndian.PutUint16(raw[:], 0x2001)
 		binary.BigEndian.PutUint32(raw[4:], i)
-		if _, refusal := c.enter(netip.AddrFrom16(raw).String(), l, now); refusal != nil {
+		if _, refusal := c.enter(ClientAddr{Addr: netip.AddrFrom16(raw).String()}, l, now); refusal != nil {
 			t.Fatal(refusal)
 		}
 	}
@@ -261,7 +328,7 @@ func TestFloodFromManyAddressesIsBounded(t *testing.T) {
 	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 8<<20 {
 		t.Errorf("the table takes %d bytes", grown)
 	}
-	if _, refusal := c.enter("192.0.2.1", l, now); refusal == nil || refusal.Limit != LimitConnections {
+	if _, refusal := c.enter(ClientAddr{Addr: "192.0.2.1"}, l, now); refusal == nil || refusal.Limit != LimitConnections {
 		t.Errorf("who has much open was forgotten: %v", refusal)
 	}
 	runtime.KeepAlive(c)
@@ -274,7 +341,7 @@ func TestAddressesThatAreDoneAreForgotten(t *testing.T) {
 	l := &Limits{Connections: 100, Handshakes: &Rate{Amount: 10, Per: time.Second, Burst: 100}}
 	for i := range 200_000 {
 		now := int64(i) * int64(time.Millisecond)
-		v, refusal := c.enter(fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255), l, now)
+		v, refusal := c.enter(ClientAddr{Addr: fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255)}, l, now)
 		if refusal != nil {
 			t.Fatal(refusal)
 		}
@@ -291,7 +358,7 @@ func BenchmarkEnter(b *testing.B) {
 	c := newCallers()
 	l := &Limits{Connections: 1 << 30, Handshakes: &Rate{Amount: 1 << 40, Per: time.Second, Burst: 1 << 40}, Exempt: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
 	for b.Loop() {
-		v, _ := c.enter("192.0.2.1", l, 1)
+		v, _ := c.enter(ClientAddr{Addr: "192.0.2.1"}, l, 1)
 		v.end()
 	}
 }

@@ -241,7 +241,7 @@ func TestRefusalsAreNamedAsTheyAreCounted(t *testing.T) {
 	for _, refusal := range []*RequestError{
 		refuse(CodeUnknownSID, ""), refuse(CodeForbidden, ""), refuseStatus(413, ""), refuseStatus(500, ""), refuseStatus(101, ""),
 		refuseForLater(causeStopping, ""), refuseForLater(causeMaxSessions, ""), refuseForLater(causeServerBuffer, ""),
-		refuseForLater(causeHandshakeRate, ""), refuseLimit(LimitConnections, time.Second),
+		refuseForLater(causeHandshakeRate, ""), refuseLimit(0, LimitConnections, time.Second),
 	} {
 		s := newEngine(t, Options{})
 		s.metrics.refused(refusal)

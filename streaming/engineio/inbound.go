@@ -12,6 +12,9 @@ type Inbound struct {
 	// RemoteAddr is the client's IP address without a port, by that server's
 	// rules for trusted proxies. Default: the address of the connection.
 	RemoteAddr string
+	// ClientAddr, when not nil, is asked in place of RemoteAddr for the first request
+	// of a session.
+	ClientAddr func(*http.Request) ClientAddr
 	// Attributes, when not nil, is called for the first request of a session,
 	// and returns what is to be kept with its handshake.
 	Attributes func() map[string]string
@@ -44,6 +47,15 @@ type Inbound struct {
 	Release func(net.Conn) (conn net.Conn, before []byte)
 }
 
+// ClientAddr is the address of a client, as far as it is known.
+type ClientAddr struct {
+	// Addr is the IP address without a port, or a word for it where it is not known.
+	Addr string
+	// NotExempt is true when [Limits.Exempt] does not hold for the client, whatever its
+	// address is. A server says so where the client may have made the address up.
+	NotExempt bool
+}
+
 // ConnKey is the key of a request's context for its connection. A program with an
 // [http.Server] of its own sets it by the server's ConnContext:
 //
@@ -64,12 +76,18 @@ func (in *Inbound) fill(r *http.Request) {
 	if in.Conn == nil {
 		in.Conn, _ = r.Context().Value(ConnKey{}).(net.Conn)
 	}
+}
+
+// clientAddr returns the address of the client that sends the first request of a session.
+func (in *Inbound) clientAddr(r *http.Request) ClientAddr {
+	if in.ClientAddr != nil {
+		return in.ClientAddr(r)
+	}
 	if in.RemoteAddr != "" {
-		return
+		return ClientAddr{Addr: in.RemoteAddr}
 	}
 	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
-		in.RemoteAddr = host
-	} else {
-		in.RemoteAddr = r.RemoteAddr
+		return ClientAddr{Addr: host}
 	}
+	return ClientAddr{Addr: r.RemoteAddr}
 }

@@ -2,6 +2,7 @@ package engineio
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -10,8 +11,8 @@ import (
 // ones hold for sessions that are there, too.
 //
 // An address is an IPv4 address, or the first 64 bits of an IPv6 address: that
-// is what one customer of a provider has at least. A client without an IP
-// address, such as one on a Unix socket, is not limited.
+// is what one customer of a provider has at least. All clients without an IP
+// address, such as those on a Unix socket, count as one address.
 type Limits struct {
 	// Connections is how many sessions one address may have open.
 	Connections int
@@ -23,7 +24,8 @@ type Limits struct {
 	// compressed. One that sends more is not read from for as long as it takes
 	// to make up for it, so that nothing is lost and TCP slows it down.
 	Bytes *Rate
-	// Exempt are the addresses these limits do not hold for.
+	// Exempt are the addresses these limits do not hold for, see
+	// [ClientAddr.NotExempt].
 	Exempt []netip.Prefix
 }
 
@@ -41,17 +43,19 @@ const (
 // addressKey stands for an address in the table of callers.
 type addressKey uint64
 
-// keyOf returns what stands for a client's address. ok is false when it has
-// none, or is exempt.
-func (l *Limits) keyOf(remote string) (key addressKey, ok bool) {
-	address, ok := parseAddress(remote)
+// noAddressKey stands for all addresses that cannot be read. It is no IPv4 address,
+// and the network 0:1::/64 is reserved.
+const noAddressKey addressKey = 1 << 32
+
+// keyOf returns what stands for a client's address. limited is false when the address
+// is exempt.
+func (l *Limits) keyOf(client ClientAddr) (key addressKey, limited bool) {
+	address, ok := parseAddress(client.Addr)
 	if !ok {
-		return 0, false
+		return noAddressKey, true
 	}
-	for _, prefix := range l.Exempt {
-		if prefix.Contains(address) {
-			return 0, false
-		}
+	if !client.NotExempt && slices.ContainsFunc(l.Exempt, func(p netip.Prefix) bool { return p.Contains(address) }) {
+		return 0, false
 	}
 	return keyOfAddress(address), true
 }
@@ -85,9 +89,8 @@ func (s *Session) take(v *visit) {
 	s.limited, s.halfOpen = v.limited, v.limited
 }
 
-// Limited reports whether limits hold for the session: its client has an IP address,
-// which is not exempt. Package streaming asks, since that holds for its own limits,
-// too.
+// Limited reports whether limits hold for the session: the address of its client is
+// not exempt. Package streaming asks, since that holds for its own limits, too.
 func (s *Session) Limited() bool { return s.limited }
 
 // Clock is the time since the server was made, in nanoseconds. Package streaming
@@ -124,6 +127,9 @@ func (s *Session) leaveCallers() {
 // addressKey returns what stands for the client's address. It is not kept, since it
 // is needed only twice in the life of a session.
 func (s *Session) addressKey() addressKey {
-	address, _ := parseAddress(s.handshake.RemoteAddr)
+	address, ok := parseAddress(s.handshake.RemoteAddr)
+	if !ok {
+		return noAddressKey
+	}
 	return keyOfAddress(address)
 }

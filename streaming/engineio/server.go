@@ -170,7 +170,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, in Inbound) *Requ
 			return refusal
 		}
 	}
-	visit, refusal := s.callers.enter(in.RemoteAddr, &options.Limits, s.clock())
+	from := in.clientAddr(r)
+	visit, refusal := s.callers.enter(from, &options.Limits, s.clock())
 	if refusal != nil {
 		return refusal
 	}
@@ -186,6 +187,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, in Inbound) *Requ
 		s.open.Add(-1)
 		return refuseForLater(causeHandshakeRate, "more clients come at a time than handshake_rate lets in")
 	}
+	in.RemoteAddr = from.Addr
 	return s.handshake(w, r, in, options, transport, &visit)
 }
 

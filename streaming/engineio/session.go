@@ -34,7 +34,8 @@ type Handshake struct {
 	Header http.Header
 	// URL is the request target as it was sent.
 	URL string
-	// RemoteAddr is the client's IP address, without a port.
+	// RemoteAddr is the client's IP address, without a port, or a word for it where it is
+	// not known, see [ClientAddr].
 	RemoteAddr string
 	// Secure is true when the request came over TLS.
 	Secure bool
