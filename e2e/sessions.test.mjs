@@ -94,12 +94,12 @@ for (const mode of Object.keys(modes)) {
         const content = { contentId: "c", senderId: ann.id, contentType: "text", metadata: { size: 5 } };
         for (const data of ["Hello, wörld!", randomBytes(100_000), undefined, [1, { deep: Buffer.from("x") }]]) {
           assert.deepEqual(await ann.ack("content", { sessionId, content, data, token: "secret" }), { success: true });
-          const want = data === undefined ? { sessionId, content } : { sessionId, content, data };
+          const want = data === undefined ? { sessionId, content, clientId: ann.id } : { sessionId, content, data, clientId: ann.id };
           assert.deepEqual(await ben.next("content"), [want]);
         }
         // Without asking for an ack.
         ann.emit("content", { sessionId, content: "last" });
-        assert.deepEqual(await ben.next("content"), [{ sessionId, content: "last" }]);
+        assert.deepEqual(await ben.next("content"), [{ sessionId, content: "last", clientId: ann.id }]);
         await far.ack("leave", { sessionId: `${sessionId}-far` });
         assert.deepEqual(far.inbox.filter(({ event }) => event === "content"), []);
       }));
@@ -113,6 +113,7 @@ for (const mode of Object.keys(modes)) {
         const receiver = await join(mode);
         await enters(receiver, sessionId, "Receiver");
         let sender = await join(mode);
+        const first = sender.id;
         await enters(sender, sessionId, "Sender");
         for (let i = 0; i < total; i++) {
           if (i === total / 2) {
@@ -126,7 +127,7 @@ for (const mode of Object.keys(modes)) {
         const hash = createHash("sha256");
         for (let i = 0; i < total; i++) {
           const [{ chunk: got, ...rest }] = await receiver.next("chunk");
-          assert.deepEqual(rest, { sessionId });
+          assert.deepEqual(rest, { sessionId, clientId: i < total / 2 ? first : sender.id });
           assert.equal(got.chunkIndex, i);
           assert.equal(got.iv.length, 12);
           hash.update(got.encryptedData);
@@ -149,7 +150,7 @@ for (const mode of Object.keys(modes)) {
         await enters(late, sessionId, "Late");
         ann.emit("content", { sessionId, content: {}, data: "live" });
         for (const data of ["2", image, "4", "live"]) {
-          assert.deepEqual(await late.next("content"), [{ sessionId, content: {}, data }]);
+          assert.deepEqual(await late.next("content"), [{ sessionId, content: {}, data, clientId: ann.id }]);
         }
       }));
 
@@ -169,10 +170,10 @@ for (const mode of Object.keys(modes)) {
         const denied = await ben.ack("content", { sessionId, content: {}, token: "guess" });
         assert.equal(denied.code, "invalid_token");
         assert.deepEqual(await ben.ack("content", { sessionId, content: {}, token }), { success: true });
-        assert.deepEqual(await ann.next("content"), [{ sessionId, content: {} }]);
+        assert.deepEqual(await ann.next("content"), [{ sessionId, content: {}, clientId: ben.id }]);
         const sent = chunk("c", 0, 1, randomBytes(10));
         assert.deepEqual(await ben.ack("chunk", { sessionId, chunk: sent, token }), { success: true });
-        assert.deepEqual(await ann.next("chunk"), [{ sessionId, chunk: sent }]);
+        assert.deepEqual(await ann.next("chunk"), [{ sessionId, chunk: sent, clientId: ben.id }]);
       }));
 
     test("a batch is as good as its entries one by one", () =>
@@ -190,7 +191,7 @@ for (const mode of Object.keys(modes)) {
         ]);
         assert.equal(answer.success, true);
         assert.deepEqual(answer.results.map(({ success, code }) => code ?? success), [true, true, true, "nested_batch"]);
-        assert.deepEqual(await ben.next("content"), [{ sessionId, content: 1, data }]);
+        assert.deepEqual(await ben.next("content"), [{ sessionId, content: 1, data, clientId: ann.id }]);
         const [{ chunk: got }] = await ben.next("chunk");
         assert.deepEqual(got, chunk("c", 0, 2, data, data.subarray(0, 12)));
       }));
@@ -207,7 +208,7 @@ for (const mode of Object.keys(modes)) {
         assert.equal((await cem.ack("join", { sessionId, clientName: "Cem" })).code, "session_full");
         for (let i = 0; i < 3; i++) {
           assert.deepEqual(await ann.ack("content", { sessionId, content: i }), { success: true });
-          assert.deepEqual(await ben.next("content"), [{ sessionId, content: i }]);
+          assert.deepEqual(await ben.next("content"), [{ sessionId, content: i, clientId: ann.id }]);
         }
         assert.equal((await ann.ack("content", { sessionId, content: 3 })).code, "throttled");
         assert.equal((await ann.next("error"))[0].code, "throttled");
@@ -217,7 +218,7 @@ for (const mode of Object.keys(modes)) {
         assert.deepEqual(ann.seen("error"), []);
         // The others go on.
         assert.deepEqual(await ben.ack("content", { sessionId, content: "ben" }), { success: true });
-        assert.deepEqual(await ann.next("content"), [{ sessionId, content: "ben" }]);
+        assert.deepEqual(await ann.next("content"), [{ sessionId, content: "ben", clientId: ben.id }]);
         assert.deepEqual(ben.seen("content"), []);
       }));
 
@@ -250,7 +251,7 @@ for (const mode of Object.keys(modes)) {
           await ann.next("error");
         }
         assert.deepEqual(await ann.ack("content", { sessionId, content: "still here" }), { success: true });
-        assert.deepEqual(await ben.next("content"), [{ sessionId, content: "still here" }]);
+        assert.deepEqual(await ben.next("content"), [{ sessionId, content: "still here", clientId: ann.id }]);
       }));
   });
 }

@@ -24,7 +24,8 @@ type Sessions struct {
 	MaxClients int `json:"max_clients,omitempty"`
 
 	// MaxSessions is how many sessions the namespace may have at a time, the empty ones that are
-	// kept included. Zero means the default. Default: 10000.
+	// kept included. One client may make a tenth of them, and one address half. Zero means the
+	// default. Default: 10000.
 	MaxSessions int `json:"max_sessions,omitempty"`
 
 	// SessionTimeout is how long an empty session is kept for a rejoin, with its history and its
@@ -39,7 +40,8 @@ type Sessions struct {
 	// of the join. Default: "off".
 	Fingerprint string `json:"fingerprint,omitempty"`
 
-	// Throttle bounds how often one client may send an event. Default: no bounds.
+	// Throttle bounds how often one client may send an event. Default: join 100 times in 10 s, and no
+	// bounds for others.
 	Throttle []SessionThrottle `json:"throttle,omitempty"`
 
 	// Batch is how many entries a batch may have. Zero means the default. Default: 100.

@@ -54,5 +54,5 @@ func (t *table) tell(h *streaming.Handlers) {
 		return float64(t.kept.Len())
 	})
 	h.Gauge(clientsFigure, func() float64 { return float64(t.clients.Load()) })
-	h.Gauge(historyBytesFigure, func() float64 { return float64(t.historyBytes.Load()) })
+	h.Gauge(historyBytesFigure, func() float64 { return float64(t.history.size()) })
 }

@@ -1,69 +1,139 @@
 package sessions
 
 import (
-	"github.com/caddy-socketio/socketio-stream/streaming"
+	"container/list"
+	"sync"
+
+	"github.com/caddy-socketio/socketio-stream/internal/share"
 	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
-// history is what was shared in a session and is kept for late joiners, the
-// oldest first. The session guards it.
+const (
+	// maxHistoryBytes bounds what is kept for the late joiners of a namespace.
+	maxHistoryBytes = 64 << 20
+	// leastHistory is what of it one client may have in any case.
+	leastHistory = 64 << 10
+	// contentOverhead is about what a content that is kept takes of memory besides its bytes.
+	contentOverhead = 512
+)
+
+// histories is what is kept for the late joiners of all sessions of a namespace. Its lock comes after
+// that of a session.
+type histories struct {
+	mu sync.Mutex
+	// shares are those of the clients who have sent what is kept. All of it may give way.
+	shares share.Table[*kept]
+	// bytes is the size of what is kept, without the overhead.
+	bytes int
+}
+
+// history is what was shared in a session and is kept for late joiners, the oldest first.
 type history struct {
-	contents []packet.Args
+	contents list.List // of *share.Holding[*kept]
 	bytes    int
 }
 
-// add keeps content, and lets go of the oldest for it. Where all that is kept
-// in the namespace leaves no room it is not kept.
-func (h *history) add(t *table, args packet.Args, most, mostBytes int) {
+// kept is a content in a history.
+type kept struct {
+	args  packet.Args
+	of    *history
+	place *list.Element
+}
+
+func newHistories() *histories {
+	return &histories{shares: share.Table[*kept]{Bound: maxHistoryBytes, Least: leastHistory}}
+}
+
+// add keeps content of a client, and lets go of the session's oldest for it. Over its share, the
+// client's own oldest gives way, wherever it was shared. add reports whether the content is kept: there
+// may be no room for one that is large where others of the client's address take all they may.
+func (t *histories) add(h *history, who share.Client, args packet.Args, most, mostBytes int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	size := args.Size()
-	for len(h.contents) > 0 && (len(h.contents) >= most || h.bytes+size > mostBytes) {
-		h.dropOldest(t)
+	for h.contents.Len() > 0 && (h.contents.Len() >= most || h.bytes+size > mostBytes) {
+		t.drop(h.contents.Front().Value.(*share.Holding[*kept]))
 	}
-	for t.historyBytes.Add(int64(size)) > maxHistoryBytes {
-		t.historyBytes.Add(-int64(size))
-		if len(h.contents) == 0 {
-			return
+	k := &kept{args: args, of: h}
+	for {
+		holding, over := t.shares.Take(who, int64(size+contentOverhead), k)
+		if over == share.Within {
+			holding.Spare(true)
+			k.place = h.contents.PushBack(holding)
+			h.bytes += size
+			t.bytes += size
+			return true
 		}
-		h.dropOldest(t)
+		victim := t.shares.GivesWay(who, over)
+		if victim == nil {
+			return false
+		}
+		t.drop(victim)
 	}
-	h.contents = append(h.contents, args)
-	h.bytes += size
 }
 
-func (h *history) dropOldest(t *table) {
-	size := h.contents[0].Size()
-	h.contents[0] = packet.Args{}
-	h.contents = h.contents[1:]
-	h.bytes -= size
-	t.historyBytes.Add(-int64(size))
+// drop lets go of a content.
+func (t *histories) drop(holding *share.Holding[*kept]) {
+	k := holding.Value
+	size := k.args.Size()
+	k.of.contents.Remove(k.place)
+	k.of.bytes -= size
+	t.bytes -= size
+	holding.Release()
 }
 
-func (h *history) clear(t *table) {
-	t.historyBytes.Add(-int64(h.bytes))
-	*h = history{}
-}
-
-// replayOverhead is more than what a message adds to its arguments.
-const replayOverhead = 256
-
-// replay sends the latest contents, most of them at most, in order. It sends
-// no more than half of what may still wait for the client, which must not be
-// cut off for having joined.
-func (h *history) replay(socket *streaming.Socket, most int) {
-	if most == 0 || len(h.contents) == 0 {
-		return
+// clear lets go of all that a session keeps.
+func (t *histories) clear(h *history) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for h.contents.Len() > 0 {
+		t.drop(h.contents.Front().Value.(*share.Holding[*kept]))
 	}
-	waiting, limit := socket.Backlog()
-	room := (limit - waiting) / 2
-	first := len(h.contents)
-	for first > 0 && len(h.contents)-first < most {
-		room -= h.contents[first-1].Size() + replayOverhead
-		if room < 0 {
+}
+
+// leave makes what a session keeps the first to give way: nobody is left in it.
+func (t *histories) leave(h *history) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for at := h.contents.Back(); at != nil; at = at.Prev() {
+		at.Value.(*share.Holding[*kept]).First()
+	}
+}
+
+// size is how many bytes are kept.
+func (t *histories) size() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.bytes
+}
+
+// latest returns the latest contents of a session that have room, in order, but no more than most of
+// them. missed is how many there are besides.
+func (t *histories) latest(h *history, most, room int) (contents []packet.Args, bytes, missed int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	count := min(most, h.contents.Len())
+	first := h.contents.Back()
+	taken := 0
+	for at := first; at != nil && taken < count; at = at.Prev() {
+		size := at.Value.(*share.Holding[*kept]).Value.args.Size() + replayOverhead
+		if bytes+size > room {
 			break
 		}
-		first--
+		bytes += size
+		first = at
+		taken++
 	}
-	for _, args := range h.contents[first:] {
-		_ = socket.EmitArgs("content", args)
+	contents = make([]packet.Args, 0, taken)
+	for at := first; len(contents) < taken; at = at.Next() {
+		contents = append(contents, at.Value.(*share.Holding[*kept]).Value.args)
 	}
+	return contents, bytes, count - taken
+}
+
+// bytesOf is how many bytes a joiner would get of a session.
+func (t *histories) bytesOf(h *history, most int) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return h.bytes + min(most, h.contents.Len())*replayOverhead
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/caddy-socketio/socketio-stream/events/internal/eventstest"
+	"github.com/caddy-socketio/socketio-stream/internal/share"
 	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
@@ -34,9 +35,9 @@ func TestHistoryIsReplayedInOrderBeforeAnythingLive(t *testing.T) {
 	late := s.Connect()
 	expectHistory := func(c *client) {
 		t.Helper()
-		c.Expect(`2["content",{"sessionId":"room","content":2}]`)
-		c.Expect(third, "\x00binary\xff")
-		c.Expect(`2["content",{"sessionId":"room","content":4}]`)
+		c.Expect(contentText("room", ann.ID, `"content":2`))
+		c.Expect(relayed(third, "room", ann.ID), "\x00binary\xff")
+		c.Expect(contentText("room", ann.ID, `"content":4`))
 		c.ExpectNothing()
 	}
 	late.enters("room", "Late")
@@ -56,13 +57,13 @@ func TestHistoryIsReplayedInOrderBeforeAnythingLive(t *testing.T) {
 	expectHistory(ann)
 
 	// Bytes count as well: the oldest goes first.
-	share(`2["content",{"sessionId":"room","content":7,"data":"` + strings.Repeat("x", 930) + `"}]`)
+	share(`2["content",{"sessionId":"room","content":7,"data":"` + strings.Repeat("x", 890) + `"}]`)
 	if bytes := s.stats().HistoryBytes; bytes > 1000 {
 		t.Errorf("%d bytes are kept", bytes)
 	}
 	later := s.Connect()
 	later.enters("room", "Later")
-	if r := later.Next(); !strings.HasPrefix(r.Text, `2["content",{"sessionId":"room","content":7,`) {
+	if r := later.Next(); !strings.Contains(r.Text, `"content":7,`) {
 		t.Error(r)
 	}
 	later.ExpectNothing()
@@ -80,7 +81,7 @@ func TestHistoryLeavesRoomInTheSendBuffer(t *testing.T) {
 	late := s.Connect()
 	late.enters("room", "Late")
 	for i := 12 - 3; i < 12; i++ { // of 4 MB, less than half
-		if r := late.Next(); !strings.HasPrefix(r.Text, fmt.Sprintf(`2["content",{"sessionId":"room","content":%d,`, i)) {
+		if r := late.Next(); !strings.Contains(r.Text, fmt.Sprintf(`"content":%d,`, i)) {
 			t.Fatalf("want content %d, got %.60s", i, r)
 		}
 	}
@@ -88,25 +89,27 @@ func TestHistoryLeavesRoomInTheSendBuffer(t *testing.T) {
 }
 
 func TestHistoryOfAllSessionsIsBounded(t *testing.T) {
-	table := newTable(newServer(t).Of("/"))
-	content, err := packet.NewArgs(strings.Repeat("x", 1<<20))
+	all := newHistories()
+	content, err := packet.NewArgs(strings.Repeat("x", 1<<17))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var histories [3]history
-	for i := range 100 {
-		histories[i%3].add(table, content, 1000, 1<<30)
-		if bytes := table.historyBytes.Load(); bytes > maxHistoryBytes {
+	var histories [30]history
+	for i := range 20_000 {
+		address := i / 30 % 20
+		who := share.Client{ID: i % 600, Address: share.AddressOf(fmt.Sprintf("192.0.2.%d", address))}
+		all.add(&histories[i%30], who, content, 1000, 1<<30)
+		if bytes := all.size(); bytes > maxHistoryBytes {
 			t.Fatalf("%d bytes are kept", bytes)
 		}
 	}
-	if bytes := table.historyBytes.Load(); bytes < maxHistoryBytes-2<<20 {
+	if bytes := all.size(); bytes < maxHistoryBytes/2 {
 		t.Errorf("no more than %d bytes are kept", bytes)
 	}
 	for i := range histories {
-		histories[i].clear(table)
+		all.clear(&histories[i])
 	}
-	if bytes := table.historyBytes.Load(); bytes != 0 {
+	if bytes := all.size(); bytes != 0 || all.shares.Held() != 0 {
 		t.Errorf("%d bytes are left", bytes)
 	}
 }
@@ -131,7 +134,7 @@ func TestJoinersMissNothingBetweenHistoryAndLive(t *testing.T) {
 	for range joiners {
 		c := s.Connect()
 		c.Send(joinText("room", "Late"))
-		go func() { done <- checkContents(c, contents) }()
+		go func() { done <- checkContents(c, ann.ID, contents) }()
 	}
 	for range joiners + 1 {
 		if err := <-done; err != nil {
@@ -140,7 +143,7 @@ func TestJoinersMissNothingBetweenHistoryAndLive(t *testing.T) {
 	}
 }
 
-func checkContents(c *client, contents int) error {
+func checkContents(c *client, sender string, contents int) error {
 	if _, err := c.readAnswer(); err != nil {
 		return err
 	}
@@ -152,7 +155,7 @@ func checkContents(c *client, contents int) error {
 		if !strings.HasPrefix(r.Text, `2["content",`) {
 			continue
 		}
-		if r.Text != fmt.Sprintf(`2["content",{"sessionId":"room","content":%d}]`, want) {
+		if r.Text != contentText("room", sender, fmt.Sprintf(`"content":%d`, want)) {
 			return fmt.Errorf("want content %d, got %v", want, r)
 		}
 		want++
@@ -201,7 +204,7 @@ func TestFingerprintOfTheFirstIsTheKey(t *testing.T) {
 		ann.ExpectNothing()
 		ben.Send(`21[` + event + fmt.Sprintf(`,"token":%q`, second.Token) + `}]`)
 		ben.Expect(`31[{"success":true}]`)
-		ann.Expect(`2[` + event + `}]`)
+		ann.Expect(relayed(`2[`+event+`}]`, "room", ben.ID))
 	}
 
 	// The key outlasts the clients; who comes back gets a token of its own.
@@ -262,7 +265,7 @@ func TestThrottledEventsAreRefused(t *testing.T) {
 	ann.Expect(joinedText("room", ben.ID, "Ben"))
 	for i := range 3 {
 		ann.Send(fmt.Sprintf(`2["content",{"sessionId":"room","content":%d}]`, i))
-		ben.Expect(fmt.Sprintf(`2["content",{"sessionId":"room","content":%d}]`, i))
+		ben.Expect(contentText("room", ann.ID, fmt.Sprintf(`"content":%d`, i)))
 	}
 	ann.Send(`21["content",{"sessionId":"room","content":3}]`)
 	ann.Expect(eventstest.RefusedAck(1, "throttled", messages["throttled"]))
@@ -286,13 +289,13 @@ func TestThrottledEventsAreRefused(t *testing.T) {
 	ann.Expect(eventstest.Refusal("throttled", messages["throttled"]))
 	ben.Expect(joinedText("room", ann.ID, "Ann"))
 	ben.Send(`2["content",{"sessionId":"room","content":"ben"}]`)
-	ann.Expect(`2["content",{"sessionId":"room","content":"ben"}]`)
+	ann.Expect(contentText("room", ben.ID, `"content":"ben"`))
 	// A reload that changes the rate is heeded.
 	if err := s.Of("/").Use(&Set{Throttle: []Throttle{{"content", 4, time.Hour}}}); err != nil {
 		t.Fatal(err)
 	}
 	ann.Send(`2["content",{"sessionId":"room","content":4}]`)
-	ben.Expect(`2["content",{"sessionId":"room","content":4}]`)
+	ben.Expect(contentText("room", ann.ID, `"content":4`))
 }
 
 func TestUnknownEventsCannotBeThrottled(t *testing.T) {
@@ -316,8 +319,8 @@ func TestBatchIsHandledAsIfSentAlone(t *testing.T) {
 		`{"event":"content"},`+
 		`"content"]]`, "unseen", "second")
 	ben.Expect(joinedText("room", ann.ID, "Ann"))
-	ben.Expect(`2["content",{"sessionId":"room","content":1}]`)
-	ben.Expect(`51-["content",{"sessionId":"room","content":2,"data":`+placeholder0+`}]`, "second")
+	ben.Expect(contentText("room", ann.ID, `"content":1`))
+	ben.Expect(relayed(`51-["content",{"sessionId":"room","content":2,"data":`+placeholder0+`}]`, "room", ann.ID), "second")
 	codes := []string{"not_in_session", "nested_batch", "unknown_event", "invalid_arguments", "invalid_batch"}
 	results := ""
 	for _, code := range codes {

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/caddy-socketio/socketio-stream/streaming"
 )
 
@@ -136,28 +134,4 @@ func stillWithoutRoom(late []*member, size int) []*member {
 func (m *member) hasRoom(size int) bool {
 	waiting, limit := m.socket.Backlog()
 	return waiting == 0 || waiting+size <= min(limit/2, pacedBacklog) || !m.socket.Connected()
-}
-
-// allows reports whether a client may send the event now.
-func (s *service) allows(r *request) bool {
-	for _, throttle := range s.Throttle {
-		if throttle.Event == r.name {
-			return s.table.participant(r.socket).limiter(throttle).Allow()
-		}
-	}
-	return true
-}
-
-// limiter returns the limiter of an event, as it is configured now.
-func (p *participant) limiter(t Throttle) *rate.Limiter {
-	limit := rate.Limit(float64(t.Count) / t.Per.Seconds())
-	limiter := p.limiters[t.Event]
-	if limiter == nil || limiter.Limit() != limit || limiter.Burst() != t.Count {
-		if p.limiters == nil {
-			p.limiters = make(map[string]*rate.Limiter)
-		}
-		limiter = rate.NewLimiter(limit, t.Count)
-		p.limiters[t.Event] = limiter
-	}
-	return limiter
 }

@@ -48,7 +48,8 @@ var (
 	deniedToken           = deny("invalid_token", "the token is not the one that the join was answered with")
 	deniedReplaced        = deny(events.CodeReplaced, "the client has its place in the session on another connection")
 	deniedFull            = deny("session_full", "the session has as many clients as it may have")
-	deniedTooManySessions = deny("too_many_sessions", "there are too many sessions")
+	deniedNoFingerprint   = deny("no_fingerprint", "the session has no fingerprint yet: one of those who are in it must join it again with theirs")
+	deniedTooManySessions = deny("too_many_sessions", "there are as many sessions as there may be, or the client or its address has its share of them")
 	deniedTooManyJoined   = deny("too_many_joined", "the client is in too many sessions")
 	deniedTooManyRooms    = deny(streaming.CodeTooManyRooms, "the client is in too many rooms")
 	deniedNotInSession    = deny("not_in_session", "the client is not in the session")
@@ -78,6 +79,8 @@ type request struct {
 	// batched is true for an entry of a batch; result is then what answers it.
 	batched bool
 	result  any
+	// welcomed is the member that the sender of a join that was accepted is.
+	welcomed *member
 }
 
 func direct(e *streaming.Event) *request {
@@ -192,6 +195,12 @@ type batchAnswer struct {
 	Results []any `json:"results"`
 }
 
+// unkept acknowledges content that was passed on, and that late joiners will not get.
+type unkept struct {
+	Success bool `json:"success"`
+	Kept    bool `json:"kept"`
+}
+
 // batch handles the entries of a batch as if each had been sent by itself.
 func (s *service) batch(r *request) *denial {
 	entries, ok := r.args.List(0)
@@ -204,7 +213,7 @@ func (s *service) batch(r *request) *denial {
 			return deniedBatchSize
 		}
 	}
-	results := make([]any, 0, count)
+	handled := make([]*request, 0, count)
 	for raw := range entries {
 		name, data, ok := batchEntry(r.args, raw)
 		entry := &request{socket: r.socket, name: name, args: data, batched: true}
@@ -221,8 +230,38 @@ func (s *service) batch(r *request) *denial {
 		default:
 			s.handle(entry, handler)
 		}
+		handled = append(handled, entry)
+	}
+	s.answerBatch(r, handled)
+	return nil
+}
+
+// answerBatch acknowledges a batch. What the client has heard of a session since it has joined it has
+// come before: the lists of members are those that there are now, and nothing changes until the
+// acknowledgement is on its way.
+func (s *service) answerBatch(r *request, handled []*request) {
+	var joins []*request
+	p := s.table.participant(r.socket)
+	for _, entry := range handled {
+		if m := entry.welcomed; m != nil && p.joined[m.session.id] == m {
+			joins = append(joins, entry)
+		}
+	}
+	// A session may be joined twice. All who lock several sessions do it in this order.
+	slices.SortStableFunc(joins, func(a, b *request) int {
+		return strings.Compare(a.welcomed.session.id, b.welcomed.session.id)
+	})
+	for i, entry := range joins {
+		session := entry.welcomed.session
+		if i == 0 || joins[i-1].welcomed.session != session {
+			session.mu.Lock()
+			defer session.mu.Unlock()
+		}
+		entry.result = session.welcome(entry.welcomed, entry.result.(joined).Missed)
+	}
+	results := make([]any, 0, len(handled))
+	for _, entry := range handled {
 		results = append(results, entry.result)
 	}
 	r.answer(batchAnswer{Success: true, Results: results})
-	return nil
 }

@@ -17,7 +17,7 @@ import (
 // takeOver gives the sender of a join the place of the member whose token it has, and returns its
 // member and the one that was replaced. Both are nil when there is no such place, or when the sender
 // is another identity than the member.
-func (s *session) takeOver(r *request, key *fingerprint, options *Set) (m, old *member) {
+func (s *session) takeOver(r *request, key *fingerprint, allowed *allowance, options *Set) (m, old *member) {
 	token, ok := r.object.Text("token")
 	if !ok {
 		return nil, nil
@@ -29,23 +29,21 @@ func (s *session) takeOver(r *request, key *fingerprint, options *Set) (m, old *
 	}
 	for i, other := range s.members {
 		if other.hasToken(token) && events.SameIdentity(other.socket, r.socket) {
-			return s.replace(i, r, options), other
+			return s.replace(i, r, key, allowed, options), other
 		}
 	}
 	return nil, nil
 }
 
 // replace gives the place of a member to the sender of a join.
-func (s *session) replace(i int, r *request, options *Set) *member {
+func (s *session) replace(i int, r *request, key *fingerprint, allowed *allowance, options *Set) *member {
 	old := s.members[i]
 	m := &member{session: s, socket: r.socket, id: old.id, name: old.name, token: old.token}
 	s.members[i] = m
 	old.replaced.Store(true)
 	old.socket.Leave(s.room)
-	s.welcome(r, m)
-	s.history.replay(r.socket, options.History)
-	// Whether there is room for it was asked before.
-	_ = r.socket.Join(s.room)
+	s.learnKey(m, key)
+	s.letIn(r, m, allowed, options)
 	return m
 }
 

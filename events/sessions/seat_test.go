@@ -63,9 +63,9 @@ func TestWhoComesBackTakesItsPlaceAgain(t *testing.T) {
 
 	// What is shared goes to and comes from the new connection.
 	ben.Send(`2["content",{"sessionId":"room","content":1}]`)
-	back.Expect(`2["content",{"sessionId":"room","content":1}]`)
+	back.Expect(contentText("room", ben.ID, `"content":1`))
 	back.Send(`2["content",{"sessionId":"room","content":2}]`)
-	ben.Expect(`2["content",{"sessionId":"room","content":2}]`)
+	ben.Expect(contentText("room", old.ID, `"content":2`))
 
 	// The answer was lost with the connection: the token is still good.
 	third := s.Connect()
@@ -168,7 +168,7 @@ func TestOldConnectionEndsWithItsLastPlace(t *testing.T) {
 	// In the other one it is as before.
 	old.Send(`21["content",{"sessionId":"two","content":2}]`)
 	old.Expect(`31[{"success":true}]`)
-	ben.Expect(`2["content",{"sessionId":"two","content":2}]`)
+	ben.Expect(contentText("two", old.ID, `"content":2`))
 
 	back.enters("two", "Ann", withToken(two))
 	old.Expect(replacedText("two"))
@@ -213,15 +213,15 @@ func TestPlaceOfASessionWithAKey(t *testing.T) {
 	bens := ben.enters("room", "Ben", key).Token
 	old.Expect(joinedText("room", ben.ID, "Ben"))
 	ben.Send(fmt.Sprintf(`2["content",{"sessionId":"room","content":"missed","token":%q}]`, bens))
-	old.Expect(`2["content",{"sessionId":"room","content":"missed"}]`)
+	old.Expect(contentText("room", ben.ID, `"content":"missed"`))
 
 	back := s.Connect()
 	back.refused("wrong_fingerprint", "room", "Ann", `,"fingerprint":"other"`, withToken(token))
 	back.enters("room", "Ann", key, withToken(token))
-	back.Expect(`2["content",{"sessionId":"room","content":"missed"}]`)
+	back.Expect(contentText("room", ben.ID, `"content":"missed"`))
 	back.Send(fmt.Sprintf(`21["content",{"sessionId":"room","content":"back","token":%q}]`, token))
 	back.Expect(`31[{"success":true}]`)
-	ben.Expect(`2["content",{"sessionId":"room","content":"back"}]`)
+	ben.Expect(contentText("room", old.ID, `"content":"back"`))
 	ben.ExpectNothing()
 }
 

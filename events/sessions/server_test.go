@@ -86,6 +86,20 @@ func (c *client) readAnswer() (answer joinAnswer, err error) {
 	}
 }
 
+// contentText is what the others get of a content. rest is what is told besides the session and the
+// client who has sent it.
+func contentText(session, id, rest string) string {
+	return fmt.Sprintf(`2["content",{"sessionId":%q,%s,"clientId":%q}]`, session, rest, id)
+}
+
+// relayed is an event that a client sends to a session, as the others get it: with who has sent it.
+func relayed(text, session, id string) string {
+	if !strings.Contains(text, fmt.Sprintf(`{"sessionId":%q,`, session)) {
+		return text
+	}
+	return strings.TrimSuffix(text, "}]") + fmt.Sprintf(`,"clientId":%q}]`, id)
+}
+
 func joinedText(session, id, name string) string {
 	return fmt.Sprintf(`2["client-joined",{"sessionId":%q,"clientId":%q,"clientName":%q}]`, session, id, name)
 }

@@ -9,9 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/caddy-socketio/socketio-stream/events"
+	"github.com/caddy-socketio/socketio-stream/internal/share"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
@@ -32,15 +31,19 @@ type session struct {
 	mu      sync.Mutex
 	members []*member
 	// key is the fingerprint that joiners must have; nil until one is known.
-	key     *fingerprint
+	key *fingerprint
+	// history is guarded by the lock of all histories as well, but only changed under this one,
+	// unless something has to give way.
 	history history
 	// gone is true once the table does not know the session any more.
 	gone bool
 
 	// place is where the session is among those that are kept empty, and
-	// expires how long it is. Guarded by the table.
+	// expires how long it is. holding is its part of the share of the client who
+	// made it. Guarded by the table.
 	place   *list.Element
 	expires time.Time
+	holding *share.Holding[*session]
 }
 
 // room is the room of the clients of a session.
@@ -55,6 +58,9 @@ type member struct {
 	id    string
 	name  string
 	token string
+	// keyed is true once the client has named the session's fingerprint. Only the handlers of
+	// its socket use it.
+	keyed bool
 	// replaced is true once the client has the place on another connection.
 	replaced atomic.Bool
 	// lagging is true while nobody waits for the client to have room.
@@ -66,7 +72,6 @@ type member struct {
 type participant struct {
 	joined   map[string]*member
 	contents []openContent
-	limiters map[string]*rate.Limiter
 	// grace is until when an event of a client that is gone may wait.
 	grace time.Time
 }
@@ -80,7 +85,12 @@ func (p *participant) forget(m *member) {
 // admit makes the sender of a join a member, tells it who is there and what
 // was shared, and tells the others. The member is nil when the session is gone
 // by now. first is true when nobody else is there.
-func (s *session) admit(r *request, name string, key *fingerprint, options *Set) (m *member, first bool, d *denial) {
+//
+// A session that was made while no fingerprint was asked for has none. Of those who are in it, whoever
+// joins again first with one sets it, and until then nobody comes in. When nobody is in it, it begins anew.
+func (s *session) admit(
+	r *request, name string, key *fingerprint, allowed *allowance, options *Set,
+) (m *member, first bool, d *denial) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -88,21 +98,34 @@ func (s *session) admit(r *request, name string, key *fingerprint, options *Set)
 		return nil, false, nil
 	case !s.admits(key):
 		return nil, false, deniedWrong
+	case key != nil && s.key == nil && len(s.members) > 0:
+		return nil, false, deniedNoFingerprint
 	case len(s.members) >= options.MaxClients:
 		return nil, false, deniedFull
 	}
-	if s.key == nil {
+	if key != nil && s.key == nil {
+		s.table.history.clear(&s.history)
 		s.key = key
 	}
-	m = &member{session: s, socket: r.socket, id: r.socket.ID(), name: name, token: events.NewSecret()}
+	m = &member{session: s, socket: r.socket, id: r.socket.ID(), name: name, token: events.NewSecret(), keyed: key != nil}
 	s.members = append(s.members, m)
 	s.table.clients.Add(1)
-	s.welcome(r, m)
-	s.history.replay(r.socket, options.History)
-	// Whether there is room for it was asked before.
-	_ = r.socket.Join(s.room)
+	s.letIn(r, m, allowed, options)
 	_ = r.socket.To(s.room).Emit("client-joined", clientJoined{s.id, m.id, name})
 	return m, len(s.members) == 1, nil
+}
+
+// letIn answers a join, sends what was shared, and has the member receive what is shared from then on.
+func (s *session) letIn(r *request, m *member, allowed *allowance, options *Set) {
+	contents, missed := allowed.of(s, r.socket, options.History)
+	r.welcomed = m
+	r.answer(s.welcome(m, missed))
+	for _, args := range contents {
+		_ = r.socket.EmitArgs("content", args)
+	}
+	// Whether it may, and whether there is room for it, was asked before. A member that is not in
+	// the room would hear nothing.
+	r.socket.Admit(s.room)
 }
 
 // admits reports whether a fingerprint lets a client in. It is nil where none
@@ -119,16 +142,23 @@ func (s *session) welcomeBack(r *request, m *member, key *fingerprint) *denial {
 	if !s.admits(key) {
 		return deniedWrong
 	}
-	if s.key == nil {
-		s.key = key
-	}
-	s.welcome(r, m)
+	s.learnKey(m, key)
+	r.welcomed = m
+	r.answer(s.welcome(m, 0))
 	return nil
 }
 
-// welcome answers a join. The client finds itself in the list by the ID of its socket, whatever the
-// others know it by.
-func (s *session) welcome(r *request, m *member) {
+// learnKey takes note of the fingerprint that a member has named. It is the session's, or the session had
+// none.
+func (s *session) learnKey(m *member, key *fingerprint) {
+	if key != nil {
+		s.key, m.keyed = key, true
+	}
+}
+
+// welcome is the answer to a join. The client finds itself in the list by the ID of its socket, whatever
+// the others know it by.
+func (s *session) welcome(m *member, missed int) joined {
 	clients := make([]clientInfo, 0, len(s.members))
 	for _, other := range s.members {
 		info := clientInfo{ID: other.id, Name: other.name}
@@ -137,7 +167,7 @@ func (s *session) welcome(r *request, m *member) {
 		}
 		clients = append(clients, info)
 	}
-	r.answer(joined{Success: true, Clients: clients, Token: m.token})
+	return joined{Success: true, Clients: clients, Token: m.token, Missed: missed}
 }
 
 // dismiss takes a member out, and tells the others. It reports whether nobody
@@ -157,29 +187,33 @@ func (s *session) dismiss(m *member) (empty bool) {
 }
 
 // share passes an event on to the other members. Content that is to be kept
-// for those who come later is given as kept as well. Who has been told that it
-// has left gets nothing any more.
+// for those who come later is given as kept as well; share reports false when
+// there was no room to keep it. Who has been told that it has left gets nothing
+// any more.
 func (s *session) share(
 	sender *streaming.Socket, event string, args packet.Args, flags packet.Flags, kept *packet.Args, options *Set,
-) {
+) (ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if kept != nil {
-		s.history.add(s.table, *kept, options.History, options.HistorySize)
-	}
+	ok = kept == nil ||
+		s.table.history.add(&s.history, events.Client(sender), *kept, options.History, options.HistorySize)
 	_ = sender.To(s.room).EmitArgs(event, args, flags)
+	return ok
 }
 
-// payload builds what the others get of an event: the session's ID and the one
-// or two fields that are passed on. A field that is nil is left out.
-func (s *session) payload(b *packet.ArgsBuilder, name string, value json.RawMessage, other string, otherValue json.RawMessage) packet.Args {
-	object := make(json.RawMessage, 0, len(s.quoted)+len(value)+len(otherValue)+64)
-	object = append(append(object, `{"sessionId":`...), s.quoted...)
+// payload builds what the others get of an event: the session's ID, the one or two
+// fields that are passed on, and who has sent it. A field that is nil is left out.
+func (m *member) payload(b *packet.ArgsBuilder, name string, value json.RawMessage, other string, otherValue json.RawMessage) packet.Args {
+	quoted := m.session.quoted
+	object := make(json.RawMessage, 0, len(quoted)+len(m.id)+len(value)+len(otherValue)+64)
+	object = append(append(object, `{"sessionId":`...), quoted...)
 	object = appendField(object, name, value)
 	if otherValue != nil {
 		object = appendField(object, other, otherValue)
 	}
-	b.AddJSON(append(object, '}'))
+	// The ID of a socket needs no escapes.
+	object = append(append(object, `,"clientId":"`...), m.id...)
+	b.AddJSON(append(object, `"}`...))
 	args, err := b.Args()
 	if err != nil {
 		panic(err)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/caddy-socketio/socketio-stream/events"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
@@ -67,19 +68,11 @@ type Set struct {
 	// Fingerprint says whether joiners need to know a key. Default:
 	// FingerprintOff.
 	Fingerprint Fingerprint
-	// Throttle bounds how often one client may send an event. None has a bound
-	// unless it is given here.
+	// Throttle bounds how often one client may send an event. Of events without one here, only
+	// join has a bound: DefaultJoinThrottle.
 	Throttle []Throttle
 	// Batch bounds the entries of a batch. Zero means DefaultBatch.
 	Batch int
-}
-
-// Throttle bounds how often one client may send an event: Count times at once,
-// and Count times in each Per from then on.
-type Throttle struct {
-	Event string
-	Count int
-	Per   time.Duration
 }
 
 // Events lists the events of [Set] that clients send.
@@ -102,6 +95,9 @@ func (s *Set) Register(n *streaming.Namespace, h *streaming.Handlers) error {
 	}
 	if options.Batch == 0 {
 		options.Batch = DefaultBatch
+	}
+	if !slices.ContainsFunc(options.Throttle, func(t Throttle) bool { return t.Event == DefaultJoinThrottle.Event }) {
+		options.Throttle = append(slices.Clone(options.Throttle), DefaultJoinThrottle)
 	}
 	service := &service{Set: options, table: streaming.State(n, newTable)}
 	service.table.tell(h)
@@ -160,6 +156,8 @@ type joined struct {
 	Success bool         `json:"success"`
 	Clients []clientInfo `json:"clients"`
 	Token   string       `json:"token"`
+	// Missed is how many of the latest contents the client is not sent.
+	Missed int `json:"missed,omitempty"`
 }
 
 type clientInfo struct {
@@ -206,33 +204,45 @@ func (s *service) join(r *request) *denial {
 	if r.socket.RoomFor(room(id)) != nil {
 		return deniedTooManyRooms
 	}
-	for asked := false; ; {
-		session, d := s.table.enter(id, s.MaxSessions)
+	who := events.Client(r.socket)
+	for asked := false; ; asked = true {
+		session, d := s.table.enter(id, who, s.MaxSessions)
 		if d != nil {
 			return d
 		}
-		if m, old := session.takeOver(r, key, &s.Set); m != nil {
+		m, d := s.sit(r, session, name, key, asked)
+		if d != nil {
+			return d
+		}
+		if m != nil {
 			p.joined[id] = m
-			retire(old)
 			return nil
 		}
-		if !asked {
-			asked = true
-			s.dropSilent(r, session, name)
-		}
-		m, first, d := session.admit(r, name, key, &s.Set)
-		if d != nil {
-			return d
-		}
-		if m == nil {
-			continue // it was removed in between
-		}
-		p.joined[id] = m
-		if first {
-			s.table.settle(session, s.Timeout)
-		}
-		return nil
 	}
+}
+
+// sit gives the sender of a join a place in a session: the one that it had, or a new one. The member is
+// nil when the session is gone by now. asked is true once those have been asked that may be the same
+// client.
+func (s *service) sit(r *request, session *session, name string, key *fingerprint, asked bool) (*member, *denial) {
+	allowed := s.allowance(r, session)
+	defer allowed.end()
+	// It may have waited for that.
+	if !r.socket.MayJoin(session.room) {
+		return nil, deniedForbidden
+	}
+	if m, old := session.takeOver(r, key, allowed, &s.Set); m != nil {
+		retire(old)
+		return m, nil
+	}
+	if !asked {
+		s.dropSilent(r, session, name)
+	}
+	m, first, d := session.admit(r, name, key, allowed, &s.Set)
+	if first {
+		s.table.settle(session, s.Timeout)
+	}
+	return m, d
 }
 
 func (s *service) leave(r *request) *denial {
@@ -262,7 +272,8 @@ func (s *service) member(r *request) (*participant, *member, *denial) {
 	if m == nil || m.replaced.Load() {
 		return nil, nil, deniedNotInSession
 	}
-	if s.Fingerprint == FingerprintFirst && !m.knows(r.object) {
+	// Who is in since no fingerprint was asked for goes on as before.
+	if s.Fingerprint == FingerprintFirst && m.keyed && !m.knows(r.object) {
 		return nil, nil, deniedToken
 	}
 	return p, m, nil
@@ -282,7 +293,7 @@ func (s *service) content(r *request) *denial {
 	if !ok {
 		return deniedContent
 	}
-	args := m.session.payload(&b, "content", content, "data", data)
+	args := m.payload(&b, "content", content, "data", data)
 	if s.pace(r, p, m, args.Size()) {
 		var flags packet.Flags
 		var kept *packet.Args
@@ -293,8 +304,12 @@ func (s *service) content(r *request) *denial {
 			clone := args.Clone()
 			kept = &clone
 		}
-		m.session.share(r.socket, "content", args, flags, kept, &s.Set)
+		ok := m.session.share(r.socket, "content", args, flags, kept, &s.Set)
 		s.table.counts.shared(s.table.counts.contents, r.socket, args)
+		if !ok {
+			r.answer(unkept{Success: true})
+			return nil
+		}
 	}
 	r.succeed()
 	return nil
@@ -317,7 +332,7 @@ func (s *service) chunk(r *request) *denial {
 	if !ok {
 		return deniedChunk
 	}
-	args := m.session.payload(&b, "chunk", forwarded, "", nil)
+	args := m.payload(&b, "chunk", forwarded, "", nil)
 	if s.pace(r, p, m, args.Size()) {
 		m.session.share(r.socket, "chunk", args, 0, nil, &s.Set)
 		s.table.counts.shared(s.table.counts.chunks, r.socket, args)

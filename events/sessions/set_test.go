@@ -103,7 +103,7 @@ func TestSessionRefusesBadInput(t *testing.T) {
 
 			c.Send(`28["content",{"sessionId":"room","content":"still here"}]`)
 			c.Expect(`38[{"success":true}]`)
-			witness.Expect(`2["content",{"sessionId":"room","content":"still here"}]`)
+			witness.Expect(contentText("room", c.ID, `"content":"still here"`))
 			if got := s.stats(); got.Sessions != 2 || got.Clients != 3 {
 				t.Errorf("%+v", got)
 			}
@@ -177,7 +177,8 @@ func TestSessionContentIsForwardedAsItCame(t *testing.T) {
 			eventstest.Packet{Text: `2["chunk",{"sessionId":"one","chunk":{"contentId":"c","chunkIndex":1,"totalChunks":2,"encryptedData":[0,255],"iv":"AAAA"}}]`}},
 	} {
 		ann.Send(test.sent.Text, test.sent.Binary...)
-		ben.Expect(test.want.Text, test.want.Binary...)
+		want := relayed(relayed(test.want.Text, "one", ann.ID), "two", ann.ID)
+		ben.Expect(want, test.want.Binary...)
 	}
 	// One attachment in two places, as no client sends it.
 	ann.Send(`52-["content",{"sessionId":"one","content":[`+placeholder0+`,`+placeholder0+`]}]`, "one", "two")
@@ -229,7 +230,7 @@ func TestChunksKeepTheirTotal(t *testing.T) {
 }
 
 func TestSessionBounds(t *testing.T) {
-	s := newServer(t, &Set{MaxClients: 2, MaxSessions: 3, Timeout: time.Hour})
+	s := newServer(t, &Set{MaxClients: 2, MaxSessions: 5, Timeout: time.Hour})
 	ann, ben, cem := s.Connect(), s.Connect(), s.Connect()
 	refused := func(c *client, session, code string) {
 		t.Helper()
@@ -242,21 +243,28 @@ func TestSessionBounds(t *testing.T) {
 	refused(cem, "a", "session_full")
 	ben.enters("b", "Ben")
 	cem.enters("c", "Cem")
+	// A client may make one of so few, and its address three.
 	refused(cem, "d", "too_many_sessions")
-	// The empty one that was left first gives way.
+	refused(s.Connect(), "d", "too_many_sessions")
+	// The client's own empty one gives way.
 	cem.Send(`21["leave",{"sessionId":"c"}]`)
 	cem.Expect(`31[{"success":true}]`)
 	eventstest.Eventually(t, "c is left", func() bool { return s.stats().Empty == 1 })
 	ben.Send(`21["leave",{"sessionId":"b"}]`)
+	ben.Expect(`31[{"success":true}]`)
 	eventstest.Eventually(t, "b is left", func() bool { return s.stats().Empty == 2 })
 	cem.enters("d", "Cem")
-	if s.table().has("c") || !s.table().has("a") || !s.table().has("d") {
+	if s.table().has("c") || !s.table().has("a") || !s.table().has("b") || !s.table().has("d") {
 		t.Error("the wrong session was removed")
 	}
-	ann.enters("e", "Ann")
-	refused(ann, "f", "too_many_sessions")
+	// Without one of its own, it is that of the address which was left first.
+	s.Connect().enters("e", "Eve")
+	if s.table().has("b") || !s.table().has("a") || !s.table().has("d") {
+		t.Error("the wrong session was removed")
+	}
+	refused(s.Connect(), "f", "too_many_sessions")
 
-	if err := s.Of("/").Use(&Set{MaxSessions: 1000}); err != nil {
+	if err := s.Of("/").Use(&Set{Throttle: manyJoins}); err != nil {
 		t.Fatal(err)
 	}
 	for i := range maxJoined {

@@ -8,19 +8,26 @@ import (
 	"time"
 	"weak"
 
+	"github.com/caddy-socketio/socketio-stream/internal/share"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 )
 
 // table has the sessions of one namespace.
 type table struct {
 	counts counts
-	// clients is how many members all sessions have, historyBytes the size of
-	// all that is kept for late joiners.
-	clients, historyBytes atomic.Int64
+	// clients is how many members all sessions have.
+	clients atomic.Int64
+	// history is what is kept for late joiners. replays bounds how much of it clients are sent,
+	// and throttles how often they send events.
+	history            *histories
+	replays, throttles *buckets
 
 	// mu comes before the lock of a session.
-	mu           sync.Mutex
-	byID         map[string]*session
+	mu   sync.Mutex
+	byID map[string]*session
+	// shares are those of the clients who have made the sessions. Those that are kept empty may
+	// give way.
+	shares       share.Table[*session]
 	participants map[*streaming.Socket]*participant
 	// kept holds the empty sessions, that which was left first in front.
 	kept list.List
@@ -28,8 +35,8 @@ type table struct {
 	sweeping bool
 }
 
-// maxHistoryBytes bounds what is kept for the late joiners of a namespace.
-const maxHistoryBytes = 64 << 20
+// leastSessions is how many sessions one client may have made in any case.
+const leastSessions = 4
 
 // sweepInterval is how far sweeps of the empty sessions are apart, at least.
 const sweepInterval = 100 * time.Millisecond
@@ -37,7 +44,11 @@ const sweepInterval = 100 * time.Millisecond
 func newTable(n *streaming.Namespace) *table {
 	return &table{
 		counts:       newCounts(n),
+		history:      newHistories(),
+		replays:      newBuckets(),
+		throttles:    newBuckets(),
 		byID:         make(map[string]*session),
+		shares:       share.Table[*session]{Least: leastSessions},
 		participants: make(map[*streaming.Socket]*participant),
 	}
 }
@@ -55,30 +66,45 @@ func (t *table) participant(socket *streaming.Socket) *participant {
 	return p
 }
 
-// enter returns the session of an ID, which it makes if there is none. When
-// there are as many as there may be, the empty one that was left first gives
-// way.
-func (t *table) enter(id string, most int) (*session, *denial) {
+// enter returns the session of an ID, which it makes for a client if there is
+// none. Over the client's share the empty one of its own that was left first gives
+// way. Where its address, or the table, has no room for what little the client has, it is
+// the one of anybody there, but for those that have a key: a stranger could come back in
+// the place of who knows it.
+func (t *table) enter(id string, who share.Client, most int) (*session, *denial) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if s := t.byID[id]; s != nil && !(s.place != nil && !time.Now().Before(s.expires) && t.dropEmpty(s)) {
 		return s, nil
-	}
-	for at := t.kept.Front(); at != nil && len(t.byID) >= most; {
-		s := at.Value.(*session)
-		at = at.Next()
-		t.dropEmpty(s)
-	}
-	if len(t.byID) >= most {
-		return nil, deniedTooManySessions
 	}
 	quoted, err := json.Marshal(id)
 	if err != nil {
 		return nil, deniedSessionID
 	}
 	s := &session{id: id, quoted: quoted, room: room(id), table: t, turn: make(chan struct{}, 1)}
+	if s.holding = t.hold(s, who, most); s.holding == nil {
+		return nil, deniedTooManySessions
+	}
 	t.byID[id] = s
 	return s, nil
+}
+
+// hold takes a place for a session, or returns nil.
+func (t *table) hold(s *session, who share.Client, most int) *share.Holding[*session] {
+	t.shares.Bound = int64(most)
+	for {
+		holding, over := t.shares.Take(who, 1, s)
+		if over == share.Within {
+			return holding
+		}
+		empty := t.shares.GivesWay(who, over)
+		if empty == nil {
+			return nil
+		}
+		if !t.dropEmpty(empty.Value) {
+			empty.Keep() // somebody has just joined it
+		}
+	}
 }
 
 // settle is called after a session has got its first client or lost its last
@@ -98,6 +124,8 @@ func (t *table) settle(s *session, timeout time.Duration) {
 	default:
 		s.expires = time.Now().Add(timeout)
 		s.place = t.kept.PushBack(s)
+		s.holding.Spare(s.key == nil)
+		t.history.leave(&s.history)
 		t.sweepIn(timeout)
 	}
 }
@@ -107,6 +135,7 @@ func (t *table) takeBack(s *session) {
 	if s.place != nil {
 		t.kept.Remove(s.place)
 		s.place = nil
+		s.holding.Keep()
 	}
 }
 
@@ -125,7 +154,8 @@ func (t *table) dropEmpty(s *session) bool {
 func (t *table) dropLocked(s *session) {
 	t.takeBack(s)
 	s.gone = true
-	s.history.clear(t)
+	t.history.clear(&s.history)
+	s.holding.Release()
 	delete(t.byID, s.id)
 }
 

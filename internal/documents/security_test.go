@@ -14,9 +14,9 @@ var (
 	declaredTest = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Za-z0-9_]+)\(`)
 )
 
-// TestThreatsAreShownByTests holds that each row of the threat model in SECURITY.md says what stops
-// the threat, and names tests that there are.
-func TestThreatsAreShownByTests(t *testing.T) {
+// declaredTests returns the names of all tests.
+func declaredTests(t *testing.T) map[string]bool {
+	t.Helper()
 	declared := make(map[string]bool)
 	err := filepath.WalkDir(Root(t), func(path string, entry fs.DirEntry, err error) error {
 		switch {
@@ -36,6 +36,31 @@ func TestThreatsAreShownByTests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return declared
+}
+
+// TestLimitsAreShownByTests holds that the tests exist that docs/limits.md names.
+func TestLimitsAreShownByTests(t *testing.T) {
+	declared := declaredTests(t)
+	text, err := os.ReadFile(filepath.Join(Root(t), "docs", "limits.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := namedTest.FindAllStringSubmatch(string(text), -1)
+	if len(names) < 10 {
+		t.Errorf("%d tests are named", len(names))
+	}
+	for _, name := range names {
+		if !declared[name[1]] {
+			t.Errorf("there is no test %s", name[1])
+		}
+	}
+}
+
+// TestThreatsAreShownByTests holds that each row of the threat model in SECURITY.md says what stops
+// the threat, and names tests that there are.
+func TestThreatsAreShownByTests(t *testing.T) {
+	declared := declaredTests(t)
 	text, err := os.ReadFile(filepath.Join(Root(t), "SECURITY.md"))
 	if err != nil {
 		t.Fatal(err)
