@@ -1,7 +1,8 @@
 import { type Bytes, toBytes, utf8 } from "./bytes.js";
 import { IV_BYTES, open, seal } from "./crypto.js";
 import { ContentError } from "./errors.js";
-import { isFields, readContent, type SharedContent } from "./wire.js";
+import { readStamp, type Stamp } from "./freshness.js";
+import { isContentId, isFields, readContent, type SharedContent } from "./wire.js";
 
 /** Data is what a content carries besides its description. */
 export type Data = string | Bytes;
@@ -10,7 +11,16 @@ export type Data = string | Bytes;
 export interface Opened {
   content: SharedContent;
   data: Data | undefined;
+  /** What makes it one of a kind; undefined if a client of an older version has sent it. */
+  stamp: Stamp | undefined;
 }
+
+/**
+ * VERSION is in all that is encrypted. Version 2 has a stamp, and the sender's id as the server knows it. What has no
+ * version comes from older clients, which did not say as much: it is read, and never taken for fresh. Nobody without the
+ * key can make the one out of the other.
+ */
+export const VERSION = 2;
 
 /** ENCRYPTION is how the wire says that a content is an envelope. */
 export const ENCRYPTION = "aes-256-gcm";
@@ -25,7 +35,7 @@ const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /** isEnvelope tells whether a content on the wire is encrypted. */
 export function isEnvelope(content: unknown): content is Envelope["content"] {
-  return isFields(content) && typeof content.contentId === "string" && content.encryption === ENCRYPTION;
+  return isFields(content) && isContentId(content.contentId) && content.encryption === ENCRYPTION;
 }
 
 /**
@@ -37,9 +47,10 @@ export async function sealContent(
   sessionId: string,
   content: SharedContent,
   data: Data | undefined,
+  stamp: Stamp,
 ): Promise<Envelope> {
   const kind = data === undefined ? "none" : typeof data === "string" ? "text" : "bytes";
-  const head = utf8(JSON.stringify({ content, kind }));
+  const head = utf8(JSON.stringify({ v: VERSION, ...stamp, content, kind }));
   const body = data === undefined ? new Uint8Array(0) : typeof data === "string" ? utf8(data) : data;
   const message = new Uint8Array(4 + head.byteLength + body.byteLength);
   new DataView(message.buffer).setUint32(0, head.byteLength);
@@ -72,7 +83,9 @@ export async function openContent(
     if (described.contentId !== content.contentId) throw invalid("it has two names");
     const body = message.slice(4 + length);
     const opened = head.kind === "text" ? decoder.decode(body) : head.kind === "bytes" ? body : undefined;
-    return { content: described, data: opened };
+    const stamp = readStamp(head);
+    if (head.v !== undefined && stamp === undefined) throw invalid("it does not say which one it is");
+    return { content: described, data: opened, stamp };
   } catch (error) {
     if (error instanceof ContentError) throw error;
     throw invalid("it cannot be read", { cause: error });

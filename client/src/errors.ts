@@ -50,7 +50,9 @@ export class KeyError extends ShareError {
  * TransferError tells why a file did not arrive.
  *
  * Codes: `aborted` (by this side), `cancelled` (by the sender), `read_failed` (the file changed or went away while it
- * was read), `unavailable` (the sender does not answer; if it comes back, the file still arrives), `invalid` (what was announced contradicts itself), `too_large`, `too_many`.
+ * was read), `unavailable` (the sender has left or does not answer; if it comes back, the file still arrives), `invalid`
+ * (what was announced contradicts itself, or names sizes that cannot be), `too_large`, `too_many` (so many files wait that
+ * the oldest are given up; it comes if its sender offers it again), `released` (it had arrived, and gave way to later ones).
  */
 export class TransferError extends ShareError {
   override readonly name = "TransferError";
@@ -59,8 +61,9 @@ export class TransferError extends ShareError {
 /**
  * ContentError tells that what came as content is none, or that a content cannot be sent.
  *
- * Codes: `invalid`, `not_encrypted` (it came so, and the session has a key), `too_large`, `too_many` (too much waits for
- * the connection to come back).
+ * Codes: `invalid`, `invalid_id` (its `contentId` cannot name a content), `not_encrypted` (it came so, and the session has
+ * a key), `wrong_sender` (the server says that another has sent it), `too_large`, `too_many` (too much waits for the
+ * connection to come back).
  */
 export class ContentError extends ShareError {
   override readonly name = "ContentError";

@@ -1,6 +1,7 @@
 import type { ShareError, ConnectionError, SessionError } from "./errors.js";
 import type { Data } from "./envelope.js";
 import type { FileInfo, FileProgress } from "./file.js";
+import type { Freshness } from "./freshness.js";
 import type { Client, SharedContent } from "./wire.js";
 
 /** ServiceEvents are the events of a SocketService, and what each carries. */
@@ -31,14 +32,23 @@ export interface ServiceEvents {
    * connection (`replaced`).
    */
   "session-rejoin-failed": { sessionId: string; error: SessionError };
-  /** Another client has shared something other than a file. */
-  content: { sessionId: string; content: SharedContent; data: Data | undefined };
-  /** Something came that cannot be decrypted or read. */
+  /**
+   * Another client has shared something other than a file. The server says which: `clientId` is undefined where an older
+   * one does not.
+   */
+  content: {
+    sessionId: string;
+    content: SharedContent;
+    data: Data | undefined;
+    clientId: string | undefined;
+    freshness: Freshness;
+  };
+  /** Something came that cannot be decrypted or read, or is not from who it says it is. */
   "content-error": { sessionId: string; contentId: string | undefined; error: ShareError };
   /** Something that was sent without waiting (sendThrottled, sendBatched) did not go out. */
   "send-error": { sessionId: string; error: ShareError };
   /** A file is announced, by another client or by this one. */
-  "file-offered": { sessionId: string; file: FileInfo; direction: "in" | "out" };
+  "file-offered": { sessionId: string; file: FileInfo; direction: "in" | "out"; freshness: Freshness };
   /** A file was sent before this client came, and is so large that it comes only when it is asked for: see fetchFile. */
   "file-held": { sessionId: string; file: FileInfo };
   /** A file has come further. */

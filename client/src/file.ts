@@ -1,7 +1,16 @@
 import { isCount, isText, type SharedContent } from "./wire.js";
 
-/** CHUNK_SIZE is how much of a file one chunk holds, in bytes before encryption. */
+/**
+ * CHUNK_SIZE is how much of a file one chunk holds, in bytes before encryption. A file of more than 4 GiB has larger ones,
+ * up to 512 KiB.
+ */
 export const CHUNK_SIZE = 64 * 1024;
+/** MOST_CHUNKS is how many chunks a file may have. */
+export const MOST_CHUNKS = 65_536;
+/** LARGEST_FILE is the largest file that can be sent, in bytes. */
+export const LARGEST_FILE = MOST_CHUNKS * 512 * 1024;
+// What others may announce. Smaller chunks would be more work than the file is worth.
+const SMALLEST_CHUNK = 4096;
 const LARGEST_CHUNK = 1024 * 1024;
 const LONGEST_NAME = 255; // characters, as file systems have it
 
@@ -30,12 +39,14 @@ export interface FileProgress {
   totalBytes: number;
 }
 
-/** describeFile turns a file to be shared into the content that announces it. */
+/** describeFile turns a file to be shared, of LARGEST_FILE at most, into the content that announces it. */
 export function describeFile(
   file: Blob,
   sender: Pick<SharedContent, "contentId" | "senderId" | "senderName">,
   name: string,
 ): SharedContent {
+  let chunkSize = CHUNK_SIZE;
+  while (file.size > MOST_CHUNKS * chunkSize) chunkSize *= 2;
   return {
     ...sender,
     contentType: "file",
@@ -45,18 +56,22 @@ export function describeFile(
     metadata: {
       name: cleanName(name),
       mimeType: cleanType(file.type),
-      chunkSize: CHUNK_SIZE,
-      totalChunks: Math.ceil(file.size / CHUNK_SIZE),
+      chunkSize,
+      totalChunks: Math.ceil(file.size / chunkSize),
     },
   };
 }
 
-/** readFileInfo reads the announcement of a file; undefined if it is none, or contradicts itself. */
+/**
+ * readFileInfo reads the announcement of a file; undefined if it is none, contradicts itself, or names sizes that no client
+ * sends and that would be too much work.
+ */
 export function readFileInfo(content: SharedContent): FileInfo | undefined {
   const { name, mimeType, chunkSize, totalChunks } = content.metadata ?? {};
   const size = content.totalSize;
   if (!isText(name) || !isCount(size) || !isCount(chunkSize) || !isCount(totalChunks)) return undefined;
-  if (chunkSize < 1 || chunkSize > LARGEST_CHUNK || totalChunks !== Math.ceil(size / chunkSize)) return undefined;
+  if (chunkSize < SMALLEST_CHUNK || chunkSize > LARGEST_CHUNK) return undefined;
+  if (totalChunks > MOST_CHUNKS || totalChunks !== Math.ceil(size / chunkSize)) return undefined;
   return {
     contentId: content.contentId,
     senderId: content.senderId,

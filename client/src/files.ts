@@ -1,4 +1,5 @@
 import type { FileInfo, FileProgress } from "./file.js";
+import { type Freshness, Numbering } from "./freshness.js";
 import { TransferError, type ShareError } from "./errors.js";
 import { IncomingFiles } from "./incoming.js";
 import type { Membership } from "./membership.js";
@@ -17,7 +18,7 @@ export interface FilesLink {
   maxFileSize: number;
   autoFetchSize: number;
   sendChunk(chunk: Chunk): Promise<Ack>;
-  offered(file: FileInfo, direction: "in" | "out"): void;
+  offered(file: FileInfo, direction: "in" | "out", freshness: Freshness): void;
   held(file: FileInfo): void;
   progress(progress: FileProgress): void;
   complete(file: FileInfo, blob: Blob): void;
@@ -32,23 +33,26 @@ export class SessionFiles {
   /** The files of this client that were given up: others may have heard of them only afterwards. */
   readonly #givenUp = new Remembered(MOST_KEPT);
   readonly #newcomers = new Set<string>();
-  #offering = false;
+  /** The stream of the signals that this client sends. They go out one after the other, as they are numbered. */
+  readonly #numbers = new Numbering();
+  #signals: Promise<void> = Promise.resolve();
+  #offering: AbortController | undefined;
 
   constructor(
     readonly membership: Membership,
     readonly link: FilesLink,
   ) {
-    const { key, sessionId, seen } = membership;
+    const { key, sessionId, clients } = membership;
     if (key === undefined) return;
     this.#incoming = new IncomingFiles({
       sessionId,
       key,
-      seen,
       maxFileSize: link.maxFileSize,
       autoFetchSize: link.autoFetchSize,
-      ownId: () => (membership.joined ? membership.ownId : undefined),
+      joined: () => membership.joined,
+      present: (clientId) => clients.has(clientId),
       signal: (signal) => this.#signal(key, signal),
-      offered: (file) => link.offered(file, "in"),
+      offered: (file, freshness) => link.offered(file, "in", freshness),
       held: (file) => link.held(file),
       progress: (progress) => link.progress(progress),
       complete: (file, blob) => link.complete(file, blob),
@@ -57,8 +61,10 @@ export class SessionFiles {
   }
 
   /** offer takes the announcement of another client's file; late, if its chunks may have begun before. */
-  offer(content: SharedContent, late = false): void {
-    if (!this.#outgoing.has(content.contentId)) this.#incoming?.offer(content, late);
+  offer(content: SharedContent, freshness: Freshness, late = false): void {
+    const { contentId } = content;
+    if (this.#outgoing.has(contentId) || this.#givenUp.has(contentId)) return;
+    this.#incoming?.offer(content, freshness, late);
   }
 
   /** fetch asks for a file that was held back, and tells whether there is one. */
@@ -67,29 +73,42 @@ export class SessionFiles {
   }
 
   /** chunk takes a chunk of another client's file. */
-  async chunk(chunk: Chunk): Promise<void> {
-    await this.#incoming?.chunk(chunk);
+  async chunk(chunk: Chunk, clientId: string | undefined): Promise<void> {
+    await this.#incoming?.chunk(chunk, clientId);
   }
 
-  /** signal takes what another client says of a file. It throws a KeyError if that cannot be decrypted. */
-  async signal(key: CryptoKey, chunk: Chunk): Promise<void> {
-    const signal = await openSignal(key, this.membership.sessionId, chunk);
-    switch (signal?.type) {
-      case "offer":
-        this.offer(signal.content, true);
+  /**
+   * signal takes what another client says of a file: clientId, if the server says who has sent it. It throws a KeyError if
+   * that cannot be decrypted.
+   */
+  async signal(key: CryptoKey, chunk: Chunk, clientId: string | undefined): Promise<void> {
+    const { membership } = this;
+    const opened = await openSignal(key, membership.sessionId, chunk);
+    if (opened === undefined || membership.ended) return;
+    const { signal, stamp, from = clientId } = opened;
+    // Nobody speaks in the name of another, and nothing is said twice.
+    if (clientId !== undefined && from !== clientId) return;
+    if (stamp !== undefined && (stamp.stream === this.#numbers.stream || membership.marks.judge(stamp) !== "new")) return;
+    const present = from !== undefined && membership.clients.has(from);
+    switch (signal.type) {
+      case "offer": {
+        const senderId = from ?? signal.content.senderId;
+        this.offer({ ...signal.content, senderId }, stamp === undefined ? "unknown" : "new", true);
         break;
+      }
       case "cancel":
-        this.#incoming?.cancel(signal.contentId);
+        this.#incoming?.cancel(signal.contentId, from);
         break;
       case "request":
-        this.#outgoing.get(signal.contentId)?.request(signal);
-        if (this.#givenUp.has(signal.contentId)) this.#signal(key, { type: "cancel", contentId: signal.contentId });
+        if (!present) break;
+        this.#outgoing.get(signal.contentId)?.request(from, signal);
+        if (this.#givenUp.has(signal.contentId)) this.#cancel(key, signal.contentId);
         break;
       case "received":
-        this.#received(signal.contentId, signal.from);
+        if (present) this.#received(signal.contentId, from);
         break;
       case "back":
-        this.joined(signal.from);
+        if (present) this.joined(from);
         break;
     }
   }
@@ -104,6 +123,8 @@ export class SessionFiles {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const { membership, link } = this;
+    // It may have been left while the file was announced.
+    if (membership.ended) return membership.ready();
     const outgoingLink: OutgoingLink = {
       sessionId: membership.sessionId,
       ready: () => membership.ready(),
@@ -122,12 +143,25 @@ export class SessionFiles {
       if (signal?.aborted) abort();
       await sent;
     } catch (error) {
-      this.#outgoing.delete(info.contentId);
+      if (this.#outgoing.get(info.contentId) === outgoing) this.#outgoing.delete(info.contentId);
       this.#givenUp.add(info.contentId);
       throw error;
     } finally {
       signal?.removeEventListener("abort", abort);
     }
+  }
+
+  /** renew lets a file be shared that was given up before, once what was said about that has gone out. */
+  renew(contentId: string): Promise<void> | undefined {
+    if (!this.#givenUp.has(contentId)) return undefined;
+    this.#givenUp.delete(contentId);
+    return this.#signals;
+  }
+
+  /** giveUp takes back a file that was announced, or may have been. */
+  giveUp(key: CryptoKey, contentId: string): void {
+    this.#givenUp.add(contentId);
+    this.#cancel(key, contentId);
   }
 
   /** joined takes a newcomer into account: it gets to know which files there are. */
@@ -140,6 +174,15 @@ export class SessionFiles {
   /** left takes into account that one has gone. */
   left(clientId: string): void {
     for (const file of this.#outgoing.values()) file.depart(clientId);
+    this.#newcomers.delete(clientId);
+    this.#incoming?.left(clientId);
+  }
+
+  /** interrupted takes into account that this client is away. Nothing is due before it is back. */
+  interrupted(): void {
+    this.#offering?.abort();
+    this.#incoming?.interrupted();
+    for (const file of this.#outgoing.values()) file.interrupted();
   }
 
   /** rejoined catches up after this client was away. */
@@ -147,7 +190,7 @@ export class SessionFiles {
     const { key, ownId } = this.membership;
     if (key !== undefined && ownId !== undefined && ownId !== this.link.id()) {
       // The others have not noticed. They hear of it before they are asked for anything.
-      this.#signal(key, { type: "back", from: ownId }, () => this.#incoming?.rejoined());
+      this.#signal(key, { type: "back" }, () => this.#incoming?.rejoined());
     } else {
       this.#incoming?.rejoined();
     }
@@ -156,9 +199,14 @@ export class SessionFiles {
 
   /** close ends all of it. */
   close(error: ShareError): void {
+    this.#offering?.abort();
     this.#incoming?.close();
     for (const file of this.#outgoing.values()) file.close(error);
     this.#outgoing.clear();
+  }
+
+  #cancel(key: CryptoKey, contentId: string): void {
+    this.#signal(key, () => (this.#givenUp.has(contentId) ? { type: "cancel", contentId } : undefined));
   }
 
   #received(contentId: string, clientId: string): void {
@@ -175,16 +223,23 @@ export class SessionFiles {
   }
 
   async #offerAll(): Promise<void> {
-    if (this.#offering) return;
-    this.#offering = true;
-    await after(OFFER_DELAY);
-    this.#offering = false;
+    if (this.#offering !== undefined) return;
+    const offering = new AbortController();
+    this.#offering = offering;
+    await after(OFFER_DELAY, offering.signal);
+    this.#offering = undefined;
+    if (offering.signal.aborted) return;
     const newcomers = [...this.#newcomers];
     this.#newcomers.clear();
-    for (const file of [...this.#outgoing.values()]) {
-      this.#signal(file.key, { type: "offer", content: file.content }, () => {
+    for (const { key, info } of [...this.#outgoing.values()]) {
+      const { contentId } = info;
+      const offer = (): Signal | undefined => {
+        const file = this.#outgoing.get(contentId);
+        return file && { type: "offer", content: file.content };
+      };
+      this.#signal(key, offer, () => {
         // What was sent before this was nothing to those who did not know the file.
-        for (const id of newcomers) file.arrive(id);
+        for (const id of newcomers) this.#outgoing.get(contentId)?.arrive(id);
       });
     }
   }
@@ -193,13 +248,17 @@ export class SessionFiles {
    * signal sends one where that is possible right now; what needs repeating is repeated by whoever needs it. `about` is
    * called as it goes out.
    */
-  #signal(key: CryptoKey, signal: Signal, about = () => {}): void {
+  #signal(key: CryptoKey, signal: Signal | (() => Signal | undefined), about = () => {}): void {
+    const { membership } = this;
     const send = async () => {
-      const chunk = await sealSignal(key, this.membership.sessionId, signal);
-      if (!this.membership.joined) return;
+      const { joined, ownId } = membership;
+      const said = typeof signal === "function" ? signal() : signal;
+      if (!joined || ownId === undefined || said === undefined) return;
+      const chunk = await sealSignal(key, membership.sessionId, ownId, this.#numbers.next(), said);
+      if (!membership.joined || membership.ownId !== ownId) return;
       about();
-      await this.link.sendChunk(chunk);
+      this.link.sendChunk(chunk).catch(() => undefined);
     };
-    send().catch(() => undefined);
+    this.#signals = this.#signals.then(send).catch(() => undefined);
   }
 }

@@ -13,6 +13,7 @@ export {
 export { type Listener } from "./emitter.js";
 export { type ServiceEvents } from "./events.js";
 export { CHUNK_SIZE, type FileInfo, type FileProgress } from "./file.js";
+export { type Freshness, type MarkStorage } from "./freshness.js";
 export { newLink, readLink, type SessionLink, writeLink } from "./link.js";
 export { type Entry, type FileOptions, type JoinOptions, type ServiceOptions } from "./options.js";
 export { SocketService } from "./socketservice.js";

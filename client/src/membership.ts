@@ -1,11 +1,9 @@
-import { ContentError, SessionError } from "./errors.js";
+import { SessionError } from "./errors.js";
+import { type Marks, Numbering } from "./freshness.js";
 import type { Client } from "./wire.js";
 import { Remembered } from "./waiting.js";
 
 const REMEMBERED_CONTENTS = 2000;
-/** What may wait to be sent while this client is not in the session: so many contents, and bytes. */
-const MOST_WAITING = 1000;
-const MOST_WAITING_BYTES = 16_000_000;
 
 /** MembershipOptions is what joins a session, the first time and after each reconnect. */
 export interface MembershipOptions {
@@ -13,6 +11,8 @@ export interface MembershipOptions {
   name: string;
   fingerprint: string | undefined;
   key: CryptoKey | undefined;
+  /** What has come in the session, before and since. */
+  marks: Marks;
 }
 
 /**
@@ -24,6 +24,9 @@ export class Membership {
   readonly name: string;
   readonly fingerprint: string | undefined;
   readonly key: CryptoKey | undefined;
+  readonly marks: Marks;
+  /** The stream of the contents that this client sends. */
+  readonly numbers = new Numbering();
   /** The ids of contents that came or went already: after a reconnect they may come again. */
   readonly seen = new Remembered(REMEMBERED_CONTENTS);
   readonly clients = new Map<string, Client>();
@@ -33,19 +36,16 @@ export class Membership {
   ownId: string | undefined;
   /** Whether it was in at any time: then the next join is a rejoin. */
   wasJoined = false;
-  /** What is sent waits for what was sent before it, so that it stays in order while it is encrypted. */
-  outbox: Promise<unknown> = Promise.resolve();
 
   #joined = false;
   #ended: SessionError | undefined;
-  #waitingCount = 0;
-  #waitingBytes = 0;
   #waiting: { resolve: () => void; reject: (error: SessionError) => void }[] = [];
 
   constructor(options: MembershipOptions) {
     this.sessionId = options.sessionId;
     this.name = options.name;
     this.fingerprint = options.fingerprint;
+    this.marks = options.marks;
     this.key = options.key;
   }
 
@@ -88,19 +88,6 @@ export class Membership {
     if (this.#ended !== undefined) return Promise.reject(this.#ended);
     if (this.#joined) return Promise.resolve();
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
-  }
-
-  /** reserve takes room for something to be sent, and returns the function that gives it back. */
-  reserve(bytes: number): () => void {
-    if (!this.#joined && (this.#waitingCount >= MOST_WAITING || this.#waitingBytes + bytes > MOST_WAITING_BYTES)) {
-      throw new ContentError("too_many", "Too much waits to be sent until the session is joined again.");
-    }
-    this.#waitingCount++;
-    this.#waitingBytes += bytes;
-    return () => {
-      this.#waitingCount--;
-      this.#waitingBytes -= bytes;
-    };
   }
 
   #take() {

@@ -2,6 +2,7 @@ import type { ManagerOptions, SocketOptions } from "socket.io-client";
 import type { Key } from "./crypto.js";
 import type { Data } from "./envelope.js";
 import type { FileProgress } from "./file.js";
+import type { MarkStorage } from "./freshness.js";
 import type { ContentInput } from "./wire.js";
 
 /** ServiceOptions are all optional. */
@@ -30,6 +31,11 @@ export interface ServiceOptions {
   maxContentSize?: number;
   /** The most entries of one `batch` event. Default: 100, as the server's. */
   maxBatch?: number;
+  /**
+   * Where it is kept which messages have come, so that a server cannot show them as new once more. It holds random names
+   * and numbers. Default: the tab's sessionStorage, which outlasts that the page is loaded again, or memory.
+   */
+  storage?: MarkStorage;
   /** More options for socket.io-client, such as `transports` or `reconnectionDelay`. */
   socket?: Partial<ManagerOptions & SocketOptions>;
 }
@@ -48,7 +54,7 @@ export interface FileOptions {
   key?: Key;
   /** The file's name. Default: its own. */
   name?: string;
-  /** Names the content. Default: a random one. */
+  /** Names the content: 1 to 256 characters that do not begin with "signal-". Default: a random one. */
   contentId?: string;
   /** Is told with each acknowledged chunk. */
   onProgress?: (progress: FileProgress) => void;

@@ -3,11 +3,14 @@ import { ConnectionError, SessionError, ShareError, TransferError } from "./erro
 import { chunkContext, chunkLength, type FileInfo, type FileProgress } from "./file.js";
 import type { Request, Signal } from "./signal.js";
 import { Window } from "./window.js";
-import { after, Deferred, Pulse } from "./waiting.js";
+import { Deferred, Pulse } from "./waiting.js";
 import type { Ack, Chunk, Client, SharedContent } from "./wire.js";
 
 const LOOK_AGAIN = 200; // milliseconds
 const PAUSE_THROTTLED = 250; // milliseconds
+/** How often a receiver may have a file sent again, on the whole. All others get it as often. */
+const MOST_REPETITIONS = 4;
+const MOST_REPEATED_BESIDES = 64; // chunks
 
 /** OutgoingLink is what sending files needs of the session. */
 export interface OutgoingLink {
@@ -37,6 +40,8 @@ export class OutgoingFile {
   readonly #arrivals = new Map<string, number>();
   /** Chunks to be sent that were sent before. */
   readonly #again = new Set<number>();
+  /** How many chunks were sent again for a receiver. */
+  readonly #repeated = new Map<string, number>();
   readonly #flying = new Set<number>();
   readonly #result = new Deferred<void>();
   #next = 0;
@@ -84,19 +89,30 @@ export class OutgoingFile {
   /** depart forgets a receiver. */
   depart(clientId: string): void {
     this.#arrivals.delete(clientId);
+    this.#repeated.delete(clientId);
   }
 
   /** request sends chunks again that a receiver lacks: those it should have by now. The others come anyway. */
-  request({ from, last, urgent, ranges }: Request): void {
+  request(from: string, { last, urgent, ranges }: Request): void {
     if (this.#closed) return;
     const arrived = this.#arrivals.get(from) ?? this.#sendings;
     const position = urgent ? this.#sendings : Math.max(arrived, this.#sentAs[last] ?? 0);
+    let repeated = this.#repeated.get(from) ?? 0;
+    const most = MOST_REPETITIONS * this.info.totalChunks + MOST_REPEATED_BESIDES;
     for (const [first, end] of ranges) {
-      for (let index = first; index <= end && index < this.#next; index++) {
-        if (!this.#flying.has(index) && (this.#sentAs[index] ?? 0) <= position) this.#again.add(index);
+      for (let index = first; index <= end && index < this.#next && repeated < most; index++) {
+        if (this.#flying.has(index) || this.#again.has(index) || (this.#sentAs[index] ?? 0) > position) continue;
+        this.#again.add(index);
+        repeated++;
       }
     }
+    this.#repeated.set(from, repeated);
     this.#pump();
+  }
+
+  /** interrupted tells that this client is away: nothing is due before it is back. */
+  interrupted(): void {
+    this.#changed.beat();
   }
 
   /** fail ends it, and tells the receivers that no more will come. */
@@ -120,39 +136,44 @@ export class OutgoingFile {
       return;
     }
     this.#pumping = true;
-    this.#run()
-      .catch((error: unknown) => this.fail(asTransferError(error, this.info)))
-      .finally(() => (this.#pumping = false));
+    void this.#run();
   }
 
+  /** run sends until there is nothing to be sent. What is asked for the moment after that begins it anew. */
   async #run(): Promise<void> {
-    while (!this.#closed) {
-      await this.link.ready();
-      if (this.#again.size === 0 && this.#next === this.info.totalChunks) {
-        if (this.#flying.size === 0) return;
-        await this.#changed.next(LOOK_AGAIN);
-        continue;
+    try {
+      while (!this.#closed) {
+        await this.link.ready();
+        const pause = this.#notBefore - Date.now();
+        if (this.#again.size === 0 && this.#next === this.info.totalChunks) {
+          if (this.#flying.size === 0) return;
+          await this.#changed.next(LOOK_AGAIN);
+        } else if (pause > 0) {
+          await this.#changed.next(pause);
+        } else if (this.#flying.size >= this.#window.size) {
+          await this.#changed.next(LOOK_AGAIN);
+        } else {
+          await this.#sendOne();
+        }
       }
-      const pause = this.#notBefore - Date.now();
-      if (pause > 0) {
-        await after(pause);
-        continue;
-      }
-      if (this.#flying.size >= this.#window.size) {
-        await this.#changed.next(LOOK_AGAIN);
-        continue;
-      }
-      const index = this.#take();
-      this.#flying.add(index);
-      const chunk = await this.#seal(index);
-      if (this.#closed) return;
-      if (!this.link.joined()) {
-        this.#putBack(index);
-        continue;
-      }
-      this.#sentAs[index] = ++this.#sendings;
-      void this.#deliver(index, chunk);
+    } catch (error) {
+      this.fail(asTransferError(error, this.info));
+    } finally {
+      this.#pumping = false;
     }
+  }
+
+  async #sendOne(): Promise<void> {
+    const index = this.#take();
+    this.#flying.add(index);
+    const chunk = await this.#seal(index);
+    if (this.#closed) return;
+    if (!this.link.joined()) {
+      this.#putBack(index);
+      return;
+    }
+    this.#sentAs[index] = ++this.#sendings;
+    void this.#deliver(index, chunk);
   }
 
   #take(): number {

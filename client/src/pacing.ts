@@ -36,9 +36,16 @@ export function parts<T>(
   return part.length === 0 ? parts : [...parts, part];
 }
 
+/** Busy is a session and type of which something was sent within the interval. */
+interface Busy {
+  sessionId: string;
+  latest: (() => Promise<unknown>) | undefined;
+  ended: AbortController;
+}
+
 /** Throttles hold back contents that come too often, and keep the latest of each session and type. */
 export class Throttles {
-  readonly #busy = new Map<string, { latest: (() => Promise<unknown>) | undefined }>();
+  readonly #busy = new Map<string, Busy>();
 
   constructor(
     readonly send: (sessionId: string, content: ContentInput, data: Data | undefined) => Promise<unknown>,
@@ -54,32 +61,35 @@ export class Throttles {
       busy.latest = send;
       return;
     }
-    this.#busy.set(name, { latest: send });
-    void this.#run(name, sessionId, interval);
+    const fresh = { sessionId, latest: send, ended: new AbortController() };
+    this.#busy.set(name, fresh);
+    void this.#run(name, fresh, interval);
   }
 
   /** forget drops what is held back for a session. */
   forget(sessionId: string): void {
     for (const [name, busy] of this.#busy) {
-      if ((JSON.parse(name) as string[])[0] === sessionId) busy.latest = undefined;
+      if (busy.sessionId !== sessionId) continue;
+      this.#busy.delete(name);
+      busy.ended.abort();
     }
   }
 
-  async #run(name: string, sessionId: string, interval: number): Promise<void> {
-    const busy = this.#busy.get(name)!;
-    while (busy.latest !== undefined) {
+  async #run(name: string, busy: Busy, interval: number): Promise<void> {
+    while (busy.latest !== undefined && !busy.ended.signal.aborted) {
       const send = busy.latest;
       busy.latest = undefined;
       // What has not gone out when the interval is over, as without a connection, keeps the next one back.
-      await Promise.all([after(interval), send().catch((error: unknown) => this.failed(sessionId, error))]);
+      const sent = send().catch((error: unknown) => this.failed(busy.sessionId, error));
+      await Promise.all([after(interval, busy.ended.signal), sent]);
     }
-    this.#busy.delete(name);
+    if (this.#busy.get(name) === busy) this.#busy.delete(name);
   }
 }
 
 /** Batches collect contents of a session for a moment, and send them together. */
 export class Batches {
-  readonly #waiting = new Map<string, Entry[]>();
+  readonly #waiting = new Map<string, { entries: Entry[]; timer: ReturnType<typeof setTimeout> }>();
 
   constructor(
     readonly send: (sessionId: string, entries: Entry[]) => Promise<unknown>,
@@ -90,20 +100,20 @@ export class Batches {
   add(sessionId: string, entry: Entry, delay: number): void {
     const waiting = this.#waiting.get(sessionId);
     if (waiting !== undefined) {
-      waiting.push(entry);
+      waiting.entries.push(entry);
       return;
     }
     const entries = [entry];
-    this.#waiting.set(sessionId, entries);
-    setTimeout(() => {
-      if (this.#waiting.get(sessionId) !== entries) return;
+    const timer = setTimeout(() => {
       this.#waiting.delete(sessionId);
       this.send(sessionId, entries).catch((error: unknown) => this.failed(sessionId, error));
     }, delay);
+    this.#waiting.set(sessionId, { entries, timer });
   }
 
   /** forget drops what is collected for a session. */
   forget(sessionId: string): void {
+    clearTimeout(this.#waiting.get(sessionId)?.timer);
     this.#waiting.delete(sessionId);
   }
 }

@@ -1,6 +1,9 @@
 import { type Bytes, utf8 } from "./bytes.js";
 import { generateId, open, seal } from "./crypto.js";
-import { type Chunk, isCount, isFields, isText, readContent, type SharedContent } from "./wire.js";
+import { VERSION } from "./envelope.js";
+import { MOST_CHUNKS } from "./file.js";
+import { readStamp, type Stamp } from "./freshness.js";
+import { type Chunk, isContentId, isCount, isFields, isText, readContent, SIGNAL_PREFIX, type SharedContent } from "./wire.js";
 
 /**
  * Signal is what clients tell each other about a file besides its chunks. It travels as a chunk of its own: encrypted,
@@ -14,76 +17,91 @@ export type Signal =
   | {
       type: "request";
       contentId: string;
-      from: string;
       last: number;
       urgent: boolean;
       ranges: [first: number, last: number][];
     }
   /** To the file's sender: it has arrived, whole. */
-  | { type: "received"; contentId: string; from: string }
+  | { type: "received"; contentId: string }
   /** To those who may have missed the announcement: it is here, and can be requested. */
   | { type: "offer"; content: SharedContent }
   /** To all who receive it: no more will come. */
   | { type: "cancel"; contentId: string }
   /** To all: this client was away, and has its old place again. What was sent meanwhile has passed it by. */
-  | { type: "back"; from: string };
+  | { type: "back" };
 
 /** Request is the signal that asks for what is missing. */
 export type Request = Extract<Signal, { type: "request" }>;
 
-const PREFIX = "signal-";
+/** OpenedSignal is a signal and what its sender says of itself. */
+export interface OpenedSignal {
+  signal: Signal;
+  /** The sender's id; undefined in some signals of clients of an older version. */
+  from: string | undefined;
+  /** What makes it one of a kind; undefined if a client of an older version has sent it. */
+  stamp: Stamp | undefined;
+}
+
 const MOST_RANGES = 64;
 
 /** isSignal tells whether a chunk is a signal. */
 export function isSignal(chunk: Chunk): boolean {
-  return chunk.contentId.startsWith(PREFIX);
+  return chunk.contentId.startsWith(SIGNAL_PREFIX);
 }
 
-/** sealSignal makes a chunk of a signal. */
-export async function sealSignal(key: CryptoKey, sessionId: string, signal: Signal): Promise<Chunk> {
-  const contentId = PREFIX + generateId();
-  const sealed = await seal(key, utf8(JSON.stringify(signal)), ["signal", sessionId, contentId]);
+/** sealSignal makes a chunk of a signal, of the client with that id. */
+export async function sealSignal(
+  key: CryptoKey,
+  sessionId: string,
+  from: string,
+  stamp: Stamp,
+  signal: Signal,
+): Promise<Chunk> {
+  const contentId = SIGNAL_PREFIX + generateId();
+  const message = utf8(JSON.stringify({ v: VERSION, ...stamp, ...signal, from }));
+  const sealed = await seal(key, message, ["signal", sessionId, contentId]);
   return { contentId, chunkIndex: 0, totalChunks: 1, ...sealed };
 }
 
 /** openSignal reads a signal; undefined if it is none that is known. It throws a KeyError if it cannot be decrypted. */
-export async function openSignal(key: CryptoKey, sessionId: string, chunk: Chunk): Promise<Signal | undefined> {
-  return readSignal(await open(key, chunk, ["signal", sessionId, chunk.contentId]));
+export async function openSignal(
+  key: CryptoKey,
+  sessionId: string,
+  chunk: Chunk,
+): Promise<OpenedSignal | undefined> {
+  const fields = readFields(await open(key, chunk, ["signal", sessionId, chunk.contentId]));
+  const signal = fields && readSignal(fields);
+  if (fields === undefined || signal === undefined) return undefined;
+  const from = isText(fields.from) ? fields.from : undefined;
+  const stamp = readStamp(fields);
+  if (fields.v !== undefined && (stamp === undefined || from === undefined)) return undefined;
+  return { signal, from, stamp };
 }
 
-function readSignal(bytes: Bytes): Signal | undefined {
-  let value: unknown;
+function readFields(bytes: Bytes): Record<string, unknown> | undefined {
   try {
-    value = JSON.parse(new TextDecoder().decode(bytes));
+    const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    return isFields(value) ? value : undefined;
   } catch {
     return undefined;
   }
-  if (!isFields(value)) return undefined;
-  if (value.type === "offer") {
-    const content = readContent(value.content);
-    return content && { type: "offer", content };
+}
+
+function readSignal(fields: Record<string, unknown>): Signal | undefined {
+  const { type, contentId, last, ranges } = fields;
+  if (type === "offer") {
+    const content = readContent(fields.content);
+    return content && { type, content };
   }
-  if (value.type === "back") return isText(value.from) ? { type: "back", from: value.from } : undefined;
-  const { contentId } = value;
-  if (!isText(contentId)) return undefined;
-  switch (value.type) {
+  if (type === "back") return { type };
+  if (!isContentId(contentId)) return undefined;
+  switch (type) {
     case "cancel":
-      return { type: "cancel", contentId };
     case "received":
-      return isText(value.from) ? { type: "received", contentId, from: value.from } : undefined;
+      return { type, contentId };
     case "request":
-      if (!Array.isArray(value.ranges) || value.ranges.length > MOST_RANGES || !value.ranges.every(isRange)) {
-        return undefined;
-      }
-      if (!isText(value.from) || !(isCount(value.last) || value.last === -1)) return undefined;
-      return {
-        type: "request",
-        contentId,
-        from: value.from,
-        last: value.last as number,
-        urgent: value.urgent === true,
-        ranges: value.ranges,
-      };
+      if (!areRanges(ranges) || !(isCount(last) || last === -1)) return undefined;
+      return { type, contentId, last: last as number, urgent: fields.urgent === true, ranges };
     default:
       return undefined;
   }
@@ -101,6 +119,15 @@ export function gaps(total: number, has: (index: number) => boolean): [number, n
   return ranges;
 }
 
-function isRange(value: unknown): value is [number, number] {
-  return Array.isArray(value) && value.length === 2 && isCount(value[0]) && isCount(value[1]) && value[0] <= value[1];
+/** areRanges tells whether a value is a request's ranges: in order, none twice, so that no chunk is asked for twice. */
+function areRanges(value: unknown): value is [number, number][] {
+  if (!Array.isArray(value) || value.length > MOST_RANGES) return false;
+  let end = -1;
+  for (const range of value) {
+    if (!Array.isArray(range) || range.length !== 2) return false;
+    const [first, last] = range as unknown[];
+    if (!isCount(first) || !isCount(last) || first <= end || last < first || last >= MOST_CHUNKS) return false;
+    end = last;
+  }
+  return true;
 }

@@ -1,6 +1,6 @@
 import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
 import { toBytes, utf8 } from "./bytes.js";
-import { generateId, importKey } from "./crypto.js";
+import { generateId, importKey, type Key } from "./crypto.js";
 import { type Data, ENCRYPTION, isEnvelope, openContent, sealContent } from "./envelope.js";
 import { Emitter, type Listener } from "./emitter.js";
 import {
@@ -12,9 +12,11 @@ import {
   TransferError,
 } from "./errors.js";
 import type { ServiceEvents } from "./events.js";
-import { describeFile, type FileInfo, isFile, readFileInfo } from "./file.js";
+import { describeFile, type FileInfo, isFile, LARGEST_FILE, readFileInfo } from "./file.js";
 import { SessionFiles } from "./files.js";
+import { type Freshness, Marks, type MarkStorage, MemoryStorage, type Stamp, tabStorage } from "./freshness.js";
 import { Membership } from "./membership.js";
+import { Outbox, type Prepare } from "./outbox.js";
 import { Requests } from "./requests.js";
 import { isSignal } from "./signal.js";
 import type { Entry, FileOptions, JoinOptions, ServiceOptions } from "./options.js";
@@ -25,6 +27,7 @@ import {
   type Ack,
   type Client,
   type ContentInput,
+  isContentId,
   isFields,
   isText,
   readChunk,
@@ -48,15 +51,27 @@ const BATCH_DELAY = 50;
 
 interface Member {
   membership: Membership;
+  outbox: Outbox;
   /** The asking to join on this connection: there is one at a time. Undefined before it, and without a connection. */
-  joining: object | undefined;
+  joining: AbortController | undefined;
   /** Whether the server has been asked to let it join, and has not answered. */
   asked: boolean;
+  /** Whether the server has done what the joining that was given up asked for last: to leave. */
+  left: Promise<boolean> | undefined;
   files: SessionFiles;
   /** Settles with the first join. */
   first: Deferred<Client[]>;
   /** Contents are opened one after the other, so that they stay in order. */
   inbox: Promise<unknown>;
+}
+
+/** Parcel is a content that is to be sent. */
+interface Parcel {
+  content: SharedContent;
+  data: Data | undefined;
+  key: CryptoKey | undefined;
+  /** It keeps its stamp when it is sent again: then it is a repetition. */
+  stamp: Stamp | undefined;
 }
 
 /**
@@ -67,6 +82,8 @@ export class SocketService {
   readonly #socket: Socket;
   readonly #emitter = new Emitter<ServiceEvents>();
   readonly #members = new Map<string, Member>();
+  /** The calls of joinSession that wait for their key. To leave takes them back. */
+  readonly #entering = new Map<string, object>();
   readonly #options: Required<
     Pick<ServiceOptions, "joinTimeout" | "maxFileSize" | "autoFetchSize" | "maxContentSize" | "maxBatch">
   >;
@@ -75,6 +92,7 @@ export class SocketService {
   readonly #batches: Batches;
   readonly #returning: Returning;
   readonly #pauses: () => Pauses;
+  readonly #storage: MarkStorage;
 
   constructor(options: ServiceOptions = {}) {
     this.#options = {
@@ -92,6 +110,7 @@ export class SocketService {
       reconnectionDelayMax,
       autoConnect: options.autoConnect ?? true,
     };
+    this.#storage = options.storage ?? tabStorage() ?? new MemoryStorage();
     if (options.path !== undefined) settings.path = options.path;
     const failed = (sessionId: string, error: unknown) => {
       this.#emitter.emit("send-error", { sessionId, error: asShareError(error) });
@@ -104,7 +123,8 @@ export class SocketService {
     this.#socket = options.url === undefined ? io(settings) : io(options.url, settings);
     this.#requests = new Requests(this.#socket, options.ackTimeout ?? ACK_TIMEOUT);
     this.#pauses = () => new Pauses(reconnectionDelay, reconnectionDelayMax);
-    this.#returning = new Returning(this.#socket, this.#pauses(), (error) => this.#connectionEnded(error));
+    const ended = (error: ConnectionError) => this.#connectionEnded(error);
+    this.#returning = new Returning(this.#socket, this.#pauses(), ended, options.autoConnect ?? true);
     this.#listen();
   }
 
@@ -125,19 +145,17 @@ export class SocketService {
 
   /** connect connects, if it is not done or under way already. */
   connect(): void {
-    this.#returning.stop();
-    // To connect twice while the first is under way would be an error to the server.
-    if (!this.#socket.active) this.#socket.connect();
+    this.#returning.connect();
   }
 
   /** disconnect ends the connection until connect is called. The sessions are joined again then. */
   disconnect(): void {
-    this.#returning.stop();
-    this.#socket.disconnect();
+    this.#returning.disconnect();
   }
 
   /** close leaves all sessions and ends the connection for good. */
   close(): void {
+    this.#entering.clear();
     for (const sessionId of [...this.#members.keys()]) void this.leaveSession(sessionId);
     this.disconnect();
   }
@@ -167,15 +185,18 @@ export class SocketService {
    * connection the session is joined again by itself. Throws SessionError, ConnectionError or KeyError.
    */
   async joinSession(sessionId: string, name: string, options: JoinOptions = {}): Promise<Client[]> {
-    if (this.#members.has(sessionId)) throw alreadyJoined(sessionId);
-    const key = options.key === undefined ? undefined : await importKey(options.key);
-    // Another call may have been faster while the key was imported.
-    if (this.#members.has(sessionId)) throw alreadyJoined(sessionId);
-    const membership = new Membership({ sessionId, name, key, fingerprint: options.fingerprint });
+    if (this.#members.has(sessionId) || this.#entering.has(sessionId)) throw alreadyJoined(sessionId);
+    // Before anything is waited for: a call of disconnect that comes after this one holds.
+    this.connect();
+    const key = options.key === undefined ? undefined : await this.#entry(sessionId, options.key);
+    const marks = new Marks(this.#storage, sessionId);
+    const membership = new Membership({ sessionId, name, key, fingerprint: options.fingerprint, marks });
     const member: Member = {
       membership,
+      outbox: new Outbox(membership),
       joining: undefined,
       asked: false,
+      left: undefined,
       files: this.#files(membership),
       first: new Deferred<Client[]>(),
       inbox: Promise.resolve(),
@@ -187,11 +208,10 @@ export class SocketService {
     );
     const timer = setTimeout(() => {
       // What the server still has to answer to is taken back.
-      if (member.asked) void this.#requests.request("leave", { sessionId }).catch(() => undefined);
+      if (member.asked) void this.#leave(member);
       this.#drop(member, late);
     }, this.#options.joinTimeout);
-    if (this.#socket.connected) void this.#join(member);
-    else this.connect();
+    void this.#join(member);
     try {
       return await member.first.promise;
     } finally {
@@ -201,16 +221,12 @@ export class SocketService {
 
   /** leaveSession leaves a session; what was waiting to be sent there is given up. Leaving twice does nothing. */
   async leaveSession(sessionId: string): Promise<void> {
+    this.#entering.delete(sessionId);
     const member = this.#members.get(sessionId);
     if (member === undefined) return;
     const there = this.#socket.connected && (member.asked || member.membership.joined);
-    this.#drop(member, new SessionError("left", `The session ${sessionId} was left.`));
-    if (!there) return;
-    try {
-      await this.#requests.request("leave", { sessionId });
-    } catch {
-      // A lost connection has left the session too.
-    }
+    this.#drop(member, wasLeft(sessionId));
+    if (there) await this.#leave(member);
   }
 
   /**
@@ -218,14 +234,10 @@ export class SocketService {
    * description once the server has acknowledged it, after a reconnect if need be.
    */
   async shareContent(sessionId: string, content: ContentInput, data?: Data): Promise<SharedContent> {
-    const { membership } = this.#member(sessionId);
-    const described = this.#describe(membership, content, data);
-    await this.#send(
-      membership,
-      "content",
-      await this.#inOrder(membership, weight(described, data), () => this.#wire(membership, described, data)),
-    );
-    return described;
+    const member = this.#member(sessionId);
+    const parcel = this.#parcel(member.membership, content, data);
+    await this.#send(member, parcel);
+    return parcel.content;
   }
 
   /**
@@ -234,26 +246,35 @@ export class SocketService {
    * get what they have missed of it, so the file must not be changed.
    */
   async shareFile(sessionId: string, file: Blob & { name?: string }, options: FileOptions = {}): Promise<FileInfo> {
-    const { membership, files } = this.#member(sessionId);
+    const member = this.#member(sessionId);
+    const { membership, files } = member;
     const { signal, onProgress } = options;
     const key = options.key === undefined ? membership.key : await importKey(options.key);
     if (key === undefined) throw new KeyError("no_key", "A file needs a key, of the session or of its own.");
-    const sender = {
-      contentId: options.contentId ?? generateId(),
-      senderId: membership.ownId ?? this.#socket.id ?? "",
-      senderName: membership.name,
-    };
-    const content = describeFile(file, sender, options.name ?? file.name ?? "");
+    const contentId = checkedId(options.contentId ?? generateId());
+    const sender = { contentId, senderId: membership.ownId ?? this.#socket.id ?? "", senderName: membership.name };
+    const name = options.name ?? file.name ?? "";
+    if (file.size > LARGEST_FILE) {
+      throw new TransferError("too_large", `"${name}" has more than ${LARGEST_FILE} bytes, which is all that can be sent.`);
+    }
+    const content = describeFile(file, sender, name);
     const info = readFileInfo(content)!;
-    const { contentId } = info;
     membership.seen.add(contentId);
-    this.#emitter.emit("file-offered", { sessionId, file: info, direction: "out" });
+    this.#emitter.emit("file-offered", { sessionId, file: info, direction: "out", freshness: "new" });
+    const aborted = () => new TransferError("aborted", `"${info.name}" was cancelled.`);
     try {
-      if (signal?.aborted) throw new TransferError("aborted", `"${info.name}" was cancelled.`);
-      const announced = await this.#inOrder(membership, weight(content, undefined), () =>
-        sealContent(key, sessionId, content, undefined),
-      );
-      await this.#send(membership, "content", announced);
+      const renewed = files.renew(contentId);
+      if (renewed !== undefined) await renewed;
+      if (signal?.aborted) throw aborted();
+      try {
+        await this.#send(member, { content, data: undefined, key, stamp: undefined }, {}, signal);
+      } catch (error) {
+        if (!signal?.aborted) throw error;
+        files.giveUp(key, contentId);
+        throw aborted();
+      }
+      // Its sender may have another id by now.
+      info.senderId = content.senderId;
       await files.share(file, content, info, key, onProgress, signal);
     } catch (error) {
       this.#emitter.emit("file-error", { sessionId, contentId, file: info, error: asShareError(error) });
@@ -274,29 +295,22 @@ export class SocketService {
    * first refusal; the entries after that may have been accepted.
    */
   async batch(sessionId: string, entries: readonly Entry[]): Promise<SharedContent[]> {
-    const { membership } = this.#member(sessionId);
-    const described = entries.map(({ content, data }) => ({
-      content: this.#describe(membership, content, data),
-      data,
-    }));
+    const { membership, outbox } = this.#member(sessionId);
+    const parcels = entries.map(({ content, data }) => this.#parcel(membership, content, data));
     const limits = { entries: this.#options.maxBatch, bytes: this.#options.maxContentSize };
-    const weigh = ({ content, data }: { content: SharedContent; data: Data | undefined }) => ({
+    const weigh = ({ content, data, key }: Parcel) => ({
       bytes: weight(content, data),
-      binary: membership.key !== undefined || data instanceof Uint8Array,
+      binary: key !== undefined || data instanceof Uint8Array,
     });
-    for (const part of parts(described, limits, weigh)) {
-      const bytes = part.reduce((sum, entry) => sum + weigh(entry).bytes, 0);
-      const wire = await this.#inOrder(membership, bytes, () =>
-        Promise.all(part.map(({ content, data }) => this.#wire(membership, content, data))),
-      );
-      await this.#requests.retry(membership, () =>
-        this.#requests.request(
-          "batch",
-          wire.map((data) => ({ event: "content", data: this.#addressed(membership, data) })),
-        ),
-      );
+    for (const part of parts(parcels, limits, weigh)) {
+      const bytes = part.reduce((sum, parcel) => sum + weigh(parcel).bytes, 0);
+      await outbox.send(bytes, async () => {
+        const wire = await Promise.all(part.map((parcel) => this.#wire(membership, parcel)));
+        const batch = () => wire.map((data) => ({ event: "content", data: this.#addressed(membership, data) }));
+        return () => this.#requests.request("batch", batch());
+      });
     }
-    return described.map(({ content }) => content);
+    return parcels.map(({ content }) => content);
   }
 
   /**
@@ -326,10 +340,14 @@ export class SocketService {
     socket.on("disconnect", (reason) => {
       for (const member of this.#members.values()) {
         member.membership.interrupt();
+        member.joining?.abort();
         member.joining = undefined;
+        member.files.interrupted();
       }
+      // It is decided before the page hears of it, which may call connect.
+      const ended = this.#returning.lost(reason);
       this.#emitter.emit("disconnect", { reason });
-      if (reason === "io server disconnect") this.#returning.dismissed();
+      if (ended !== undefined) this.#connectionEnded(ended);
     });
     socket.on("connect_error", (cause) => {
       const error = socket.active
@@ -404,13 +422,28 @@ export class SocketService {
 
   async #content({ membership, files }: Member, fields: Record<string, unknown>): Promise<void> {
     const { sessionId, key, seen } = membership;
+    const clientId = isText(fields.clientId) ? fields.clientId : undefined;
     let content: SharedContent | undefined;
     let data: Data | undefined;
+    let freshness: Freshness = "unknown";
+    if (isFields(fields.content) && isText(fields.content.contentId)) checkedId(fields.content.contentId);
     if (isEnvelope(fields.content)) {
       if (key === undefined)
         throw new KeyError("no_key", "An encrypted content came, and the session has no key here.");
       if (seen.has(fields.content.contentId)) return;
-      ({ content, data } = await openContent(key, sessionId, fields.content, fields.data));
+      const opened = await openContent(key, sessionId, fields.content, fields.data);
+      if (membership.ended) return;
+      ({ content, data } = opened);
+      if (opened.stamp !== undefined) {
+        // Nobody speaks in the name of another, and what this client has sent does not come from others.
+        if (clientId !== undefined && content.senderId !== clientId) {
+          throw new ContentError("wrong_sender", "A content was dropped: its sender is not who has sent it.");
+        }
+        if (opened.stamp.stream === membership.numbers.stream) return;
+        const judged = membership.marks.judge(opened.stamp);
+        if (judged === "repeated") return;
+        freshness = judged;
+      }
     } else if (key !== undefined) {
       // Whoever has no key must not be able to say something in its name.
       throw new ContentError("not_encrypted", `A content that is not encrypted (${ENCRYPTION}) was dropped.`);
@@ -420,8 +453,12 @@ export class SocketService {
     }
     if (membership.ended) return;
     if (content === undefined) throw new ContentError("invalid", "A content without an id or a type was dropped.");
-    if (isFile(content) && key !== undefined) files.offer(content);
-    else if (seen.add(content.contentId)) this.#emitter.emit("content", { sessionId, content, data });
+    if (isFile(content) && key !== undefined) {
+      if (clientId !== undefined) content.senderId = clientId;
+      files.offer(content, freshness);
+    } else if (seen.add(content.contentId)) {
+      this.#emitter.emit("content", { sessionId, content, data, clientId, freshness });
+    }
   }
 
   #chunk(value: unknown): void {
@@ -430,13 +467,17 @@ export class SocketService {
     const chunk = readChunk(value.chunk);
     const key = member?.membership.key;
     if (member === undefined || chunk === undefined || key === undefined) return;
+    const clientId = isText(value.clientId) ? value.clientId : undefined;
     // The announcement that came before it is to be read before it.
-    void member.inbox.then(async () => {
-      if (!isSignal(chunk)) return member.files.chunk(chunk);
-      return member.files.signal(key, chunk).catch(() => {
+    if (!isSignal(chunk)) {
+      void member.inbox.then(() => member.files.chunk(chunk, clientId));
+      return;
+    }
+    member.inbox = member.inbox
+      .then(() => member.files.signal(key, chunk, clientId))
+      .catch(() => {
         // Somebody with another key talks of a file of theirs.
       });
-    });
   }
 
   // --- Sending ---------------------------------------------------------------
@@ -449,7 +490,7 @@ export class SocketService {
       maxFileSize: this.#options.maxFileSize,
       autoFetchSize: this.#options.autoFetchSize,
       sendChunk: (chunk) => this.#requests.request("chunk", this.#addressed(membership, { chunk }), CHUNK_PATIENCE),
-      offered: (file, direction) => emitter.emit("file-offered", { sessionId, file, direction }),
+      offered: (file, direction, freshness) => emitter.emit("file-offered", { sessionId, file, direction, freshness }),
       held: (file) => emitter.emit("file-held", { sessionId, file }),
       progress: (progress) => emitter.emit("file-progress", { sessionId, ...progress }),
       complete: (file, blob) => emitter.emit("file", { sessionId, file, blob }),
@@ -464,13 +505,26 @@ export class SocketService {
     return member;
   }
 
+  /** entry imports the key of a session that is about to be joined, and throws if it was left meanwhile. */
+  async #entry(sessionId: string, key: Key): Promise<CryptoKey> {
+    const entering = {};
+    this.#entering.set(sessionId, entering);
+    try {
+      const imported = await importKey(key);
+      if (this.#entering.get(sessionId) !== entering) throw wasLeft(sessionId);
+      return imported;
+    } finally {
+      if (this.#entering.get(sessionId) === entering) this.#entering.delete(sessionId);
+    }
+  }
+
   /** join asks to join, and asks again where a refusal may pass: of a session that is full, only who was in it. */
   async #join(member: Member): Promise<void> {
     const { membership, files, first } = member;
     const { sessionId, name: clientName, fingerprint, token } = membership;
     const { id } = this.#socket;
     if (member.joining !== undefined || id === undefined) return;
-    const joining = {};
+    const joining = new AbortController();
     member.joining = joining;
     const current = () => !membership.ended && this.#socket.connected && member.joining === joining;
     const request = {
@@ -491,10 +545,14 @@ export class SocketService {
       } finally {
         member.asked = false;
       }
-      if (!current()) return;
+      if (!current()) {
+        if (ack.success) await this.#leaveLate(member, id);
+        return;
+      }
       if (ack.success) {
         const clients = ack.clients ?? [];
         membership.enter(clients, ack.token, id);
+        this.#returning.joined();
         first.resolve(clients);
         if (again) {
           files.rejoined();
@@ -509,8 +567,22 @@ export class SocketService {
         return;
       }
       if (again) this.#emitter.emit("session-rejoin-delayed", { sessionId, error });
-      await after(pauses.next());
+      await after(pauses.next(), joining.signal);
     }
+  }
+
+  async #leave(member: Member): Promise<void> {
+    const { sessionId } = member.membership;
+    // A lost connection has left the session too.
+    const answered = this.#requests.request("leave", { sessionId });
+    member.left = answered.then(({ success }) => success, () => true);
+    await member.left;
+  }
+
+  /** leaveLate undoes a join that a server has carried out only after it was asked to undo it. */
+  async #leaveLate(member: Member, id: string): Promise<void> {
+    if (!member.membership.ended || (await member.left) !== false) return;
+    if (this.#socket.id === id && !this.#members.has(member.membership.sessionId)) await this.#leave(member);
   }
 
   #drop(member: Member, error: ShareError): void {
@@ -518,74 +590,63 @@ export class SocketService {
     const { sessionId } = membership;
     if (this.#members.get(sessionId) === member) this.#members.delete(sessionId);
     membership.end(error instanceof SessionError ? error : new SessionError("left", error.message));
+    member.joining?.abort();
     files.close(error);
     first.reject(error);
     this.#throttles.forget(sessionId);
     this.#batches.forget(sessionId);
   }
 
-  #describe(membership: Membership, content: ContentInput, data: Data | undefined): SharedContent {
+  #parcel({ seen, key, ownId, name }: Membership, content: ContentInput, data: Data | undefined): Parcel {
     const described: SharedContent = {
       totalSize: typeof data === "string" ? utf8(data).byteLength : (data?.byteLength ?? 0),
       isChunked: false,
       timestamp: Date.now(),
       contentId: generateId(),
       ...content,
-      senderId: membership.ownId ?? this.#socket.id ?? "",
-      senderName: membership.name,
+      senderId: ownId ?? this.#socket.id ?? "",
+      senderName: name,
     };
+    checkedId(described.contentId);
     const { maxContentSize } = this.#options;
     if (weight(described, data) > maxContentSize) {
       throw new ContentError("too_large", `A content has more than ${maxContentSize} bytes: share it as a file.`);
     }
-    membership.seen.add(described.contentId);
-    return described;
+    seen.add(described.contentId);
+    return { content: described, data, key, stamp: undefined };
   }
 
   /** shareVolatile shares a content that the server may drop where it does not get through at once. */
   async #shareVolatile(sessionId: string, content: ContentInput, data: Data | undefined): Promise<void> {
-    const { membership } = this.#member(sessionId);
-    const described = this.#describe(membership, content, data);
-    const bytes = weight(described, data);
-    const wire = await this.#inOrder(membership, bytes, () => this.#wire(membership, described, data));
+    const member = this.#member(sessionId);
     try {
-      await this.#send(membership, "content", { ...wire, volatile: true });
+      await this.#send(member, this.#parcel(member.membership, content, data), { volatile: true });
     } catch (error) {
       if (!(error instanceof SessionError && error.code === "throttled")) throw error;
     }
   }
 
-  async #wire(
-    membership: Membership,
-    content: SharedContent,
-    data: Data | undefined,
-  ): Promise<Record<string, unknown>> {
-    if (membership.key !== undefined)
-      return { ...(await sealContent(membership.key, membership.sessionId, content, data)) };
-    return data === undefined ? { content } : { content, data };
+  /** wire makes of a parcel what goes over the wire, from this client as the others know it now. */
+  async #wire(membership: Membership, parcel: Parcel): Promise<Record<string, unknown>> {
+    const { sessionId, ownId = "", numbers, marks } = membership;
+    const { content, data, key } = parcel;
+    content.senderId = ownId;
+    if (key === undefined) return data === undefined ? { content } : { content, data };
+    if (parcel.stamp === undefined) marks.sent((parcel.stamp = numbers.next()));
+    return { ...(await sealContent(key, sessionId, content, data, parcel.stamp)) };
   }
 
-  /** inOrder prepares what is sent one after the other, and lets it go only while one is in the session. */
-  async #inOrder<T>(membership: Membership, bytes: number, prepare: () => Promise<T>): Promise<T> {
-    const release = membership.reserve(bytes);
-    const prepared = membership.outbox.then(async () => {
-      const value = await prepare();
-      await membership.ready();
-      return value;
-    });
-    membership.outbox = prepared.catch(() => undefined).finally(release);
-    return prepared;
+  async #send({ membership, outbox }: Member, parcel: Parcel, more: object = {}, signal?: AbortSignal): Promise<void> {
+    const prepare: Prepare = async () => {
+      const payload = { ...(await this.#wire(membership, parcel)), ...more };
+      return () => this.#requests.request("content", this.#addressed(membership, payload));
+    };
+    await outbox.send(weight(parcel.content, parcel.data), prepare, signal);
   }
 
   #addressed(membership: Membership, payload: Record<string, unknown>): Record<string, unknown> {
     const { sessionId, token } = membership;
     return token === undefined ? { sessionId, ...payload } : { sessionId, token, ...payload };
-  }
-
-  #send(membership: Membership, event: string, payload: object): Promise<void> {
-    return this.#requests.retry(membership, () =>
-      this.#requests.request(event, this.#addressed(membership, { ...payload })),
-    );
   }
 }
 
@@ -593,6 +654,16 @@ export class SocketService {
 function weight(content: SharedContent, data: Data | undefined): number {
   const head = 2 * JSON.stringify(content).length + 512;
   return head + (typeof data === "string" ? 2 * utf8(data).byteLength : (data?.byteLength ?? 0));
+}
+
+/** checkedId returns a content's id, or throws where none may be named so: it could be taken for a signal. */
+function checkedId(contentId: string): string {
+  if (isContentId(contentId)) return contentId;
+  throw new ContentError("invalid_id", 'A content\'s id has 1 to 256 characters, and does not begin with "signal-".');
+}
+
+function wasLeft(sessionId: string): SessionError {
+  return new SessionError("left", `The session ${sessionId} was left.`);
 }
 
 function alreadyJoined(sessionId: string): SessionError {

@@ -1,6 +1,15 @@
-/** after resolves when that many milliseconds have passed. */
-export function after(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+/** after resolves when that many milliseconds have passed, or the signal is aborted; no timer is left then. */
+export function after(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, milliseconds);
+    if (signal?.aborted) done();
+    else signal?.addEventListener("abort", done);
+  });
 }
 
 /**
@@ -17,8 +26,12 @@ export class Pauses {
 
   /** next returns how long to wait before the next attempt, in milliseconds. */
   next(): number {
-    const pause = Math.min(this.most, this.first * 2 ** this.#attempts++);
-    return pause * (0.5 + Math.random() / 2);
+    return this.grow() * (0.5 + Math.random() / 2);
+  }
+
+  /** grow returns the pause before the next attempt as it is before it varies, for who lets it vary by itself. */
+  grow(): number {
+    return Math.min(this.most, this.first * 2 ** this.#attempts++);
   }
 
   /** reset begins anew after an attempt that succeeded. */
@@ -73,6 +86,11 @@ export class Remembered {
 
   has(name: string): boolean {
     return this.#names.has(name);
+  }
+
+  /** delete forgets a name. */
+  delete(name: string): void {
+    this.#names.delete(name);
   }
 
   /** add remembers a name and tells whether it is new. */

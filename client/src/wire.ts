@@ -15,9 +15,12 @@ export interface Client {
  * What came from another client has been checked for these fields' types, and for nothing else.
  */
 export interface SharedContent {
-  /** Names the content; another content with the same id is taken for a repetition. */
+  /** Names the content; another content with the same id is taken for a repetition. It must not begin with "signal-". */
   contentId: string;
-  /** The client that shared it, by its own account. */
+  /**
+   * The client that shared it, by its own account. What was encrypted, by a client of this version, is dropped where the
+   * server says that another has sent it.
+   */
   senderId: string;
   /** The name of who shared it, by their own account. */
   senderName: string;
@@ -57,6 +60,14 @@ export interface Ack {
 
 type Fields = Record<string, unknown>;
 
+const LONGEST_ID = 256; // characters; a server takes as many bytes
+
+/**
+ * What clients tell each other about files goes as a chunk whose id begins so. No content has such an id: none is sent,
+ * and none is taken.
+ */
+export const SIGNAL_PREFIX = "signal-";
+
 /** isFields tells whether a value is an object whose fields can be looked at. */
 export function isFields(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value) && toBytes(value) === undefined;
@@ -87,7 +98,7 @@ export function readError(value: unknown): ServerError {
 
 /** readContent checks the description of a content; undefined if it is none. */
 export function readContent(value: unknown): SharedContent | undefined {
-  if (!isFields(value) || !isText(value.contentId) || !isText(value.contentType)) return undefined;
+  if (!isFields(value) || !isContentId(value.contentId) || !isText(value.contentType)) return undefined;
   const content: SharedContent = {
     ...value,
     contentId: value.contentId,
@@ -104,13 +115,22 @@ export function readContent(value: unknown): SharedContent | undefined {
 
 /** readChunk checks a chunk's fields; undefined if it is none. */
 export function readChunk(value: unknown): Chunk | undefined {
-  if (!isFields(value) || !isText(value.contentId)) return undefined;
+  if (!isFields(value) || !isId(value.contentId)) return undefined;
   const { contentId, chunkIndex, totalChunks } = value;
   const encryptedData = toBytes(value.encryptedData);
   const iv = toBytes(value.iv);
   if (encryptedData === undefined || iv === undefined) return undefined;
   if (!isCount(chunkIndex) || !isCount(totalChunks) || chunkIndex >= totalChunks) return undefined;
   return { contentId, chunkIndex, totalChunks, encryptedData, iv };
+}
+
+/** isContentId tells whether a value may name a content. */
+export function isContentId(value: unknown): value is string {
+  return isId(value) && !value.startsWith(SIGNAL_PREFIX);
+}
+
+function isId(value: unknown): value is string {
+  return isText(value) && value.length <= LONGEST_ID;
 }
 
 /** isText tells whether a value is a string with something in it. */

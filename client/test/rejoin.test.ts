@@ -1,7 +1,10 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { ConnectionError, generateKey, SessionError, SocketService } from "../src/index.js";
 import { Pauses } from "../src/waiting.js";
+import { Clock } from "./clock.js";
 import { next, noise, until, useBench } from "./helpers.js";
+import { Network } from "./network.js";
+import { TestServer } from "./server.js";
 
 const SESSION = "s";
 const text = { contentType: "text" };
@@ -212,6 +215,22 @@ describe("a client that the server does not want", () => {
     });
   }
 
+  it("stays away after a kick that closed its transport, and comes back when others are closed", async () => {
+    const ada = bench.service();
+    await ada.joinSession(SESSION, "Ada");
+    const rejoined = next(ada, "session-rejoined");
+    bench.server.cut(ada.id);
+    await rejoined;
+    stopTime();
+    const ended = new Promise<ConnectionError>((resolve) => ada.once("connection-ended", resolve));
+    bench.server.kick(ada.id!, true);
+    expect(await ended).toMatchObject({ code: "kicked", message: "kicked by the server", name: "ConnectionError" });
+    await staysAway(ada);
+    const back = next(ada, "session-rejoined");
+    ada.connect();
+    await back;
+  });
+
   it("is told the reason that came with the end, and no earlier one", async () => {
     const ada = bench.service();
     await ada.joinSession(SESSION, "Ada");
@@ -283,6 +302,41 @@ describe("a client that the server does not want", () => {
     await staysAway(ada);
   });
 
+  it("stays away after disconnect, also when its token comes only then", async () => {
+    let give: ((auth: object) => void) | undefined;
+    const ada = bench.service({ socket: { auth: (answer: (auth: object) => void) => (give = answer) } });
+    await until(() => give !== undefined, "it is asked for its token");
+    ada.disconnect();
+    give!({});
+    await bench.service().joinSession("another session", "Witness");
+    expect(bench.server.attempts).toBe(1);
+    give = undefined;
+    ada.connect();
+    await until(() => give !== undefined, "it is asked again");
+    const connected = next(ada, "connect");
+    give!({});
+    await connected;
+  });
+
+  it("leaves also when the server lets it in only after it was asked to let it go", async () => {
+    const ada = bench.service({ joinTimeout: 100 });
+    bench.server.rule = ({ event }) => (event === "join" ? "after leave" : undefined);
+    await expect(ada.joinSession(SESSION, "Ada")).rejects.toMatchObject({ code: "timeout" });
+    await until(() => bench.server.events("leave").length === 2, "it has left once more");
+    await until(() => bench.server.members(SESSION).length === 0, "nobody is there");
+    // Unless it has joined again.
+    await ada.leaveSession("no session");
+    bench.server.rule = ({ event }) => {
+      if (event !== "join") return undefined;
+      return bench.server.events("join").length === 2 ? "after leave" : undefined;
+    };
+    await expect(ada.joinSession(SESSION, "Ada")).rejects.toMatchObject({ code: "timeout" });
+    await ada.joinSession(SESSION, "Ada");
+    expect(bench.server.members(SESSION)).toEqual(["Ada"]);
+    await ada.shareContent(SESSION, text, "a round trip");
+    expect(bench.server.members(SESSION)).toEqual(["Ada"]);
+  });
+
   it("does not take back the place that it has on another connection", async () => {
     bench.server.tokens = true;
     const [ada, bob] = [bench.service(), bench.service()];
@@ -309,5 +363,103 @@ describe("a client that the server does not want", () => {
     expect(error).not.toBeInstanceOf(SessionError);
     await until(() => bench.server.events("leave").length === 1, "it has left");
     await until(() => bench.server.members(SESSION).length === 0, "nobody is there");
+  });
+});
+
+describe("a client on a network that fails", () => {
+  let clock: Clock;
+  let network: Network;
+  let server: TestServer;
+  const services: SocketService[] = [];
+
+  function start(): void {
+    clock = new Clock();
+    clock.start();
+    network = new Network(() => 5);
+    server = new TestServer(network);
+  }
+
+  function service(name: string): SocketService {
+    const transports = [network.transport(name) as never];
+    const made = new SocketService({ url: "http://network.test", socket: { forceNew: true, transports } });
+    services.push(made);
+    return made;
+  }
+
+  afterEach(async () => {
+    for (const one of services.splice(0)) one.close();
+    // What they have to say at the end is no part of the next test.
+    await clock.settle();
+    clock.stop();
+  });
+
+  /** attempts counts how often somebody tries to connect, within so many milliseconds. */
+  async function attempts(milliseconds: number): Promise<number> {
+    const before = server.attempts;
+    await clock.pass(milliseconds);
+    return server.attempts - before;
+  }
+
+  it("comes back less and less often while it is thrown out at once, and soon when it was in a session", async () => {
+    start();
+    const ada = service("Ada");
+    void ada.joinSession(SESSION, "Ada").catch(() => undefined);
+    await clock.pass(1000);
+    expect(server.members(SESSION)).toEqual(["Ada"]);
+    // The server lets everybody in, and ends the connection before anything can be joined.
+    server.closed = () => {
+      queueMicrotask(() => network.lose("Ada", false));
+      return undefined;
+    };
+    network.lose("Ada", false);
+    // Each half a second it would be 120 times.
+    const times = await attempts(60_000);
+    expect(times).toBeGreaterThan(10);
+    expect(times).toBeLessThan(30);
+    server.closed = undefined;
+    await clock.pass(10_000);
+    expect(server.members(SESSION)).toEqual(["Ada"]);
+    network.lose("Ada", false);
+    expect(await attempts(1000)).toBe(1);
+  });
+
+  it("does not come back in a wave with all others", async () => {
+    start();
+    const all = Array.from({ length: 100 }, (_, i) => service(`client ${i}`));
+    await clock.pass(1000);
+    const times: number[] = [];
+    const began = clock.now;
+    for (const one of all) one.on("connect", () => times.push(clock.now - began));
+    for (let i = 0; i < all.length; i++) network.lose(`client ${i}`, false);
+    await clock.pass(5000);
+    expect(times).toHaveLength(100);
+    const busiest = Math.max(...times.map((time) => times.filter((other) => other >= time && other < time + 50).length));
+    expect(busiest).toBeLessThan(30);
+  });
+
+  it("has nothing to do any more once it was told to disconnect", async () => {
+    start();
+    const key = generateKey();
+    const [ada, bob] = [service("Ada"), service("Bob")];
+    void ada.joinSession(SESSION, "Ada", { key });
+    void bob.joinSession(SESSION, "Bob", { key });
+    const busy = async (milliseconds: number) => {
+      const deadline = performance.now() + 5000;
+      while (server.members(SESSION).length < 2 && performance.now() < deadline) await clock.pass(milliseconds);
+    };
+    await busy(100);
+    expect(server.members(SESSION)).toHaveLength(2);
+    server.rule = ({ event, payload }) => (event === "chunk" && payload.chunk.totalChunks === 9 ? "throttled" : undefined);
+    void ada.shareFile(SESSION, new Blob([noise(9 * 65_536)])).catch(() => undefined);
+    const deadline = performance.now() + 5000;
+    const refused = () => server.sent.some(({ event, payload }) => event === "chunk" && payload.chunk.totalChunks === 9);
+    while (!refused() && performance.now() < deadline) await clock.pass(10);
+    expect(refused()).toBe(true);
+    ada.disconnect();
+    bob.disconnect();
+    // What is on its way to the server, and what was being encrypted.
+    await new Promise((resolve) => setImmediate(resolve));
+    await clock.pass(20);
+    expect(clock.pending).toBe(0);
   });
 });

@@ -1,6 +1,7 @@
 import { createServer, type Server as HTTPServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Server, type Socket } from "socket.io";
+import type { Network } from "./network.js";
 
 type Reply = ((value: unknown) => void) | undefined;
 
@@ -9,11 +10,13 @@ interface Sent {
   event: string;
   payload: any;
   clientId: string;
+  /** When, in milliseconds since 1970. */
+  at: number;
 }
 
 /**
- * Rule says what becomes of an event: undefined for what is right, a code to refuse it, "ignore" to never answer, and
- * "late" to do it and never answer.
+ * Rule says what becomes of an event: undefined for what is right, a code to refuse it, "ignore" to never answer, "late" to
+ * do it and never answer, and "after leave" to do a join, and answer it, once the client has asked to leave.
  */
 type Rule = (sent: Sent) => string | undefined;
 
@@ -30,12 +33,15 @@ export class TestServer {
   readonly #io: Server;
   readonly #sessions = new Map<string, Map<string, Seat>>();
   readonly #history = new Map<string, unknown[]>();
+  readonly #postponed: (() => void)[] = [];
   /** Everything that clients have sent. */
   readonly sent: Sent[] = [];
   /** How often a client has connected to the namespace. */
   connections = 0;
   /** What becomes of events. */
   rule: Rule = () => undefined;
+  /** Whether it says who has sent a content or a chunk, as older servers do not. */
+  clientIds = true;
   /** Whether a token is given and asked for. */
   tokens = false;
   /** How many contents a late joiner gets. */
@@ -49,8 +55,11 @@ export class TestServer {
   /** How often clients have tried to get into the namespace. */
   attempts = 0;
 
-  constructor() {
-    this.#io = new Server(this.#http, { maxHttpBufferSize: 1e6, pingInterval: 25_000, pingTimeout: 20_000 });
+  /** It listens on the loopback interface, or serves a network that is made up. */
+  constructor(network?: Network) {
+    const options = { maxHttpBufferSize: 1e6, pingInterval: 25_000, pingTimeout: 20_000 };
+    this.#io = network === undefined ? new Server(this.#http, options) : new Server(options);
+    if (network !== undefined) this.#io.bind(network as never);
     this.#io.use((socket, next) => {
       this.attempts++;
       const code = this.closed?.(socket.handshake.auth);
@@ -94,6 +103,14 @@ export class TestServer {
     socket?.disconnect(true);
   }
 
+  /** kick ends a client's connection by the server's will: with a packet that says so, or by closing the transport. */
+  kick(clientId: string, close: boolean): void {
+    const socket = this.#io.sockets.sockets.get(clientId);
+    socket?.emit("error", { message: "kicked by the server", code: "kicked" });
+    if (close) socket?.conn.close();
+    else socket?.disconnect();
+  }
+
   /** forget gives up the seats of a lost connection. */
   forget(clientId: string): void {
     for (const [sessionId, session] of this.#sessions) {
@@ -114,43 +131,58 @@ export class TestServer {
   #serve(socket: Socket): void {
     for (const event of ["join", "leave", "content", "chunk"]) {
       socket.on(event, (payload: any, reply: Reply) => {
-        const answer = this.#handle(socket, event, payload);
-        if (answer !== undefined) reply?.(answer);
+        const answer = this.#handle(socket, event, payload, reply);
+        if (answer === undefined) return;
+        reply?.(answer);
+        if (event === "join") this.#replay(socket, payload.sessionId);
       });
     }
     socket.on("batch", (entries: any[], reply: Reply) => {
-      this.sent.push({ event: "batch", payload: entries, clientId: socket.id });
+      this.sent.push({ event: "batch", payload: entries, clientId: socket.id, at: Date.now() });
       reply?.({ success: true, results: entries.map(({ event, data }) => this.#handle(socket, event, data)) });
     });
     socket.on("disconnect", () => {
       if (this.ghosts) return;
-      for (const sessionId of this.#sessions.keys()) this.#leave(socket, sessionId);
+      for (const sessionId of [...this.#sessions.keys()]) this.#leave(socket, sessionId);
     });
   }
 
-  #handle(socket: Socket, event: string, payload: any): object | undefined {
-    const sent = { event, payload, clientId: socket.id };
+  #handle(socket: Socket, event: string, payload: any, reply?: Reply): object | undefined {
+    const sent = { event, payload, clientId: socket.id, at: Date.now() };
     this.sent.push(sent);
     const code = this.rule(sent);
     if (code === "ignore") return undefined;
     if (code === "late" && event === "join") {
       this.#join(socket, payload);
+      this.#replay(socket, payload.sessionId);
+      return undefined;
+    }
+    if (code === "after leave" && event === "join") {
+      this.#postponed.push(() => {
+        if (!socket.connected) return;
+        reply?.(this.#join(socket, payload));
+        this.#replay(socket, payload.sessionId);
+      });
       return undefined;
     }
     if (code !== undefined) return this.#refuse(socket, code);
     const { sessionId, token, volatile, ...rest } = payload;
     if (event === "join") return this.#join(socket, payload);
-    const seat = this.#seat(socket, sessionId);
+    if (event === "leave" && this.#postponed.length > 0) {
+      queueMicrotask(() => this.#postponed.splice(0).forEach((join) => join()));
+    }
+    const [clientId, seat] = this.#seat(socket, sessionId);
     if (seat === undefined) return this.#refuse(socket, "not_in_session");
     if (event === "leave") {
       this.#leave(socket, sessionId);
       return { success: true };
     }
     if (this.tokens && token !== seat.token) return this.#refuse(socket, "invalid_token");
-    socket.to(sessionId).emit(event, { sessionId, ...rest });
+    const relayed = { sessionId, ...(this.clientIds ? { clientId } : {}), ...rest };
+    socket.to(sessionId).emit(event, relayed);
     if (event === "content" && volatile !== true) {
       const kept = this.#history.get(sessionId) ?? [];
-      this.#history.set(sessionId, this.history === 0 ? [] : [...kept, { sessionId, ...rest }].slice(-this.history));
+      this.#history.set(sessionId, this.history === 0 ? [] : [...kept, relayed].slice(-this.history));
     }
     return { success: true };
   }
@@ -164,30 +196,41 @@ export class TestServer {
     const { sessionId, clientName, token } = payload;
     const session = this.#sessions.get(sessionId) ?? new Map<string, Seat>();
     this.#sessions.set(sessionId, session);
-    const own = this.tokens ? [...session.values()].find((seat) => seat.token === token) : undefined;
+    const own =
+      this.#seat(socket, sessionId)[1] ??
+      (this.tokens ? [...session.values()].find((seat) => seat.token === token) : undefined);
     if (own === undefined && session.size >= this.maxClients) return this.#refuse(socket, "session_full");
     const seat = own ?? { name: clientName, token: Math.random().toString(36), socket };
-    for (const content of this.#history.get(sessionId) ?? []) socket.emit("content", content);
     void socket.join(sessionId);
     if (own === undefined) {
       session.set(socket.id, seat);
       socket.to(sessionId).emit("client-joined", { sessionId, clientId: socket.id, clientName });
-    } else {
-      own.socket.emit("error", { message: "refused: replaced", code: "replaced", sessionId });
-      own.socket.disconnect();
+    } else if (own.socket !== socket) {
+      const old = own.socket;
       own.socket = socket;
+      void old.leave(sessionId);
+      old.emit("error", { message: "refused: replaced", code: "replaced", sessionId });
+      old.disconnect();
     }
     const clients = [...session].map(([id, { name, socket: at }]) => ({ id: at === socket ? socket.id : id, name }));
     return { success: true, clients, ...(this.tokens ? { token: seat.token } : {}) };
   }
 
-  #seat(socket: Socket, sessionId: string): Seat | undefined {
-    return [...(this.#sessions.get(sessionId)?.values() ?? [])].find((seat) => seat.socket === socket);
+  /** replay sends a client what was shared before it came, once it knows that it is in. */
+  #replay(socket: Socket, sessionId: string): void {
+    if (this.#seat(socket, sessionId)[1] === undefined) return;
+    for (const content of this.#history.get(sessionId) ?? []) socket.emit("content", content);
+  }
+
+  /** seat returns a client's place, and the id by which the others know it. */
+  #seat(socket: Socket, sessionId: string): [string, Seat] | [undefined, undefined] {
+    const seats = [...(this.#sessions.get(sessionId) ?? [])];
+    return seats.find(([, seat]) => seat.socket === socket) ?? [undefined, undefined];
   }
 
   #leave(socket: Socket, sessionId: string): void {
     const session = this.#sessions.get(sessionId);
-    const [clientId] = [...(session ?? [])].find(([, seat]) => seat.socket === socket) ?? [];
+    const [clientId] = this.#seat(socket, sessionId);
     if (session === undefined || clientId === undefined) return;
     session.delete(clientId);
     void socket.leave(sessionId);

@@ -59,6 +59,24 @@ describe("a session", () => {
     await expect(ada.joinSession(SESSION, "Ada")).rejects.toMatchObject({ code: "already_joined" });
   });
 
+  it("is not joined when it is left, or the connection is given up, while its key is made ready", async () => {
+    const key = generateKey();
+    const ada = bench.service({ autoConnect: false });
+    const joining = ada.joinSession(SESSION, "Ada", { key });
+    void ada.leaveSession(SESSION);
+    await expect(joining).rejects.toMatchObject({ code: "left" });
+    const second = ada.joinSession(SESSION, "Ada", { key });
+    ada.close();
+    await expect(second).rejects.toMatchObject({ code: "left" });
+    const third = ada.joinSession(SESSION, "Ada", { key });
+    ada.disconnect();
+    await bench.service().joinSession("another", "Witness");
+    expect(bench.server.attempts).toBe(1);
+    ada.connect();
+    await third;
+    expect(bench.server.events("join").map(({ sessionId }) => sessionId)).toEqual(["another", SESSION]);
+  });
+
   it("is joined anew right after it was left, with nothing in between", async () => {
     const ada = bench.service();
     await ada.joinSession(SESSION, "Ada");
