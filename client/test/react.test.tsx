@@ -261,6 +261,70 @@ describe("the hooks", () => {
     expect(service.connected).toBe(true);
   });
 
+  it("move from a service of yours to one of the provider's, and back", async () => {
+    const service = bench.service();
+    const services = new Set<unknown>();
+    function Show() {
+      services.add(useSocket());
+      return null;
+    }
+    const room = (given: typeof service | undefined) => (
+      <SocketProvider {...(given === undefined ? { options: options() } : { service: given })}>
+        <Show />
+        <Room name="Ada" />
+      </SocketProvider>
+    );
+    const { rerender } = render(room(service));
+    await status("joined");
+    rerender(room(undefined));
+    await until(() => bench.server.connections === 2, "another has connected");
+    await status("joined");
+    rerender(room(service));
+    await status("joined");
+    await until(() => bench.server.members(SESSION).length === 1, "the other has left");
+    expect(services.size).toBe(2);
+    expect(service.connected).toBe(true);
+  });
+
+  it("keep so many bytes of the files that have come, and let go of the oldest first", async () => {
+    const key = generateKey();
+    render(
+      <SocketProvider options={options()} maxKeptBytes={25_000}>
+        <Room name="Ada" sessionKey={key} />
+      </SocketProvider>,
+    );
+    await status("joined");
+    const bob = bench.service();
+    await bob.joinSession(SESSION, "Bob", { key });
+    await act(() => session.shareFile(new globalThis.File([noise(100_000)], "own")));
+    const shares = async (name: string, size: number) => {
+      await act(async () => void (await bob.shareFile(SESSION, new globalThis.File([noise(size)], name))));
+      await waitFor(() => screen.getByText(`${name} ${size}/${size} done`));
+    };
+    const kept = () => session.items.flatMap((item) => (item.kind === "file" && item.blob ? [item.file.name] : []));
+    for (const name of ["1", "2"]) await shares(name, 10_000);
+    expect(kept()).toEqual(["own", "1", "2"]);
+    await shares("3", 10_000);
+    expect(kept()).toEqual(["own", "2", "3"]);
+    expect(session.items[1]).toMatchObject({ state: "done", error: { code: "released", name: "TransferError" } });
+    // The one that has just come is kept, however large.
+    await shares("4", 30_000);
+    expect(kept()).toEqual(["own", "4"]);
+  });
+
+  it("do not share what was given up before", async () => {
+    const key = generateKey();
+    render(
+      <SocketProvider options={options()}>
+        <Room name="Ada" sessionKey={key} />
+      </SocketProvider>,
+    );
+    await status("joined");
+    await act(() => session.shareFile(new globalThis.File([noise(10)], "x"), { signal: AbortSignal.abort() }));
+    await waitFor(() => screen.getByText("x 0/10 failed"));
+    expect(bench.server.events("content")).toEqual([]);
+  });
+
   it("need a provider", () => {
     vi.spyOn(console, "error").mockImplementation(() => undefined);
     expect(() => render(<Room name="Ada" />)).toThrow("<SocketProvider>");

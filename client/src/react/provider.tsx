@@ -8,7 +8,10 @@ class Hub {
   readonly #uses = new Map<SessionStore, number>();
   #connections = 0;
 
-  constructor(readonly service: SocketService) {}
+  constructor(
+    readonly service: SocketService,
+    readonly maxKeptBytes: number | undefined,
+  ) {}
 
   /** store returns the store of a session; the components that look at one session share it. */
   store(sessionId: string, name: string, { key, fingerprint }: JoinOptions): SessionStore {
@@ -17,7 +20,7 @@ class Hub {
     const options: JoinOptions = {};
     if (key !== undefined) options.key = key;
     if (fingerprint !== undefined) options.fingerprint = fingerprint;
-    const fresh = new SessionStore(this.service, sessionId, name, options);
+    const fresh = new SessionStore(this.service, sessionId, name, options, this.maxKeptBytes);
     // Until the first is in use, another may take its place.
     if (store === undefined || !store.started) this.#stores.set(sessionId, fresh);
     return fresh;
@@ -63,19 +66,32 @@ export interface SocketProviderProps {
   service?: SocketService;
   /** How to make one otherwise. Read once. */
   options?: ServiceOptions;
+  /**
+   * How many bytes of received files each session keeps. When there are more, the oldest give way, but for the one that
+   * came last. Default: 1 GiB. Read once.
+   */
+  maxKeptBytes?: number;
   children?: ReactNode;
 }
 
-/** SocketProvider gives the components below it a connection: one that it makes, and closes with itself, or yours. */
-export function SocketProvider({ service, options, children }: SocketProviderProps) {
-  const [own] = useState(() =>
-    service === undefined ? new Hub(new SocketService({ ...options, autoConnect: false })) : null,
-  );
-  const [given, setGiven] = useState(() => (service === undefined ? null : new Hub(service)));
-  if (service !== undefined && given?.service !== service) setGiven(new Hub(service));
-  const hub = service === undefined ? own : given;
+/**
+ * SocketProvider gives the components below it a connection: one that it makes, and closes with itself, or yours. It may
+ * change from the one to the other.
+ */
+export function SocketProvider({ service, options, maxKeptBytes, children }: SocketProviderProps) {
+  const [hubs, setHubs] = useState<Hubs>({ own: undefined, given: undefined });
+  let { own, given } = hubs;
+  if (service === undefined) own ??= new Hub(new SocketService({ ...options, autoConnect: false }), maxKeptBytes);
+  else if (given?.service !== service) given = new Hub(service, maxKeptBytes);
+  if (own !== hubs.own || given !== hubs.given) setHubs({ own, given });
   useEffect(() => (service === undefined ? own?.connect() : undefined), [own, service]);
-  return <Context.Provider value={hub}>{children}</Context.Provider>;
+  return <Context.Provider value={(service === undefined ? own : given) ?? null}>{children}</Context.Provider>;
+}
+
+/** Hubs are those that a provider has: one for a service of its own, made once it is needed, and one for yours. */
+interface Hubs {
+  own: Hub | undefined;
+  given: Hub | undefined;
 }
 
 /** useHub returns what the provider above shares. */

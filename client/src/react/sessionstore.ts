@@ -5,15 +5,18 @@ import {
   type Data,
   type FileInfo,
   type FileOptions,
+  type Freshness,
   generateId,
   type JoinOptions,
   type ServiceEvents,
   type SharedContent,
   ShareError,
   type SocketService,
+  TransferError,
 } from "../index.js";
 
 const MOST_ITEMS = 500;
+const MOST_KEPT_BYTES = 1024 ** 3; // of received files
 const PROGRESS_INTERVAL = 50; // milliseconds
 
 /**
@@ -30,6 +33,9 @@ export interface ContentItem {
   own: boolean;
   content: SharedContent;
   data: Data | undefined;
+  /** The client that has sent it, by the server's word; undefined where an older server does not say. */
+  clientId: string | undefined;
+  freshness: Freshness;
   state: "sending" | "done" | "failed";
   error: ShareError | undefined;
 }
@@ -40,6 +46,7 @@ export interface FileItem {
   id: string;
   own: boolean;
   file: FileInfo;
+  freshness: Freshness;
   /** How many bytes are done. */
   bytes: number;
   /**
@@ -48,7 +55,11 @@ export interface FileItem {
    */
   state: "moving" | "held" | "done" | "failed";
   error: ShareError | undefined;
-  /** The file, once it is done: the one that was shared, or the one that was received. */
+  /**
+   * The file, once it is done: the one that was shared, or the one that was received. One that was received gives way when
+   * there is too much of them: it is undefined then, and the error says `released`. Whoever made an address for it with
+   * URL.createObjectURL has to revoke that to have the bytes given back.
+   */
   blob: Blob | undefined;
   /** The ids of the clients that have it, whole, if it is this client's. */
   deliveredTo: readonly string[];
@@ -86,6 +97,7 @@ export class SessionStore {
     readonly sessionId: string,
     readonly name: string,
     readonly options: JoinOptions,
+    readonly maxKeptBytes = MOST_KEPT_BYTES,
   ) {}
 
   readonly snapshot = (): SessionState => this.#state;
@@ -138,7 +150,18 @@ export class SessionStore {
       senderId: this.service.id ?? "",
       senderName: this.name,
     };
-    this.#put({ kind: "content", id, own: true, content, data, state: "sending", error: undefined });
+    const clientId = this.service.id;
+    this.#put({
+      kind: "content",
+      id,
+      own: true,
+      content,
+      data,
+      clientId,
+      freshness: "new",
+      state: "sending",
+      error: undefined,
+    });
     try {
       const described = await this.service.shareContent(this.sessionId, { ...input, contentId: id }, data);
       this.#change(id, { content: described, state: "done" });
@@ -150,7 +173,9 @@ export class SessionStore {
   readonly shareFile = async (file: Blob & { name?: string }, options: FileOptions = {}): Promise<void> => {
     const id = options.contentId ?? generateId();
     const controller = new AbortController();
-    options.signal?.addEventListener("abort", () => controller.abort());
+    const abort = () => controller.abort();
+    if (options.signal?.aborted) abort();
+    options.signal?.addEventListener("abort", abort);
     this.#controllers.set(id, controller);
     this.#blobs.set(id, file);
     try {
@@ -159,6 +184,7 @@ export class SessionStore {
     } catch {
       // The event "file-error" has told; what was refused before there was a file to show is told here.
     } finally {
+      options.signal?.removeEventListener("abort", abort);
       this.#controllers.delete(id);
       this.#blobs.delete(id);
     }
@@ -219,24 +245,27 @@ export class SessionStore {
       }),
       on("client-joined", refresh),
       on("client-left", refresh),
-      on("content", ({ content, data }) => {
+      on("content", ({ content, data, clientId, freshness }) => {
         this.#put({
           kind: "content",
           id: content.contentId,
           own: false,
           content,
           data,
+          clientId,
+          freshness,
           state: "done",
           error: undefined,
         });
       }),
-      on("file-offered", ({ file, direction }) => {
+      on("file-offered", ({ file, direction, freshness }) => {
         const own = direction === "out";
         this.#put({
           kind: "file",
           id: file.contentId,
           own,
           file,
+          freshness,
           bytes: 0,
           state: "moving",
           error: undefined,
@@ -246,9 +275,10 @@ export class SessionStore {
       }),
       on("file-held", ({ file }) => this.#change(file.contentId, { state: "held" })),
       on("file-progress", ({ file, bytes }) => this.#progressed(file.contentId, bytes)),
-      on("file", ({ file, blob }) =>
-        this.#change(file.contentId, { state: "done", bytes: file.size, blob, error: undefined }),
-      ),
+      on("file", ({ file, blob }) => {
+        this.#change(file.contentId, { state: "done", bytes: file.size, blob, error: undefined });
+        this.#release(file.contentId);
+      }),
       on("file-error", ({ contentId, file, error }) => {
         if (this.#has(contentId)) this.#change(contentId, { state: "failed", error });
         else if (file !== undefined) {
@@ -257,6 +287,7 @@ export class SessionStore {
             id: contentId,
             own: false,
             file,
+            freshness: "unknown",
             bytes: 0,
             state: "failed",
             error,
@@ -271,6 +302,20 @@ export class SessionStore {
         this.#change(item.id, { deliveredTo: [...item.deliveredTo, clientId] });
       }),
     ];
+  }
+
+  /** release lets go of the oldest of the received files while there are too many bytes of them; not of the latest. */
+  #release(latest: string): void {
+    const kept = this.#state.items.filter(
+      (item): item is FileItem => item.kind === "file" && !item.own && item.blob !== undefined,
+    );
+    let bytes = kept.reduce((sum, { file }) => sum + file.size, 0);
+    for (const { id, file } of kept) {
+      if (bytes <= this.maxKeptBytes || id === latest) continue;
+      bytes -= file.size;
+      const error = new TransferError("released", `"${file.name}" has given way to files that came later.`);
+      this.#change(id, { blob: undefined, error });
+    }
   }
 
   #has(id: string): boolean {
