@@ -29,8 +29,9 @@ export function Feed({ session }: { session: Session }) {
       {items.map((item) => (
         <li key={item.id} className={item.own ? "item own" : "item"} data-kind={item.kind} data-state={item.state}>
           <p className="by">
-            <b>{item.own ? "You" : sender(item)}</b>{" "}
+            <b>{item.own ? "You" : sender(item, session)}</b>{" "}
             <time>{time(item.kind === "file" ? item.file.timestamp : item.content.timestamp)}</time>
+            {item.freshness === "again" && " · seen before"}
           </p>
           {item.kind === "file" ? <FileCard item={item} session={session} /> : <Text item={item} />}
         </li>
@@ -39,8 +40,11 @@ export function Feed({ session }: { session: Session }) {
   );
 }
 
-function sender(item: ContentItem | FileItem): string {
-  return (item.kind === "file" ? item.file.senderName : item.content.senderName) || "Somebody";
+// The server knows who has sent it, and what a message says of itself is its sender's own account.
+function sender(item: ContentItem | FileItem, { clients }: Session): string {
+  const [id, said] =
+    item.kind === "file" ? [item.file.senderId, item.file.senderName] : [item.clientId, item.content.senderName];
+  return clients.find((client) => client.id === id)?.name || said || "Somebody";
 }
 
 function Text({ item }: { item: ContentItem }) {

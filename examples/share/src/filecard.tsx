@@ -47,6 +47,7 @@ export function FileCard({ item, session }: { item: FileItem; session: Session }
       {state === "failed" && !away && (
         <p className="error">{item.error?.code === "aborted" ? "You cancelled it." : item.error?.message}</p>
       )}
+      {item.error?.code === "released" && <p className="soft">{item.error.message}</p>}
       {state === "done" && (
         <div className="actions">
           {!own && url !== undefined && (
