@@ -10,6 +10,7 @@ const KICKED = "kicked";
 const PASSING = new Set([
   "auth_unavailable",
   "internal_error",
+  "no_fingerprint",
   "rate_limited",
   "session_full",
   "throttled",

@@ -104,6 +104,7 @@ function toText(event: { preventDefault: () => void }) {
 const reasons: Record<string, string> = {
   session_full: "This session has as many people as it may have.",
   too_many_sessions: "The server has as many sessions as it may have. Try again later.",
+  no_fingerprint: "Somebody who is in this session has to load this page anew before others can join. Try again then.",
   wrong_fingerprint: "The key in this link is not the session's. Was the link cut off?",
   connect_failed: "The server cannot be reached. Trying again.",
   timeout: "The server does not answer. Trying again.",
