@@ -46,15 +46,15 @@ func (r *request) emit(w http.ResponseWriter) error {
 	return answer(w, http.StatusOK, adminapi.Emitted{Receivers: receivers})
 }
 
-// disconnect ends a socket, or the whole connection it is on. The answer shows the socket as it
-// was.
+// disconnect ends a socket, or the whole connection it is on, and tells the client that it was an
+// operator. The answer shows the socket as it was.
 func (r *request) disconnect(w http.ResponseWriter) error {
 	var wanted adminapi.Disconnect
 	if err := r.action(w, &wanted, true); err != nil {
 		return err
 	}
 	state := socketState(r.socket)
-	r.socket.Disconnect(wanted.Close)
+	r.socket.Kick(wanted.Close)
 	return answer(w, http.StatusOK, state)
 }
 
@@ -72,7 +72,7 @@ func (r *request) disconnectIdentity(w http.ResponseWriter) error {
 		namespaces = namespacesOf(r.server)
 	}
 	return answer(w, http.StatusOK, adminapi.Disconnected{
-		Sockets: streaming.DisconnectIdentity(namespaces, wanted.Identity, wanted.Close),
+		Sockets: streaming.KickIdentity(namespaces, wanted.Identity, wanted.Close),
 	})
 }
 

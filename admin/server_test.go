@@ -177,6 +177,20 @@ func (s *adminServer) text(conn *rawclient.Conn) string {
 	return text
 }
 
+// kicked takes what a client gets in a namespace that an operator disconnects it from. The
+// namespace is given as it stands in packets.
+func (s *adminServer) kicked(conn *rawclient.Conn, namespace string) {
+	s.t.Helper()
+	for _, want := range []string{
+		"42" + namespace + `["error",{"message":"disconnected by an operator","code":"kicked"}]`,
+		"41" + namespace,
+	} {
+		if got := s.text(conn); got != want {
+			s.t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
 // until waits for a condition.
 func until(t *testing.T, what string, condition func() bool) {
 	t.Helper()

@@ -59,13 +59,9 @@ func SameClient(one, other *streaming.Identity) bool {
 	return one.ID == other.ID && one.Method == other.Method
 }
 
-// Retire tells a socket, by an "error" event, what its client has taken over on another connection.
-// Once the socket is in no room any more and holds nothing of its set, it is ended.
-func Retire(socket *streaming.Socket, told any, holds func() bool) {
+// Retire tells a socket, by an "error" event, what its client has taken over on another connection, and
+// ends it when nothing is left to it, of whatever event set.
+func Retire(socket *streaming.Socket, told any) {
 	_ = socket.Emit("error", told)
-	socket.Do(func() {
-		if len(socket.Rooms()) == 0 && !holds() {
-			socket.Retire()
-		}
-	})
+	socket.Retire()
 }

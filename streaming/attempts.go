@@ -126,7 +126,7 @@ func (c *client) note(limit engineio.Limit) {
 // endFor ends a client that goes on beyond a limit.
 func (c *client) endFor(limit engineio.Limit) {
 	c.note(limit)
-	c.end(ReasonRateLimit)
+	c.end(ReasonRateLimit, nil)
 }
 
 // attrs names the limit, if there is one.

@@ -418,17 +418,14 @@ func (c *client) take() []*Socket {
 }
 
 // end tells the client that it is disconnected from all namespaces, which keeps
-// it from coming back by itself, and closes its connection.
-func (c *client) end(reason Reason) {
+// it from coming back by itself, and closes its connection. why is what the client
+// is told before that, or nil.
+func (c *client) end(reason Reason, why *Refusal) {
 	for _, s := range c.take() {
-		s.dismiss(ReasonServerDisconnect, nil)
+		s.dismiss(ReasonServerDisconnect, why)
 	}
 	c.session.Close(reason)
 }
-
-// disconnect tells the client that it is disconnected from all namespaces,
-// then closes its connection.
-func (c *client) disconnect() { c.end(engineio.ReasonForcedClose) }
 
 // Close implements engineio.Listener.
 func (c *client) Close(reason Reason) {

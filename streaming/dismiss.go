@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
@@ -12,11 +13,28 @@ import (
 // connected.
 const CodeDisconnected = "disconnected"
 
+// CodeKicked is the code of a client that an operator has disconnected, see
+// [Socket.Kick].
+const CodeKicked = "kicked"
+
 // The refusals of a socket that the server ends while it is connecting.
 var (
 	errDisconnected     = &ConnectError{Message: "disconnected by the server", Data: json.RawMessage(`{"code":"` + CodeDisconnected + `"}`)}
 	errInvalidNamespace = &ConnectError{Message: "Invalid namespace"}
 )
+
+// Kick is [Socket.Disconnect] for a decision against this client. Each of its sockets
+// that are disconnected gets an "error" event {message, code: "kicked"} before that,
+// and one that is still connecting gets CONNECT_ERROR with [CodeKicked], so that a
+// client which comes back by itself after other ends knows that it is not to.
+func (s *Socket) Kick(closeConnection bool) {
+	why := &Refusal{Code: CodeKicked, Reason: "disconnected by an operator"}
+	if closeConnection {
+		s.client.end(engineio.ReasonForcedClose, why)
+		return
+	}
+	s.dismiss(ReasonServerDisconnect, why)
+}
 
 // close ends the socket and tells its client nothing. Only the first call of
 // close, dismiss or refuse does anything.

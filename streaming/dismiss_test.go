@@ -3,6 +3,7 @@ package streaming
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +42,10 @@ func TestConnectIsAnsweredWhenTheServerEndsTheSocket(t *testing.T) {
 			<-socket.Context().Done()
 			return context.Cause(socket.Context())
 		}, disconnectedWhileConnecting, false},
+		{"kicked", func(_ *testServer, socket *Socket) error {
+			socket.Kick(false)
+			return nil
+		}, `4{"message":"disconnected by an operator","data":{"code":"kicked"}}`, false},
 		{"connection closed by a check", func(_ *testServer, socket *Socket) error {
 			socket.Disconnect(true)
 			return nil
@@ -92,6 +97,33 @@ func TestConnectIsAnsweredWhenTheServerEndsTheSocket(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestKickIsToldBeforeTheEnd holds that a client hears that somebody has decided against
+// it, in each of its namespaces that it is disconnected from, before it is.
+func TestKickIsToldBeforeTheEnd(t *testing.T) {
+	for _, transport := range bothTransports {
+		t.Run(string(transport), func(t *testing.T) {
+			s := newTestServer(t, Options{})
+			s.Of("/other")
+			c, id := s.connected(transport)
+			c.connect("/other")
+			const why = `["error",{"message":"disconnected by an operator","code":"kicked"}]`
+			s.Find(id).Kick(false)
+			c.expect("2"+why, "1")
+			c.expectAlive()
+
+			c.connect("/")
+			s.Of("/other").Everyone().Sockets()[0].Kick(true)
+			var got []string
+			for _, m := range c.expectEnd() {
+				got = append(got, m.text)
+			}
+			if want := []string{"2/other," + why, "1/other,", "2" + why, "1"}; !slices.Equal(got, want) {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
 	}
 }
 

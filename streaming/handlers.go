@@ -22,6 +22,8 @@ type Handlers struct {
 	unknown    eventHandler
 	disconnect []func(*Socket, Reason)
 	identity   []func(*Socket)
+	find       []func(id string) *Socket
+	holds      []func(*Socket) bool
 	told       map[string]func(packet.Args)
 	gauges     []gauge
 	// sets are the event sets, the one that is being registered last.
@@ -77,6 +79,17 @@ func (h *Handlers) OnDisconnect(handler func(*Socket, Reason)) {
 // for one that has been found while the socket disconnects also after those of
 // OnDisconnect.
 func (h *Handlers) OnIdentity(handler func(*Socket)) { h.identity = append(h.identity, handler) }
+
+// OnFind adds a way to find a socket by an ID that other clients know its client by,
+// which is not the ID of any socket: that of a connection which the client had before,
+// where the event set let it go on under that name. find returns nil for any other ID.
+// It must not wait.
+func (h *Handlers) OnFind(find func(id string) *Socket) { h.find = append(h.find, find) }
+
+// Holds adds a reason not to end a socket whose client is back, see [Socket.Retire]:
+// holds reports whether the socket has something of the event set besides the rooms
+// that it is in. It must not wait.
+func (h *Handlers) Holds(holds func(*Socket) bool) { h.holds = append(h.holds, holds) }
 
 // OnUnknown sets the handler of the events that have no handler of their own.
 // An error means that another event set of the namespace takes them already.

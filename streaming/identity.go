@@ -80,6 +80,7 @@ const (
 var refusalMessages = map[string]string{
 	CodeTokenExpired:    "the token has expired",
 	CodeAuthUnavailable: "authorization is not available",
+	CodeKicked:          "disconnected by an operator",
 }
 
 // notAuthorized is what a client is told that is told nothing more.

@@ -29,8 +29,19 @@ type SocketState struct {
 	engineio.SessionState
 }
 
-// Find returns the socket of that ID, or nil.
-func (n *Namespace) Find(id string) *Socket { return n.rooms.find(id) }
+// Find returns the socket of that ID, or else the one that clients know by it, see
+// [Handlers.OnFind]. It returns nil when there is none.
+func (n *Namespace) Find(id string) *Socket {
+	if s := n.rooms.find(id); s != nil {
+		return s
+	}
+	for _, find := range n.handlers.Load().find {
+		if s := find(id); s != nil {
+			return s
+		}
+	}
+	return nil
+}
 
 // Size is the number of sockets, and that of the rooms they have joined.
 func (n *Namespace) Size() (sockets, rooms int) { return n.rooms.size() }
@@ -45,7 +56,7 @@ func (n *Namespace) RoomPage(after string, limit int) (rooms []RoomSize, more bo
 	return p.items, p.more
 }
 
-// Find returns the socket of that ID in any namespace, or nil.
+// Find is [Namespace.Find] in all namespaces.
 func (s *Server) Find(id string) *Socket {
 	for _, n := range s.Namespaces() {
 		if socket := n.Find(id); socket != nil {
@@ -92,14 +103,14 @@ func SocketPage(q SocketQuery) (sockets []*Socket, more bool) {
 	return p.items, p.more
 }
 
-// DisconnectIdentity disconnects the sockets of a client in namespaces, see
-// [Socket.Disconnect], and returns how many they were. Whoever has its token
-// may connect again.
-func DisconnectIdentity(namespaces []*Namespace, id string, closeConnection bool) (sockets int) {
+// KickIdentity disconnects the sockets of a client in namespaces, see
+// [Socket.Kick], and returns how many they were. Whoever has its token may connect
+// again.
+func KickIdentity(namespaces []*Namespace, id string, closeConnection bool) (sockets int) {
 	for _, n := range namespaces {
 		for _, s := range n.Everyone().Sockets() {
 			if id != "" && s.identityID() == id {
-				s.Disconnect(closeConnection)
+				s.Kick(closeConnection)
 				sockets++
 			}
 		}

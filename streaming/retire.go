@@ -43,10 +43,18 @@ func Silent(ctx context.Context, sockets []*Socket, patience time.Duration) []*S
 // is there after all comes back by itself.
 func (s *Socket) Drop() { s.client.session.Close(engineio.ReasonPingTimeout) }
 
-// Retire ends a socket whose client is back on another connection. The socket is disconnected by the
-// server, so that a client that is still there does not come back by itself, and the connection is
-// closed unless it has sockets of other namespaces.
-func (s *Socket) Retire() {
+// Retire ends a socket whose client is back on another connection, once nothing is left to it: it is
+// in no room, and holds nothing of any event set, see [Handlers.Holds]. The socket is disconnected by
+// the server, so that a client that is still there does not come back by itself, and the connection is
+// closed unless it has sockets of other namespaces. Retire runs after the handlers that the socket has
+// waiting, and reports nothing.
+func (s *Socket) Retire() { s.Do(s.retire) }
+
+func (s *Socket) retire() {
+	holds := func(h func(*Socket) bool) bool { return h(s) }
+	if len(s.Rooms()) > 0 || slices.ContainsFunc(s.namespace.handlers.Load().holds, holds) {
+		return
+	}
 	s.Disconnect(false)
 	if s.client.isUnused() {
 		s.client.session.Close(engineio.ReasonForcedClose)

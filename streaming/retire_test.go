@@ -2,6 +2,7 @@ package streaming
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,6 +32,42 @@ func TestRetireEndsTheConnectionWithItsLastSocket(t *testing.T) {
 			c.expectEnd()
 		})
 	}
+}
+
+// holding is an event set that keeps the sockets for which it is true.
+type holding struct{ held atomic.Bool }
+
+func (h *holding) Register(_ *Namespace, handlers *Handlers) error {
+	handlers.Holds(func(*Socket) bool { return h.held.Load() })
+	return nil
+}
+
+// A socket that is in a room, or has something of an event set, is not retired.
+func TestRetireLeavesASocketWhatItHas(t *testing.T) {
+	sockets := make(chan *Socket, 1)
+	sets := [2]holding{}
+	s := newTestServer(t, Options{}, onConnect(sockets), &sets[0], &sets[1])
+	c, _ := s.connected(engineio.WebSocket)
+	socket := receive(t, "a socket", sockets)
+	stays := func(while string) {
+		t.Helper()
+		socket.Retire()
+		c.expectAlive()
+		if !socket.Connected() {
+			t.Fatalf("retired while %s", while)
+		}
+	}
+	for i := range sets {
+		sets[i].held.Store(true)
+		stays("an event set has something of it")
+		sets[i].held.Store(false)
+	}
+	socket.Admit("room")
+	stays("it is in a room")
+	socket.Leave("room")
+	socket.Retire()
+	c.expect("1")
+	c.expectEnd()
 }
 
 // Who answers a ping is there, on whatever transport, and is not waited for any longer.

@@ -189,7 +189,7 @@ func (s *Socket) Rooms() []string {
 // [CodeDisconnected].
 func (s *Socket) Disconnect(closeConnection bool) {
 	if closeConnection {
-		s.client.disconnect()
+		s.client.end(engineio.ReasonForcedClose, nil)
 		return
 	}
 	s.dismiss(ReasonServerDisconnect, nil)

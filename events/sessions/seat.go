@@ -1,6 +1,7 @@
 package sessions
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/caddy-socketio/socketio-stream/events"
@@ -71,6 +72,29 @@ func (s *session) named(name string) (sockets []*streaming.Socket) {
 	return sockets
 }
 
+// holder returns the socket that has the place of the client which others know by an ID, or nil.
+func (t *table) holder(id string) *streaming.Socket {
+	t.mu.Lock()
+	sessions := slices.Collect(maps.Values(t.byID))
+	t.mu.Unlock()
+	for _, s := range sessions {
+		if socket := s.holder(id); socket != nil {
+			return socket
+		}
+	}
+	return nil
+}
+
+func (s *session) holder(id string) *streaming.Socket {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.IndexFunc(s.members, func(m *member) bool { return m.id == id && m.socket.Connected() })
+	if i < 0 {
+		return nil
+	}
+	return s.members[i].socket
+}
+
 // memberOn returns the member that a socket is, or nil.
 func (s *session) memberOn(socket *streaming.Socket) *member {
 	s.mu.Lock()
@@ -90,10 +114,10 @@ type replaced struct {
 }
 
 // retire tells a connection that its client has one of its places on another connection. It ends the
-// connection when there is no place left that it has: its client may be about to take the others.
+// connection when nothing is left to it: its client may be about to take the others.
 func retire(m *member) {
 	told := replaced{deniedReplaced.message, deniedReplaced.code, m.session.id}
-	events.Retire(m.socket, told, func() bool { return false })
+	events.Retire(m.socket, told)
 }
 
 // knows reports whether an event has the member's token.

@@ -85,6 +85,35 @@ func TestWhoComesBackTakesItsPlaceAgain(t *testing.T) {
 	}
 }
 
+// The others know a client that took its place again by the ID of a socket that is gone. Whoever looks
+// for that ID, as an operator does, finds the connection that has the place.
+func TestClientIsFoundByWhatOthersKnowItBy(t *testing.T) {
+	s := newServer(t, &Set{})
+	old, ben := s.Connect(), s.Connect()
+	token := old.enters("room", "Ann").Token
+	ben.enters("room", "Ben")
+	old.Expect(joinedText("room", ben.ID, "Ben"))
+	back := s.Connect()
+	back.enters("room", "Ann", withToken(token))
+	old.Expect(replacedText("room"))
+	old.expectEnd()
+	old.Gone()
+
+	for _, found := range []*streaming.Socket{s.Of("/").Find(old.ID), s.Server.Find(old.ID)} {
+		if found == nil || found.ID() != back.ID {
+			t.Fatalf("by the ID that others know, %v is found", found)
+		}
+	}
+	if s.Of("/").Find(ben.ID).ID() != ben.ID || s.Of("/").Find("nobody") != nil || s.Of("/").Find("") != nil {
+		t.Error("somebody else is found")
+	}
+	s.Of("/").Find(old.ID).Kick(true)
+	back.Expect(`2["error",{"message":"disconnected by an operator","code":"kicked"}]`)
+	back.expectEnd()
+	ben.Expect(leftText("room", old.ID))
+	eventstest.Eventually(t, "nobody is found", func() bool { return s.Of("/").Find(old.ID) == nil })
+}
+
 // A client that comes back with a token whose place is gone is a new member.
 func TestWhoComesBackLateJoinsAnew(t *testing.T) {
 	s := newServer(t, &Set{Timeout: time.Hour})

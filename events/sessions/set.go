@@ -113,6 +113,7 @@ func (s *Set) Register(n *streaming.Namespace, h *streaming.Handlers) error {
 		}
 	}
 	h.OnDisconnect(func(socket *streaming.Socket, _ streaming.Reason) { service.table.disconnect(socket, service.Timeout) })
+	h.OnFind(service.table.holder)
 	h.RefuseUnknown()
 	if err := h.RefuseWith(refusals); err != nil {
 		return err

@@ -81,9 +81,9 @@ type replaced struct {
 	StreamID string `json:"streamId"`
 }
 
-// retire tells a connection that its client owns or watches a stream on another one, and ends it once
-// it has to do with no stream any more.
+// retire tells a connection that its client owns or watches a stream on another one, and ends it when
+// nothing is left to it.
 func (t *streams) retire(old *streaming.Socket, id string) {
 	told := replaced{"the client is back on another connection", events.CodeReplaced, id}
-	events.Retire(old, told, func() bool { return t.owns(old) })
+	events.Retire(old, told)
 }

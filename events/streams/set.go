@@ -89,6 +89,7 @@ func (s *Set) Register(n *streaming.Namespace, h *streaming.Handlers) error {
 	h.RefuseUnknown()
 	h.OnDisconnect(service.disconnect)
 	h.OnIdentity(service.rightsChanged)
+	h.Holds(service.streams.owns)
 	for event, handler := range map[string]func(*streaming.Event){
 		"stream:start": service.start,
 		"stream:data":  service.data,
