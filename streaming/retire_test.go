@@ -52,6 +52,9 @@ func TestRetireLeavesASocketWhatItHas(t *testing.T) {
 	stays := func(while string) {
 		t.Helper()
 		socket.Retire()
+		decided := make(chan struct{})
+		socket.Do(func() { close(decided) })
+		receive(t, "the decision", decided)
 		c.expectAlive()
 		if !socket.Connected() {
 			t.Fatalf("retired while %s", while)

@@ -198,36 +198,57 @@ func TestCompressedCopiesCount(t *testing.T) {
 	})
 }
 
-// TestAnswersOfPollsCountWhileTheyAreWritten holds that a message, and the form of it
-// that each poll gets, count until the last poll is answered.
-func TestAnswersOfPollsCountWhileTheyAreWritten(t *testing.T) {
+// TestMessageForManyPollsIsInMemoryOnce holds that a long message for many clients on
+// long-polling takes no memory for each of them while their polls are being answered, but
+// for a piece of what must be encoded, and that all of it counts.
+func TestMessageForManyPollsIsInMemoryOnce(t *testing.T) {
 	const clients, size = 20, 300_000
-	s := newEngine(t, Options{})
-	var sessions []*Session
-	var writers []*gatedWriter
-	var polls sync.WaitGroup
-	for range clients {
-		r := s.pollIn(t)
-		w := newGatedWriter()
-		sessions, writers = append(sessions, r.session), append(writers, w)
-		polls.Go(func() {
-			s.ServeHTTP(w, newRequest(t, http.MethodGet, rawclient.Query(rawclient.Polling, r.session.id), nil))
+	for _, test := range []struct {
+		name    string
+		message func() *wire.Message
+		// each is what the answer takes for each client.
+		each int64
+	}{
+		{"text", func() *wire.Message { return text(strings.Repeat("x", size)) }, 0},
+		{"binary", func() *wire.Message { return wire.New(nil, [][]byte{make([]byte, size)}, 0) }, wire.PieceSize},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newEngine(t, Options{})
+			var sessions []*Session
+			var writers []*gatedWriter
+			var polls sync.WaitGroup
+			for range clients {
+				r := s.pollIn(t)
+				w := newGatedWriter()
+				sessions, writers = append(sessions, r.session), append(writers, w)
+				polls.Go(func() {
+					s.ServeHTTP(w, newRequest(t, http.MethodGet, rawclient.Query(rawclient.Polling, r.session.id), nil))
+				})
+				awaitPending(t, r.session)
+			}
+			before := heap()
+			m := test.message()
+			sendTo(m, sessions, func(s *Session) *Session { return s })
+			for _, w := range writers {
+				<-w.entered
+			}
+			took, counted := heap()-before, s.Metrics().BufferedBytes
+			// The lists of the messages, the headers of the answers, and what watches them.
+			const others = 4 << 10
+			if most := int64(m.Cost()) + clients*test.each; counted > most+clients*others || took > most+clients*others {
+				t.Errorf("%d bytes are counted, %d are taken, want %d", counted, took, most)
+			}
+			if took > counted*105/100+clients*others {
+				t.Errorf("%d bytes are counted, and %d are taken", counted, took)
+			}
+			for _, w := range writers {
+				close(w.leave)
+			}
+			polls.Wait()
+			expect(t, "bytes that wait", s.Metrics().BufferedBytes, 0)
+			for _, w := range writers {
+				expect(t, "bytes of an answer", w.Body.Len(), wire.NewPayload([]*wire.Message{m}).Size())
+			}
 		})
-		awaitPending(t, r.session)
 	}
-	before := heap()
-	m := wire.New(nil, [][]byte{make([]byte, size)}, 0)
-	sendTo(m, sessions, func(s *Session) *Session { return s })
-	for _, w := range writers {
-		<-w.entered
-	}
-	took, counted := heap()-before, s.Metrics().BufferedBytes
-	if least := int64(clients * size * 4 / 3); counted < least || took > counted*105/100 {
-		t.Errorf("%d bytes are counted, %d are taken, and the answers have %d", counted, took, least)
-	}
-	for _, w := range writers {
-		close(w.leave)
-	}
-	polls.Wait()
-	expect(t, "bytes that wait", s.Metrics().BufferedBytes, 0)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,11 +38,18 @@ var encodings = []struct {
 	}}},
 }
 
-// compressPoll compresses the answer of a poll if that is wanted, worth it and
-// accepted by the client, and sets the headers that say so.
-func compressPoll(header http.Header, r *http.Request, payload []byte, c *Compression) []byte {
-	if c == nil || len(payload) < c.Threshold {
-		return payload
+// compressing has as many places as answers are compressed at a time: more would not be
+// sooner, and each takes about a megabyte for what compresses it.
+var compressing = make(chan struct{}, runtime.NumCPU())
+
+// compressPoll compresses the answer of a poll if that is wanted, worth it and accepted
+// by the client, and sets the headers that say so. What the answer then takes of memory
+// counts: the caller takes it back. An answer for which there is no memory, see
+// Options.ServerBuffer, stays as it is.
+func (s *Session) compressPoll(header http.Header, r *http.Request, a *pollAnswer) {
+	c := s.options.HTTPCompression
+	if c == nil || a.size() < c.Threshold {
+		return
 	}
 	header.Add("Vary", "Accept-Encoding")
 	best, quality := -1, 0.0
@@ -51,17 +59,25 @@ func compressPoll(header http.Header, r *http.Request, payload []byte, c *Compre
 		}
 	}
 	if best < 0 || header.Get("Content-Encoding") != "" {
-		return payload
+		return
+	}
+	compressing <- struct{}{}
+	defer func() { <-compressing }()
+	if s.server.exhausted(s.options.ServerBuffer, 100) {
+		return
 	}
 	encoding := &encodings[best]
 	w := encoding.pool.Get().(compressor)
 	defer encoding.pool.Put(w)
 	var compressed bytes.Buffer
 	w.Reset(&compressed)
-	_, _ = w.Write(payload)
+	// Writing to memory does not fail.
+	_ = a.write(w, s.account)
 	_ = w.Close()
+	w.Reset(io.Discard)
+	a.compressed = compressed.Bytes()
+	s.account.add(cap(a.compressed))
 	header.Set("Content-Encoding", encoding.name)
-	return compressed.Bytes()
 }
 
 // acceptedQuality returns the weight that a client gives to an encoding, zero

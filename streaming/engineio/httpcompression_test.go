@@ -69,3 +69,24 @@ func TestPollAnswersAreCompressed(t *testing.T) {
 		})
 	}
 }
+
+// TestPollAnswersAreNotCompressedWithoutMemory holds that an answer for which there is no
+// memory goes out as it is.
+func TestPollAnswersAreNotCompressedWithoutMemory(t *testing.T) {
+	const limit = 200_000
+	long := strings.Repeat("a word, and another; ", 3000)
+	s := newServer(t, Options{HTTPCompression: &Compression{}, ServerBuffer: limit})
+	s.client.HTTP.Transport.(*http.Transport).DisableCompression = true
+	s.client.Header.Set("Accept-Encoding", "gzip")
+	p, r := s.poller(t)
+	others := s.budget.account()
+	others.add(limit)
+	r.session.Send(text(long))
+	answer := need(p.Get(t.Context()))(t)
+	expect(t, "encoding without memory", answer.Header.Get("Content-Encoding"), "")
+	expect(t, "body", answer.Body, "4"+long)
+	others.add(-limit)
+	r.session.Send(text(long))
+	answer = need(p.Get(t.Context()))(t)
+	expect(t, "encoding with memory", answer.Header.Get("Content-Encoding"), "gzip")
+}

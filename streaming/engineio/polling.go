@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -131,9 +130,8 @@ var errAbandoned = errors.New("the client went away")
 
 // servePoll answers a registered GET as soon as there is something to say.
 func (s *Session) servePoll(w http.ResponseWriter, r *http.Request, in Inbound) error {
-	rc := http.NewResponseController(w)
 	// A poll is silent for as long as a ping interval, by design.
-	_ = rc.SetWriteDeadline(time.Time{})
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 
 	noop, err := s.awaitPoll(r.Context(), in.MaxHold)
 	if err != nil {
@@ -153,10 +151,6 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request, in Inbound) 
 	}
 	list, taken := s.pending.take()
 	s.inFlight = taken
-	var messages []*wire.Message
-	if list != nil {
-		messages = list.messages
-	}
 	var last wire.PacketType
 	over := evAnswered
 	switch {
@@ -170,26 +164,19 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request, in Inbound) 
 	s.polling.conn = in.Conn
 	s.mu.Unlock()
 
-	payload := wire.AppendPayload(make([]byte, 0, wire.PayloadSize(messages)+1), messages)
-	if last != 0 {
-		payload = append(payload, byte(last))
+	done := flushed{queued: taken.bytes}
+	if list != nil {
+		done.messages = len(list.messages)
 	}
-	w.Header().Set("Cache-Control", "no-store")
-	if len(messages) > 0 && !slices.ContainsFunc(messages, func(m *wire.Message) bool { return !m.Has(wire.NoCompress) }) {
-		w.Header().Set("Cache-Control", "no-store, no-transform")
-	} else {
-		payload = compressPoll(w.Header(), r, payload, s.options.HTTPCompression)
-	}
-	done := flushed{messages: len(messages), queued: taken.bytes}
-	packets, deliveries, err := s.writeCounted(list, payload, func() error { return s.writePoll(w, rc, payload) })
+	sent, packets, deliveries, err := s.answerPoll(w, r, list, last)
 	if err != nil {
 		s.abort(ReasonTransportError)
 		// It is not known how much of it the client has got.
-		payload, packets = nil, 0
+		sent, packets = 0, 0
 	}
-	done.written(len(payload), deliveries, err)
+	done.written(sent, deliveries, err)
 	s.server.metrics.flushed(Polling, done)
-	s.endPoll(over, len(payload), packets)
+	s.endPoll(over, sent, packets)
 	return err
 }
 
@@ -236,26 +223,6 @@ func (s *Session) endPoll(e event, bytes, packets int) {
 	do, _ := s.stepLocked(e)
 	s.mu.Unlock()
 	s.carryOut(do)
-}
-
-// writePoll writes the response of a poll. It fails when the client takes nothing for
-// the write timeout, and the session is then over.
-func (s *Session) writePoll(w http.ResponseWriter, rc *http.ResponseController, payload []byte) error {
-	header := w.Header()
-	header.Set("Content-Type", "text/plain; charset=UTF-8")
-	header.Set("Content-Length", strconv.Itoa(len(payload)))
-	watch := s.watchAnswer(func() { _ = rc.SetWriteDeadline(time.Unix(1, 0)) })
-	defer watch.end()
-	for chunk := range slices.Chunk(payload, writeChunk) {
-		if _, err := w.Write(chunk); err != nil {
-			return err
-		}
-		watch.step()
-	}
-	if err := rc.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return err
-	}
-	return nil
 }
 
 // servePost handles the messages of a POST.

@@ -104,20 +104,6 @@ func (q *queue) take() (*messageList, load) {
 	return list, load
 }
 
-// writeCounted calls write, which writes what was taken from the queue, in the form
-// of payload. Both take memory, and count, until it has returned. What release
-// returns is returned.
-func (s *Session) writeCounted(list *messageList, payload []byte, write func() error) (packets, deliveries int, err error) {
-	s.account.add(cap(payload))
-	defer func() {
-		s.account.add(-cap(payload))
-		if list != nil {
-			packets, deliveries = list.release(s.account)
-		}
-	}()
-	return 0, 0, write()
-}
-
 func (q *queue) clear(a *account) {
 	if list, _ := q.take(); list != nil {
 		list.release(a)

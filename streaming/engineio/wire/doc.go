@@ -5,7 +5,7 @@
 // time; package engineio does all of that with it.
 //
 // What goes out is a [Message], built once by [New] for all clients that get it:
-// [Message.Frames] is its form on a WebSocket, [AppendPayload] makes an answer of
+// [Message.Frames] is its form on a WebSocket, [Payload] that of an answer of
 // long-polling. What comes in is read by a [Reader] from a WebSocket, or by
 // [DecodePayload] from the body of a request, and is a [Packet] in the end.
 //

@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -13,10 +14,15 @@ import (
 // decoded again, and read from what a client has sent over a WebSocket.
 func Example() {
 	message := wire.New([][]byte{[]byte("a picture")}, [][]byte{{1, 2, 3}}, wire.Volatile)
-	payload := wire.AppendPayload(nil, []*wire.Message{message})
-	fmt.Printf("%q\n", payload)
+	var answer bytes.Buffer
+	uncounted := func(int) {}
+	if err := wire.NewPayload([]*wire.Message{message}).Write(&answer, uncounted); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Printf("%q\n", answer.String())
 
-	for packet, ok := range wire.DecodePayload(payload) {
+	for packet, ok := range wire.DecodePayload(answer.Bytes()) {
 		fmt.Printf("%t %t %q\n", ok, packet.Binary, packet.Data)
 	}
 

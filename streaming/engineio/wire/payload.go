@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"encoding/base64"
+	"io"
 	"iter"
 	"unicode/utf8"
 )
@@ -50,37 +51,155 @@ func decodeBase64(encoded []byte) ([]byte, bool) {
 	return data[:n], err == nil
 }
 
-// AppendPayload appends the long-polling form of the messages to dst, with
-// separators between them and before them when dst is not empty.
-func AppendPayload(dst []byte, messages []*Message) []byte {
-	for _, m := range messages {
-		for data, isBinary := range m.payloads() {
-			if len(dst) > 0 {
-				dst = append(dst, separator)
-			}
-			if isBinary {
-				dst = append(dst, binaryPrefix)
-				dst = base64.StdEncoding.AppendEncode(dst, data)
-			} else {
-				dst = append(dst, data...)
-			}
-		}
-	}
-	return dst
+// Payload is the long-polling form of messages, which stand one after the other with
+// separators between them. It is not kept anywhere as a whole: Write makes it piece by
+// piece, so that one long message for many clients is in memory once.
+type Payload struct {
+	messages []*Message
+	size     int
 }
 
-// PayloadSize is the number of bytes AppendPayload needs for the messages.
-func PayloadSize(messages []*Message) int {
-	size := 0
+// NewPayload returns the payload of messages. The list is not copied.
+func NewPayload(messages []*Message) Payload {
+	size := -1 // there is a separator less than there are packets
 	for _, m := range messages {
 		for data, isBinary := range m.payloads() {
-			size++
+			size += 1 + len(data)
 			if isBinary {
-				size += 1 + base64.StdEncoding.EncodedLen(len(data))
-			} else {
-				size += len(data)
+				size += 1 + base64.StdEncoding.EncodedLen(len(data)) - len(data)
 			}
 		}
 	}
-	return size
+	return Payload{messages, max(size, 0)}
+}
+
+// Size is how many bytes Write writes in all.
+func (p Payload) Size() int { return p.size }
+
+const (
+	// PieceSize is the most bytes that [Payload.Write] writes at a time.
+	PieceSize = 32 << 10
+	// directSize is from how many bytes on text is not copied to be joined with others.
+	directSize = 8 << 10
+)
+
+// Write writes the payload to w, in pieces of at most PieceSize bytes. Long text is
+// written from where the message has it. All else is put together in a buffer of no
+// more than one piece, which is given up before long text is written. count is called
+// with the bytes that the buffer takes in the heap, and with as many below zero once
+// it is given up.
+func (p Payload) Write(w io.Writer, count func(bytes int)) error {
+	out := pieces{w: w, count: count, most: min(p.size, PieceSize)}
+	defer out.giveUp()
+	first := true
+	for _, m := range p.messages {
+		for data, isBinary := range m.payloads() {
+			if !first {
+				if err := out.add(separator); err != nil {
+					return err
+				}
+			}
+			first = false
+			if err := out.packet(data, isBinary); err != nil {
+				return err
+			}
+		}
+	}
+	return out.flush()
+}
+
+// pieces writes a payload.
+type pieces struct {
+	w     io.Writer
+	count func(bytes int)
+	// most is how many bytes the buffer is for.
+	most int
+	// buffer is nil as long as none is needed.
+	buffer []byte
+}
+
+// room sees to it that the buffer has room for n more bytes, of which there are no more
+// than the payload has, and than fit into a piece.
+func (o *pieces) room(n int) error {
+	if o.buffer == nil {
+		o.buffer = buffer(o.most)
+		o.count(cap(o.buffer))
+	}
+	if len(o.buffer)+n > cap(o.buffer) {
+		return o.flush()
+	}
+	return nil
+}
+
+// flush writes what is in the buffer.
+func (o *pieces) flush() error {
+	if len(o.buffer) == 0 {
+		return nil
+	}
+	_, err := o.w.Write(o.buffer)
+	o.buffer = o.buffer[:0]
+	return err
+}
+
+// giveUp gives up the buffer, which has been flushed.
+func (o *pieces) giveUp() {
+	if o.buffer != nil {
+		o.count(-cap(o.buffer))
+		o.buffer = nil
+	}
+}
+
+func (o *pieces) add(b byte) error {
+	if err := o.room(1); err != nil {
+		return err
+	}
+	o.buffer = append(o.buffer, b)
+	return nil
+}
+
+func (o *pieces) packet(data []byte, isBinary bool) error {
+	if isBinary {
+		return o.binary(data)
+	}
+	return o.text(data)
+}
+
+// text writes a text packet.
+func (o *pieces) text(data []byte) error {
+	if len(data) < directSize && len(data) < o.most {
+		if err := o.room(len(data)); err != nil {
+			return err
+		}
+		o.buffer = append(o.buffer, data...)
+		return nil
+	}
+	if err := o.flush(); err != nil {
+		return err
+	}
+	o.giveUp()
+	for len(data) > 0 {
+		n := min(len(data), PieceSize)
+		if _, err := o.w.Write(data[:n]); err != nil {
+			return err
+		}
+		data = data[n:]
+	}
+	return nil
+}
+
+// binary writes a binary packet.
+func (o *pieces) binary(data []byte) error {
+	if err := o.add(binaryPrefix); err != nil {
+		return err
+	}
+	// base64 makes 4 bytes of 3.
+	for len(data) > 0 {
+		if err := o.room(4); err != nil {
+			return err
+		}
+		n := min(len(data), (cap(o.buffer)-len(o.buffer))/4*3)
+		o.buffer = base64.StdEncoding.AppendEncode(o.buffer, data[:n])
+		data = data[n:]
+	}
+	return nil
 }

@@ -3,6 +3,9 @@ package wire
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
+	"io"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -83,7 +86,44 @@ func TestDecodePayloadStops(t *testing.T) {
 	expect(t, "packets", n, 2)
 }
 
-func TestAppendPayload(t *testing.T) {
+// written is what a payload was written as.
+type written struct {
+	pieces []string
+	// counted is how many bytes count, most the most that have.
+	counted, most int
+	// fails is the piece from which on writing fails; zero stands for none.
+	fails int
+}
+
+var errWritten = errors.New("no more is taken")
+
+func (w *written) Write(piece []byte) (int, error) {
+	if w.pieces = append(w.pieces, string(piece)); len(w.pieces) == w.fails {
+		return 0, errWritten
+	}
+	return len(piece), nil
+}
+
+func (w *written) count(bytes int) {
+	w.counted += bytes
+	w.most = max(w.most, w.counted)
+}
+
+// payloadOf returns the payload of messages as a whole.
+func payloadOf(t testing.TB, messages []*Message) string {
+	t.Helper()
+	var w written
+	p := NewPayload(messages)
+	if err := p.Write(&w, w.count); err != nil {
+		t.Fatal(err)
+	}
+	all := strings.Join(w.pieces, "")
+	expect(t, "bytes that were announced", p.Size(), len(all))
+	expect(t, "bytes that count in the end", w.counted, 0)
+	return all
+}
+
+func TestPayload(t *testing.T) {
 	attachments := [][]byte{{1, 2, 3, 4}, {}, bytes.Repeat([]byte{0xff}, 70_000)}
 	messages := []*Message{
 		text("one"),
@@ -91,22 +131,102 @@ func TestAppendPayload(t *testing.T) {
 		New([][]byte{[]byte("t"), nil, []byte("wo")}, attachments, 0),
 		New(nil, attachments[:1], 0),
 		text(strings.Repeat("x", 200)),
+		text(strings.Repeat("y", 100_000)),
 		text(""),
 		NewPacket(PacketPing, ""),
 	}
-	got := AppendPayload(nil, messages)
-	if size := PayloadSize(messages); len(got) > size || size > len(got)+1 {
-		t.Errorf("%d bytes, and %d were announced", len(got), size)
-	}
 	want := []string{
 		"4one", "4two", "bAQIDBA==", "b", "b" + base64.StdEncoding.EncodeToString(attachments[2]),
-		"bAQIDBA==", "4" + strings.Repeat("x", 200), "4", "2",
+		"bAQIDBA==", "4" + strings.Repeat("x", 200), "4" + strings.Repeat("y", 100_000), "4", "2",
 	}
-	if packets := strings.Split(string(got), "\x1e"); !slices.Equal(packets, want) {
+	if packets := strings.Split(payloadOf(t, messages), "\x1e"); !slices.Equal(packets, want) {
 		t.Errorf("got %.200q", packets)
 	}
-	expect(t, "appended to something", string(AppendPayload([]byte("6"), messages[:1])), "6\x1e4one")
-	expect(t, "nothing", len(AppendPayload(nil, nil)), 0)
+	expect(t, "one", payloadOf(t, messages[:1]), "4one")
+	expect(t, "nothing", payloadOf(t, nil), "")
+	expect(t, "no packet", payloadOf(t, messages[1:2]), "")
+}
+
+// Whatever the sizes of packets, pieces are small, and no more than one is put together at a time.
+func TestPayloadIsWrittenInPieces(t *testing.T) {
+	sizes := []int{0, 1, 2, 3, 4, 100, directSize - 2, directSize - 1, directSize, PieceSize - 3, PieceSize - 2, PieceSize - 1, PieceSize, PieceSize + 1, 3*PieceSize + 1}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 2000 {
+		var messages []*Message
+		var want []string
+		for range 1 + random.IntN(8) {
+			size := sizes[random.IntN(len(sizes))]
+			if random.IntN(2) == 0 {
+				messages = append(messages, text(strings.Repeat("x", size)))
+				want = append(want, "4"+strings.Repeat("x", size))
+			} else {
+				data := bytes.Repeat([]byte{byte(size)}, size) //nolint:gosec // any byte will do
+				messages = append(messages, New(nil, [][]byte{data}, 0))
+				want = append(want, "b"+base64.StdEncoding.EncodeToString(data))
+			}
+		}
+		var w written
+		p := NewPayload(messages)
+		if err := p.Write(&w, w.count); err != nil {
+			t.Fatal(err)
+		}
+		all := strings.Join(want, "\x1e")
+		if strings.Join(w.pieces, "") != all || p.Size() != len(all) {
+			t.Fatalf("%d bytes, %d were announced, want %d", len(strings.Join(w.pieces, "")), p.Size(), len(all))
+		}
+		for _, piece := range w.pieces {
+			if len(piece) > PieceSize || piece == "" {
+				t.Fatalf("a piece of %d bytes", len(piece))
+			}
+		}
+		if w.counted != 0 || w.most > PieceSize {
+			t.Fatalf("%d bytes count at most, and %d in the end", w.most, w.counted)
+		}
+		if len(all) < directSize && len(w.pieces) > 1 {
+			t.Fatalf("%d bytes in %d pieces", len(all), len(w.pieces))
+		}
+	}
+}
+
+// Long text is not copied, and takes no memory while it is written.
+func TestLongTextIsWrittenFromItsMessage(t *testing.T) {
+	var w written
+	m := text(strings.Repeat("x", 1_000_000))
+	if err := NewPayload([]*Message{m}).Write(&w, w.count); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "bytes that count at most", w.most, 0)
+	// Behind something short, that is written before it.
+	w = written{}
+	buffered := false
+	if err := NewPayload([]*Message{text("short"), m}).Write(writerFunc(func(piece []byte) (int, error) {
+		buffered = buffered || len(piece) == PieceSize && w.counted > 0
+		return w.Write(piece)
+	}), w.count); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "a buffer is kept meanwhile", buffered, false)
+	expect(t, "the first piece", w.pieces[0], "4short\x1e")
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(piece []byte) (int, error) { return f(piece) }
+
+// Nothing counts any more after a failure, wherever it comes.
+func TestPayloadThatFails(t *testing.T) {
+	messages := []*Message{text("one"), text(strings.Repeat("x", 100_000)), New(nil, [][]byte{make([]byte, 100_000)}, 0), text("two")}
+	var whole written
+	if err := NewPayload(messages).Write(&whole, whole.count); err != nil {
+		t.Fatal(err)
+	}
+	for i := range whole.pieces {
+		w := written{fails: i + 1}
+		err := NewPayload(messages).Write(&w, w.count)
+		if !errors.Is(err, errWritten) || w.counted != 0 || len(w.pieces) != i+1 {
+			t.Errorf("at piece %d of %d: %v, %d pieces, %d bytes count", i+1, len(whole.pieces), err, len(w.pieces), w.counted)
+		}
+	}
 }
 
 // FuzzDecodePayload decodes what clients may send. What is valid survives
@@ -140,7 +260,7 @@ func FuzzDecodePayload(f *testing.F) {
 				messages[i] = NewPacket(p.Type, string(p.Data))
 			}
 		}
-		again, ok := decoded(string(AppendPayload(nil, messages)))
+		again, ok := decoded(payloadOf(t, messages))
 		if !ok || !slices.EqualFunc(packets, again, samePacket) {
 			t.Fatalf("got %+v, want %+v", again, packets)
 		}
@@ -164,14 +284,26 @@ func BenchmarkNewMessage(b *testing.B) {
 	})
 }
 
-func BenchmarkAppendPayload(b *testing.B) {
-	m := New([][]byte{[]byte(`2["stream:data","`), bytes.Repeat([]byte("x"), 200), []byte(`"]`)}, [][]byte{make([]byte, 1024)}, 0)
-	messages := slices.Repeat([]*Message{m}, 10)
-	buffer := make([]byte, 0, PayloadSize(messages))
-	b.SetBytes(int64(len(AppendPayload(nil, messages))))
-	b.ReportAllocs()
-	for b.Loop() {
-		AppendPayload(buffer, messages)
+func BenchmarkPayload(b *testing.B) {
+	small := New([][]byte{[]byte(`2["stream:data","`), bytes.Repeat([]byte("x"), 200), []byte(`"]`)}, [][]byte{make([]byte, 1024)}, 0)
+	for _, test := range []struct {
+		name     string
+		messages []*Message
+	}{
+		{"one", []*Message{text("hello")}},
+		{"several", slices.Repeat([]*Message{small}, 10)},
+		{"long text", []*Message{text(strings.Repeat("x", 1<<20))}},
+		{"long binary", []*Message{New(nil, [][]byte{make([]byte, 1<<20)}, 0)}},
+	} {
+		b.Run(test.name, func(b *testing.B) {
+			b.SetBytes(int64(NewPayload(test.messages).Size()))
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := NewPayload(test.messages).Write(io.Discard, func(int) {}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 
@@ -179,7 +311,7 @@ func BenchmarkDecodePayload(b *testing.B) {
 	m := New([][]byte{[]byte(`2["stream:data","`), bytes.Repeat([]byte("x"), 200), []byte(`"]`)}, [][]byte{make([]byte, 1024)}, 0)
 	for name, m := range map[string]*Message{"text": text(string(m.frames[4:200])), "binary": m} {
 		b.Run(name, func(b *testing.B) {
-			body := AppendPayload(nil, slices.Repeat([]*Message{m}, 10))
+			body := []byte(payloadOf(b, slices.Repeat([]*Message{m}, 10)))
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
 			for b.Loop() {

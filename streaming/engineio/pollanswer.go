@@ -1,0 +1,102 @@
+package engineio
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
+)
+
+// pollAnswer is what a poll is answered with: messages, or else a single packet.
+type pollAnswer struct {
+	payload wire.Payload
+	// packet, unless it is zero, is the type of the single packet.
+	packet wire.PacketType
+	// compressed, unless it is nil, is all of the answer, compressed.
+	compressed []byte
+}
+
+// size is how many bytes the answer has.
+func (a *pollAnswer) size() int {
+	switch {
+	case a.compressed != nil:
+		return len(a.compressed)
+	case a.packet != 0:
+		return 1
+	}
+	return a.payload.Size()
+}
+
+// write writes the answer in pieces. What it takes of memory for that counts.
+func (a *pollAnswer) write(w io.Writer, count *account) error {
+	switch {
+	case a.compressed != nil:
+		for piece := range slices.Chunk(a.compressed, writeChunk) {
+			if _, err := w.Write(piece); err != nil {
+				return err
+			}
+		}
+		return nil
+	case a.packet != 0:
+		_, err := w.Write([]byte{byte(a.packet)})
+		return err
+	}
+	return a.payload.Write(w, count.add)
+}
+
+// answerPoll answers a poll with the messages of a list, which it gives back, or else
+// with a packet. Of sent bytes all have been written, unless there is an error.
+func (s *Session) answerPoll(w http.ResponseWriter, r *http.Request, list *messageList, packet wire.PacketType) (sent, packets, deliveries int, err error) {
+	a := pollAnswer{packet: packet}
+	header := w.Header()
+	header.Set("Cache-Control", "no-store")
+	compressible := true
+	if list != nil {
+		defer func() { packets, deliveries = list.release(s.account) }()
+		a.payload = wire.NewPayload(list.messages)
+		compressible = slices.ContainsFunc(list.messages, func(m *wire.Message) bool { return !m.Has(wire.NoCompress) })
+	}
+	if compressible {
+		s.compressPoll(header, r, &a)
+		defer s.account.add(-cap(a.compressed))
+	} else {
+		header.Set("Cache-Control", "no-store, no-transform")
+	}
+	return a.size(), 0, 0, s.writePoll(w, &a)
+}
+
+// writePoll writes the response of a poll. It fails when the client takes nothing for
+// the write timeout, and the session is then over.
+func (s *Session) writePoll(w http.ResponseWriter, a *pollAnswer) error {
+	header := w.Header()
+	header.Set("Content-Type", "text/plain; charset=UTF-8")
+	header.Set("Content-Length", strconv.Itoa(a.size()))
+	rc := http.NewResponseController(w)
+	watch := s.watchAnswer(func() { _ = rc.SetWriteDeadline(time.Unix(1, 0)) })
+	defer watch.end()
+	if err := a.write(steps{w, &watch.progress}, s.account); err != nil {
+		return err
+	}
+	if err := rc.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	return nil
+}
+
+// steps is a writer to a client, which shows by each piece that it takes that it is not
+// stuck.
+type steps struct {
+	io.Writer
+	progress *progress
+}
+
+func (s steps) Write(piece []byte) (n int, err error) {
+	if n, err = s.Writer.Write(piece); err == nil {
+		s.progress.step()
+	}
+	return n, err
+}
