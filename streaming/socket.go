@@ -236,7 +236,8 @@ func (s *Socket) connect() {
 
 // greet queues the answer to CONNECT, unless that has been done. Whoever finds
 // the socket in its namespace greets it before sending it anything else: the
-// answer is always the first thing that a client gets.
+// answer is always the first thing that a client gets. A broadcast does so while it
+// holds order locks.
 func (s *Socket) greet() {
 	if !s.greeted.Load() {
 		s.greetFirst()
@@ -253,7 +254,7 @@ func (s *Socket) greetFirst() {
 		SID string `json:"sid"`
 	}{s.id})
 	p := packet.Packet{Type: packet.TypeConnect, Namespace: s.namespace.name, Object: data}
-	s.client.session.Answer(p.Encode())
+	s.client.session.AnswerUnderLocks(p.Encode())
 	s.greeted.Store(true)
 }
 

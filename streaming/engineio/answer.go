@@ -9,6 +9,16 @@ import "github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 // nothing else is sent to the client.
 func (s *Session) Answer(m *wire.Message) bool { return s.send(m, true) }
 
+// AnswerUnderLocks is [Session.Answer] for who holds locks that the listener may wait for:
+// a session whose queue is full is ended by another goroutine.
+func (s *Session) AnswerUnderLocks(m *wire.Message) bool {
+	ok, full := s.sendUncut(m, true)
+	if full {
+		s.server.losses.add(s, ReasonSlowClient)
+	}
+	return ok
+}
+
 // holdsLocked reports whether an answer is to be held. It is smaller than what counts
 // as a backlog, so that a client for which it waits is not taken to be slow.
 func (s *Session) holdsLocked(m *wire.Message) bool {

@@ -31,7 +31,8 @@ type Audience[R any] interface {
 // Broadcast queues a message for the sessions of an audience, for each like
 // [Session.Send], and then wakes those who write for many of them at once. Where
 // there are thousands of receivers, all processors share the work. A session whose
-// queue is full is ended, and its listener told, only after Unlock.
+// queue is full is ended by another goroutine, after Unlock: its listener may
+// broadcast, and the caller may hold locks of its own.
 func Broadcast[R any](m *wire.Message, to Audience[R]) {
 	b := broadcast[R]{message: m, audience: to}
 	defer b.end()
@@ -91,7 +92,7 @@ func (b *broadcast[R]) send(out *burst, list []R) {
 func (b *broadcast[R]) end() {
 	b.burst.flush()
 	for _, s := range b.full {
-		s.abort(ReasonSlowClient)
+		s.server.losses.add(s, ReasonSlowClient)
 	}
 	for _, receiver := range b.missed {
 		b.audience.Missed(receiver)

@@ -73,7 +73,8 @@ func TestFullSessionEndsAfterTheLocks(t *testing.T) {
 	full.closing = func() { to.Missed(nil) }
 	Broadcast(text(strings.Repeat("y", 200)), to)
 	full.waitClosed(t, ReasonSlowClient)
-	if len(to.missed) != 2 || to.missed[0] != nil || to.missed[1] != full.session {
+	// Which of the two comes first is open.
+	if len(to.missed) != 2 || !slices.Contains(to.missed, nil) || !slices.Contains(to.missed, full.session) {
 		t.Errorf("missed by %v", to.missed)
 	}
 	expect(t, "what the other gets", need(waiting.Get(t.Context()))(t).Body, "4"+strings.Repeat("y", 200))

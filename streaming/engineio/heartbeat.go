@@ -63,7 +63,9 @@ func (s *Session) onDeadline(now int64) {
 		return
 	}
 	if ping {
-		s.Send(pingPacket)
+		if _, full := s.sendUncut(pingPacket, false); full {
+			s.server.losses.add(s, ReasonSlowClient)
+		}
 		if b, ok := s.listener.(Beater); ok && !again {
 			b.Beat()
 		}

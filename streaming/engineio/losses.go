@@ -7,7 +7,8 @@ import (
 
 // losses ends the sessions of clients that are lost, in a few goroutines of its own: the
 // wheel finds many at once when a network fails, and to end one takes a system call, a
-// line of the log, and what the listener does.
+// line of the log, and what the listener does. Who holds locks that the listener may
+// wait for leaves it to them as well.
 type losses struct {
 	mu      sync.Mutex
 	lost    []loss
