@@ -160,6 +160,8 @@ func (k *Socket) restAttempt() error {
 		return s.fail("a socket that is not the session's is not ended")
 	case k.probes > 0 && !s.ends():
 		return s.fail("a probe is not answered")
+	case len(k.pings) > 0 && !s.ends():
+		return s.fail("a ping frame is not answered before the upgrade: %q", k.pings[len(k.pings)-1])
 	}
 	return s.err
 }

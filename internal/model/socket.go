@@ -159,7 +159,7 @@ func (k *Socket) Bytes(now time.Duration, data string) {
 func (k *Socket) Ping(now time.Duration, data string) {
 	k.s.act(now)
 	k.s.beat.tookAt = k.s.now
-	if k.confirmed && !k.closeSent && !k.lost && !k.s.over.heard {
+	if !k.spare && !k.dead && !k.closeSent && !k.lost && !(k.confirmed && k.s.over.heard) {
 		k.pings = append(k.pings, data)
 	}
 }

@@ -123,7 +123,13 @@ func (s *Session) negotiate(a *attempt, f *wire.Reader) (moved bool) {
 			return false
 		}
 		switch op {
-		case ws.OpPing, ws.OpPong:
+		case ws.OpPong:
+			continue
+		case ws.OpPing:
+			// See section 5.5.2 of RFC 6455.
+			if !a.answer(wire.NewControl(ws.OpPong, data), s.options.WriteTimeout) {
+				return false
+			}
 			continue
 		case ws.OpText:
 		default:
@@ -132,9 +138,11 @@ func (s *Session) negotiate(a *attempt, f *wire.Reader) (moved bool) {
 		p, ok := wire.DecodeText(data)
 		switch {
 		case ok && p.Type == wire.PacketPing && string(p.Data) == wire.Probe:
-			if !s.answerProbe(a, f) {
+			if !a.answer(probeAnswer, s.options.WriteTimeout) {
 				return false
 			}
+			// The pending poll ends soon.
+			s.step(evProbed)
 		case ok && p.Type == wire.PacketUpgrade:
 			return s.moveTo(a.conn, f.Deflate)
 		default:
@@ -143,18 +151,18 @@ func (s *Session) negotiate(a *attempt, f *wire.Reader) (moved bool) {
 	}
 }
 
-// answerProbe answers the probe, and makes the pending poll end soon.
-func (s *Session) answerProbe(a *attempt, f *wire.Reader) bool {
-	_ = a.conn.SetWriteDeadline(time.Now().Add(s.options.WriteTimeout))
-	answer, _ := probeAnswer.Frames(0)
-	if _, err := a.conn.Write(answer); err != nil {
+// answer writes to a connection that is not the session's yet. Only the goroutine that
+// reads from it does so.
+func (a *attempt) answer(m *wire.Message, timeout time.Duration) (ok bool) {
+	_ = a.conn.SetWriteDeadline(time.Now().Add(timeout))
+	frames, _ := m.Frames(0)
+	if _, err := a.conn.Write(frames); err != nil {
 		// A part of the frame may have been written, so nothing may follow it.
 		closeAbruptly(a.conn)
 		return false
 	}
 	// A deadline that has passed would break a TLS connection whose peer asks for new keys.
 	_ = a.conn.SetWriteDeadline(time.Time{})
-	s.step(evProbed)
 	return true
 }
 

@@ -38,6 +38,32 @@ func TestUpgrade(t *testing.T) {
 	recorder.waitClosed(t, ReasonTransportClose)
 }
 
+// TestPingFramesAreAnsweredBeforeTheUpgrade holds that a WebSocket answers ping frames
+// before the session has moved to it, see section 5.5.2 of RFC 6455.
+func TestPingFramesAreAnsweredBeforeTheUpgrade(t *testing.T) {
+	s := newServer(t, Options{})
+	p, recorder := s.poller(t)
+	conn := need(s.client.Dial(t.Context(), p.Query(rawclient.WebSocket)))(t)
+	defer func() { _ = conn.Close() }()
+	ping := func(data string) {
+		t.Helper()
+		must(t, conn.Write(clientFrame(ws.OpPing, true, data)))
+		pong := need(conn.ReadFrame())(t)
+		if pong.Header.OpCode != ws.OpPong || string(pong.Payload) != data {
+			t.Errorf("a ping of %q is answered by a frame of type %d with %q", data, pong.Header.OpCode, pong.Payload)
+		}
+	}
+	ping("first")
+	ping("")
+	must(t, conn.WriteText("2probe"))
+	expect(t, "answer to the probe", need(conn.ReadText())(t), "3probe")
+	ping("second")
+	must(t, conn.WriteText("5"))
+	ping("third")
+	must(t, conn.WriteText("4hello"))
+	expect(t, "message", recorder.waitFor(t, 1)[0], "hello")
+}
+
 // TestUpgradedSessionRefusesHTTPAtOnce polls and posts after the upgrade, and
 // has a poll pending while it happens.
 func TestUpgradedSessionRefusesHTTPAtOnce(t *testing.T) {
