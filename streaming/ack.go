@@ -54,8 +54,8 @@ func (a *Ack) Wanted() bool { return a != nil && !a.sent.Load() }
 // ErrDisconnected is the answer of a socket that went away before it answered.
 var ErrDisconnected = errors.New("the socket has disconnected")
 
-// pendingAck is an answer that a socket owes. It is called once, without
-// locks; it must not wait.
+// pendingAck takes the answer that a socket owes, or the error that there is instead.
+// It is called once, and the caller holds no locks. It must not wait.
 type pendingAck func(args packet.Args, err error)
 
 const (
@@ -153,7 +153,8 @@ func (s *Socket) EmitWithAck(event string, args packet.Args, timeout time.Durati
 		return err
 	}
 	id := s.namespace.nextAckID()
-	// It is started once there is an answer that it can end.
+	// expect needs the timer to stop it. It is set below, when the answer is registered that
+	// it ends.
 	timer := time.AfterFunc(math.MaxInt64, func() { s.resolve(id, packet.Args{}, context.DeadlineExceeded) })
 	err := s.expect(id, func(args packet.Args, err error) {
 		timer.Stop()

@@ -111,10 +111,14 @@ func (h *Handlers) RefuseUnknown() { h.set().refusesUnknown = true }
 // RefuseWith gives the event set that is being registered a policy of its own in
 // place of [ErrorEvents]: for the events that it handles. It is also that of
 // what no set handles, if the set takes or refuses unknown events, or if no
-// other set of the namespace does. An error means that the set has a policy
-// already.
+// other set of the namespace does. An error means that the policy is nil, or that the
+// set has one already.
 func (h *Handlers) RefuseWith(policy RefusalPolicy) error {
 	set := h.set()
+	if policy == nil {
+		return fmt.Errorf("the event set %s gives nil as its policy for refusals: "+
+			"leave RefuseWith out to have that of other sets, ErrorEvents", set.name)
+	}
 	if set.policy != nil {
 		return fmt.Errorf("the event set %s has two policies for refusals", set.name)
 	}

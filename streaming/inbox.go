@@ -146,11 +146,13 @@ func (s *Socket) throughLocked() {
 	}
 }
 
-// work is what there is to do for a socket.
-func (s *Socket) work() *inboxWork { return (*inboxWork)(s) }
-
-// inboxWork implements engineio.Work.
+// inboxWork is the inbox of a socket as engineio.Work. It is the socket itself, under
+// a type of its own: a new value would have to be allocated for each event, and Start
+// and Run are no methods for users of [Socket].
 type inboxWork Socket
+
+// work returns the inbox as what there is to do for the socket.
+func (s *Socket) work() *inboxWork { return (*inboxWork)(s) }
 
 // Start implements engineio.Work.
 func (w *inboxWork) Start() { w.namespace.server.runners.start((*Socket)(w)) }

@@ -67,7 +67,7 @@ func (n *Namespace) Recheck() {
 	auth := &n.server.auth
 	c := &recheck{namespace: n, retry: auth.recheckRetry, running: true}
 	c.ctx, c.end = context.WithCancel(auth.ctx)
-	// Sockets that become members from here on find it by themselves.
+	// A socket that connects from now on is added by recheckSince.
 	if before := n.recheck.Swap(c); before != nil {
 		before.end()
 	}

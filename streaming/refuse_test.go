@@ -181,6 +181,20 @@ func TestTwoPoliciesOfOneEventSetAreAnError(t *testing.T) {
 	}
 }
 
+func TestNilIsNoPolicy(t *testing.T) {
+	var h Handlers
+	h.begin(refusingUnknown())
+	err := h.RefuseWith(nil)
+	for _, want := range []string{"streaming.handlers", "nil", "leave RefuseWith out"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want one that says %q", err, want)
+		}
+	}
+	if err := h.RefuseWith(plainly); err != nil {
+		t.Error("a policy after that:", err)
+	}
+}
+
 type joinRequest struct {
 	Room string `json:"room"`
 	Size int    `json:"size"`

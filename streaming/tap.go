@@ -70,8 +70,8 @@ type Tap struct {
 	waiting atomic.Int64
 }
 
-// taps are the taps of a server. Nobody watching is one atomic load for each
-// event.
+// taps are the taps of a server. While there are none, an event costs one atomic
+// load.
 type taps struct {
 	list   atomic.Pointer[[]*Tap]
 	mu     sync.Mutex
@@ -211,7 +211,8 @@ func (t *Tap) push(e Traffic, args packet.Args) {
 			t.lost.Add(1)
 			return
 		}
-		// What came from a client shares its memory with all that came with it.
+		// The arguments of a client share the memory of its whole message. The tap must
+		// not keep that.
 		e.Args, e.HasArgs = args.Clone(), true
 	}
 	e.Lost = t.lost.Swap(0)
