@@ -103,10 +103,9 @@ var deliveries = sync.Pool{New: func() any { return new(delivery) }}
 
 // Session implements engineio.Audience.
 func (d *delivery) Session(s *Socket) *engineio.Session {
-	if s == d.target.Sender || d.target.MayJoin != "" && !s.MayJoin(d.target.MayJoin) {
+	if s == d.target.Sender || d.target.MayJoin != "" && !s.MayJoin(d.target.MayJoin) || !s.greet() {
 		return nil
 	}
-	s.greet()
 	return s.client.session
 }
 

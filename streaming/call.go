@@ -96,7 +96,7 @@ type inquiry struct {
 
 // Session implements engineio.Audience.
 func (q *inquiry) Session(s *Socket) *engineio.Session {
-	if s == q.target.Sender || q.target.MayJoin != "" && !s.MayJoin(q.target.MayJoin) {
+	if s == q.target.Sender || q.target.MayJoin != "" && !s.MayJoin(q.target.MayJoin) || !s.greet() {
 		return nil
 	}
 	err := s.expect(q.packet.ID, func(args packet.Args, err error) {
@@ -115,7 +115,6 @@ func (q *inquiry) Session(s *Socket) *engineio.Session {
 	q.mu.Lock()
 	q.asked = append(q.asked, s)
 	q.mu.Unlock()
-	s.greet()
 	return s.client.session
 }
 

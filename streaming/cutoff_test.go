@@ -51,7 +51,7 @@ func TestWhoeverHearsOfACutOffMayBroadcast(t *testing.T) {
 		{"the turn to broadcast to other processes", Options{Adapter: new(cluster).adapter(0)}, func(*Socket) {}},
 		// A client that has just connected is in its namespace, and a broadcast may be the
 		// first to greet it. That takes room in its queue as well.
-		{"order locks, for the greeting", Options{}, func(s *Socket) { s.greeted.Store(false) }},
+		{"order locks, for the greeting", Options{}, func(s *Socket) { s.greeted.Store(notGreeted) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			sockets := make(chan *Socket, 2)

@@ -60,6 +60,7 @@ func (s *Socket) dismiss(reason Reason, why *Refusal) {
 	}
 	if end.was == socketConnected {
 		s.greet()
+		s.namespace.rooms.takeLeave(s)
 		if why != nil {
 			s.namespace.counts.eventTo(s)
 			s.sendLast(&packet.Packet{Type: packet.TypeEvent, Event: "error", Args: errorArgs(why.Code, why.message())})
@@ -142,6 +143,7 @@ func (s *Socket) shut() (end socketEnd, ok bool) {
 // settle takes the socket out of its rooms and has its handlers told.
 func (end socketEnd) settle(reason Reason) {
 	s := end.socket
+	s.greeted.Store(takesLeave)
 	s.namespace.server.auth.take(s)
 	left := s.namespace.rooms.remove(s)
 	s.mu.Lock()

@@ -101,6 +101,28 @@ func (a *audience) Missed(*Socket) {}
 
 var _ engineio.Audience[*Socket] = (*delivery)(nil)
 
+// takeLeave makes the socket one that nothing more is sent to. No broadcast to several
+// sockets is on its way to it when takeLeave returns, so that what is sent after that is
+// the last.
+func (r *rooms) takeLeave(s *Socket) {
+	for {
+		s.places.mu.Lock()
+		home := s.places.home
+		s.places.mu.Unlock()
+		r.order.lock(one(home))
+		s.places.mu.Lock()
+		same := s.places.home == home
+		s.places.mu.Unlock()
+		if same {
+			s.greeted.Store(takesLeave)
+		}
+		r.order.unlock(one(home))
+		if same {
+			return
+		}
+	}
+}
+
 // fewRooms is how many rooms a socket may be in that gets another home: all of them
 // are looked at.
 const fewRooms = 8

@@ -41,8 +41,8 @@ type Socket struct {
 	// authBytes is what is kept of what the client has shown, in bytes.
 	authBytes int32
 
-	// greeted is true once the answer to CONNECT is queued, see greet.
-	greeted  atomic.Bool
+	// greeted says whether the answer to CONNECT is queued, see greet.
+	greeted  atomic.Int32
 	greeting sync.Mutex
 	// places belongs to the namespace's rooms.
 	places places
@@ -135,8 +135,7 @@ func (s *Socket) takes(p *packet.Packet) bool {
 		return false
 	}
 	s.namespace.server.taps.toOne(s, p)
-	s.greet()
-	return true
+	return s.greet()
 }
 
 // Broadcast is a broadcast to everyone else in the namespace.
@@ -234,28 +233,41 @@ func (s *Socket) connect() {
 	}
 }
 
+// The values of greeted.
+const (
+	// notGreeted is a socket whose client has no answer to CONNECT yet.
+	notGreeted = iota
+	// isGreeted is one whose client has it.
+	isGreeted
+	// takesLeave is one that nothing more is sent to, but for the news of its end.
+	takesLeave
+)
+
 // greet queues the answer to CONNECT, unless that has been done. Whoever finds
 // the socket in its namespace greets it before sending it anything else: the
 // answer is always the first thing that a client gets. A broadcast does so while it
-// holds order locks.
-func (s *Socket) greet() {
-	if !s.greeted.Load() {
-		s.greetFirst()
+// holds order locks. greet reports false for a socket that takes leave.
+func (s *Socket) greet() bool {
+	greeted := s.greeted.Load()
+	if greeted == notGreeted {
+		return s.greetFirst()
 	}
+	return greeted == isGreeted
 }
 
-func (s *Socket) greetFirst() {
+func (s *Socket) greetFirst() bool {
 	s.greeting.Lock()
 	defer s.greeting.Unlock()
-	if s.greeted.Load() {
-		return
+	if greeted := s.greeted.Load(); greeted != notGreeted {
+		return greeted == isGreeted
 	}
 	data, _ := json.Marshal(struct {
 		SID string `json:"sid"`
 	}{s.id})
 	p := packet.Packet{Type: packet.TypeConnect, Namespace: s.namespace.name, Object: data}
 	s.client.session.AnswerUnderLocks(p.Encode())
-	s.greeted.Store(true)
+	s.greeted.Store(isGreeted)
+	return true
 }
 
 // authorize asks the handlers.
