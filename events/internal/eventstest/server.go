@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -32,6 +33,9 @@ type Server struct {
 	Aside string
 
 	errors atomic.Int32
+	// gate holds the answers of requests back until it is closed, see Hold. It is nil when
+	// none are held.
+	gate atomic.Pointer[chan struct{}]
 }
 
 // NewServer starts a server. It ends with the test, after its clients, and
@@ -43,7 +47,9 @@ func NewServer(t testing.TB, sets ...streaming.EventSet) *Server {
 	if err := s.Of("/").Use(sets...); err != nil {
 		t.Fatal(err)
 	}
-	front := httptest.NewServer(addressed(s.Handler()))
+	front := httptest.NewServer(addressed(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = s.ServeHTTP(w, r, engineio.Inbound{Hold: s.pass})
+	})))
 	s.URL = front.URL + "/socket.io/"
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), Patience)
@@ -70,6 +76,26 @@ func addressed(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// Hold has the answers of requests held back, as a reload does, until release is called.
+func (s *Server) Hold() (release func()) {
+	gate := make(chan struct{})
+	s.gate.Store(&gate)
+	return sync.OnceFunc(func() {
+		s.gate.Store(nil)
+		close(gate)
+	})
+}
+
+// pass waits while answers are held.
+func (s *Server) pass(ctx context.Context) {
+	if gate := s.gate.Load(); gate != nil {
+		select {
+		case <-*gate:
+		case <-ctx.Done():
+		}
+	}
 }
 
 // Panicked reports whether a handler has panicked: nothing else is logged as an
