@@ -32,7 +32,7 @@ func (s *Session) putOff(payload []byte) bool {
 	if s.backlog == nil {
 		return false
 	}
-	s.backlog.payloads = append(s.backlog.payloads, payload)
+	s.backlog.payloads = append(s.backlog.payloads, compact(payload, cap(payload)))
 	s.backlog.bytes += int64(len(payload))
 	s.Keep(len(payload))
 	return true
@@ -42,14 +42,16 @@ func (s *Session) putOff(payload []byte) bool {
 func (s *Session) workOff(b *backlog) {
 	defer s.endBacklog(b)
 	defer s.server.recoverPanic("panic while handling a payload", s)
-	for payload := s.nextOf(b, 0); payload != nil; {
+	payload := s.nextOf(b, 0)
+	for memory := len(payload); payload != nil; {
 		s.awaitTurn()
-		rest, _ := s.handlePackets(payload)
+		rest, _ := s.handlePackets(payload, memory)
 		if handled := len(payload) - len(rest); rest != nil {
 			s.handled(b, handled)
 			payload = rest
 		} else {
 			payload = s.nextOf(b, handled)
+			memory = len(payload)
 		}
 	}
 }

@@ -43,11 +43,20 @@ func (s *Session) readAll(r io.Reader) (body []byte, err error) {
 // part of it get memory of their own.
 const sharedBody = 4 << 10
 
-// ownMemory returns the data of a packet of a body. The listener may keep it, and must
-// not thereby keep a body that is much larger.
-func ownMemory(p wire.Packet, body []byte) []byte {
-	if p.Binary || len(body) < sharedBody || len(p.Data) >= len(body)/2 {
+// ownMemory returns the data of a packet of a body that takes memory bytes. The
+// listener may keep it, and must not thereby keep a body that is much larger.
+func ownMemory(p wire.Packet, memory int) []byte {
+	if p.Binary || memory < sharedBody || len(p.Data) >= memory/2 {
 		return p.Data
 	}
 	return slices.Clone(p.Data)
+}
+
+// compact returns what is left of a body that takes memory bytes. What is kept of it
+// counts by its length, and must not keep much more.
+func compact(rest []byte, memory int) []byte {
+	if memory < sharedBody || len(rest) >= memory*3/4 {
+		return rest
+	}
+	return slices.Clone(rest)
 }

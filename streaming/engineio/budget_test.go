@@ -252,3 +252,23 @@ func TestMessageForManyPollsIsInMemoryOnce(t *testing.T) {
 		})
 	}
 }
+
+// TestTextFormOfAMessageIsInMemoryOnce holds that clients which take no bytes share the form
+// that they get a message in, and that it counts.
+func TestTextFormOfAMessageIsInMemoryOnce(t *testing.T) {
+	const clients, size = 30, 300_000
+	s := newEngine(t, Options{})
+	var sessions []*Session
+	for range clients {
+		s.serveRecorded(t, newRequest(t, http.MethodGet, rawclient.Query(rawclient.Polling, "")+"&b64=1", nil))
+		sessions = append(sessions, s.recorders[len(s.recorders)-1].session)
+	}
+	before := heap()
+	m := wire.New(nil, [][]byte{make([]byte, size)}, 0)
+	sendTo(m, sessions, func(s *Session) *Session { return s })
+	took, counted := heap()-before, s.Metrics().BufferedBytes
+	if counted < size*4/3 || took > 3*size || took > counted+size*105/100 {
+		t.Errorf("%d bytes are counted, and %d are taken", counted, took)
+	}
+	runtime.KeepAlive(m)
+}

@@ -151,6 +151,7 @@ func (s *Session) tellClosed() {
 	s.server.metrics.closed(transport, reason)
 	s.leaveCallers()
 	s.endSlowDown()
+	s.Keep(-s.handshake.excess())
 	if reason == ReasonSlowClient || reason == ReasonStuckClient {
 		s.server.metrics.slowClients.Add(1)
 	}

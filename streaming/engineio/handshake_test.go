@@ -189,3 +189,29 @@ func TestPanicOfAHookTakesNoPlace(t *testing.T) {
 		}
 	}
 }
+
+// TestLongHeadersCount holds that what is kept of a first request beyond what is usual counts
+// as long as its session is there, and that sessions are refused when there is no room for
+// more of it.
+func TestLongHeadersCount(t *testing.T) {
+	const long, limit = 100_000, 4_000_000
+	s := newEngine(t, Options{ServerBuffer: limit})
+	open := func(header string) int {
+		r := newRequest(t, http.MethodGet, rawclient.Query(rawclient.Polling, ""), nil)
+		r.Header.Set("X-Long", header)
+		return s.serveRecorded(t, r).Code
+	}
+	expect(t, "status", open("usual"), http.StatusOK)
+	expect(t, "bytes of what is usual", s.Metrics().KeptBytes, 0)
+	opened := 0
+	for open(strings.Repeat("x", long)) == http.StatusOK {
+		opened++
+	}
+	if least, most := limit*70/100/long, limit*90/100/long; opened < least || opened > most {
+		t.Errorf("%d sessions with a long header, want %d to %d", opened, least, most)
+	}
+	for session := range s.table.all() {
+		session.Close(ReasonForcedClose)
+	}
+	expect(t, "bytes of sessions that are over", s.Metrics().KeptBytes, 0)
+}

@@ -325,16 +325,17 @@ func (s *Session) handlePayload(body []byte) (refusal *RequestError) {
 	if s.putOff(body) {
 		return nil
 	}
-	rest, refusal := s.handlePackets(body)
+	rest, refusal := s.handlePackets(body, cap(body))
 	if rest != nil {
-		s.startBacklog(rest)
+		s.startBacklog(compact(rest, cap(body)))
 	}
 	return refusal
 }
 
 // handlePackets handles the packets of a payload in order, until the client has to
-// wait. rest is what is left then.
-func (s *Session) handlePackets(payload []byte) (rest []byte, refusal *RequestError) {
+// wait. rest is what is left then. The payload is a part of a body that takes memory
+// bytes.
+func (s *Session) handlePackets(payload []byte, memory int) (rest []byte, refusal *RequestError) {
 	for {
 		p, rest, ok := wire.CutPayload(payload)
 		if !ok {
@@ -342,7 +343,7 @@ func (s *Session) handlePackets(payload []byte) (rest []byte, refusal *RequestEr
 			return nil, refuse(CodeBadRequest, "malformed payload")
 		}
 		if p.Type == wire.PacketMessage {
-			p.Data = ownMemory(p, payload)
+			p.Data = ownMemory(p, memory)
 		}
 		if more, refusal := s.handlePacket(p); !more {
 			return nil, refusal

@@ -6,9 +6,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-socketio/socketio-stream/internal/rawclient"
 )
@@ -187,4 +189,54 @@ func TestPanicOfListenerEndsItsSessionAlone(t *testing.T) {
 	})
 	must(t, neighbour.WriteText("4alive"))
 	neighbours.waitFor(t, 1)
+}
+
+// keeper is a listener that keeps what is short, as an event waits for its handler.
+type keeper struct {
+	session *Session
+	// holds makes it hear nothing more for long.
+	holds bool
+	kept  [][]byte
+}
+
+func (k *keeper) Message(data []byte, _ bool) (Work, error) {
+	if len(data) < 100 {
+		k.kept = append(k.kept, data)
+	}
+	if k.holds {
+		k.session.HoldOff(time.Hour)
+	}
+	return nil, nil
+}
+
+func (k *keeper) Close(Reason) {}
+
+// TestShortPacketsKeepNoLongBody holds that what is kept of a body takes no more memory
+// than it counts for, though most of the body is through: short packets behind a long
+// one, and what waits because the client is slowed down.
+func TestShortPacketsKeepNoLongBody(t *testing.T) {
+	const posts, size = 60, 200_000
+	for name, holds := range map[string]bool{"kept by the listener": false, "kept for later": true} {
+		t.Run(name, func(t *testing.T) {
+			s := newEngine(t, Options{})
+			var keepers []*keeper
+			s.Server.accept = func(session *Session) Listener {
+				keepers = append(keepers, &keeper{session: session, holds: holds})
+				return keepers[len(keepers)-1]
+			}
+			for range posts {
+				s.serveRecorded(t, newRequest(t, http.MethodGet, rawclient.Query(rawclient.Polling, ""), nil))
+			}
+			before := heap()
+			for _, k := range keepers {
+				body := strings.NewReader("4" + strings.Repeat("x", size) + "\x1e4short\x1e4last")
+				answer := s.serveRecorded(t, newRequest(t, http.MethodPost, rawclient.Query(rawclient.Polling, k.session.id), body))
+				expect(t, "answer", answer.Body.String(), "ok")
+			}
+			if took := heap() - before; took > posts*size/10 {
+				t.Errorf("%d bytes are taken for %d short packets", took, posts)
+			}
+			runtime.KeepAlive(keepers)
+		})
+	}
 }

@@ -307,6 +307,7 @@ func (s *Server) begin(session *Session) {
 	s.connections.begin(session)
 	s.metrics.opened(session.Transport())
 	s.attach(session)
+	session.Keep(session.handshake.excess())
 	session.startHeartbeat(s.clock())
 
 	session.step(evQueued)

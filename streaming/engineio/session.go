@@ -57,6 +57,22 @@ func (h *Handshake) Query() url.Values {
 	return values
 }
 
+// modestHandshake is how much is kept of a session's first request in any case, in bytes.
+const modestHandshake = 4 << 10
+
+// excess is how many bytes are kept of the first request beyond that: they count, since a
+// client may send a header as long as the HTTP server takes.
+func (h *Handshake) excess() int {
+	bytes := len(h.URL)
+	for name, values := range h.Header {
+		bytes += len(name)
+		for _, value := range values {
+			bytes += len(value)
+		}
+	}
+	return max(bytes-modestHandshake, 0)
+}
+
 // Session is one client's Engine.IO connection. All methods may be called
 // from any goroutine.
 type Session struct {

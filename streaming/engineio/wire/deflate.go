@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"strings"
 	"sync"
@@ -125,21 +126,38 @@ const deflateTail = "\x00\x00\xff\xff\x01\x00\x00\xff\xff"
 
 var inflaters = sync.Pool{New: func() any { return flate.NewReader(strings.NewReader("")) }}
 
-// inflate decompresses a message that may have limit bytes at most. It reads
-// no further than that, whatever the data promises.
-func inflate(data []byte, limit int64) ([]byte, error) {
+const (
+	// firstInflated is the memory for a compressed message before any of it is inflated,
+	// in bytes. From then on it is twice what there is at most.
+	firstInflated = 1 << 10
+	// inflaterSize is about what it takes to inflate, in bytes, besides the message.
+	inflaterSize = 44 << 10
+)
+
+// inflate decompresses a message. It reads no further than the limit, whatever the data
+// promises, and the Meter knows before of all that it takes.
+func (f *Reader) inflate(data []byte) ([]byte, error) {
 	r := inflaters.Get().(io.ReadCloser)
 	defer inflaters.Put(r)
 	if err := r.(flate.Resetter).Reset(io.MultiReader(bytes.NewReader(data), strings.NewReader(deflateTail)), nil); err != nil {
 		return nil, err
 	}
-	var message bytes.Buffer
-	n, err := io.Copy(&message, io.LimitReader(r, limit+1))
-	switch {
-	case n > limit:
-		return nil, errTooLarge
-	case err != nil:
-		return nil, &FrameError{ws.StatusInvalidFramePayloadData, "compressed data that cannot be read"}
+	message := make([]byte, 0, firstInflated)
+	for {
+		if len(message) == cap(message) {
+			f.building = cap(data) + inflaterSize + 2*cap(message)
+			f.keeps()
+			message = append(buffer(2*cap(message)), message...)
+		}
+		n, err := r.Read(message[len(message):min(int64(cap(message)), f.Limit+1)])
+		message = message[:len(message)+n]
+		switch {
+		case int64(len(message)) > f.Limit:
+			return nil, errTooLarge
+		case errors.Is(err, io.EOF):
+			return message, nil
+		case err != nil:
+			return nil, &FrameError{ws.StatusInvalidFramePayloadData, "compressed data that cannot be read"}
+		}
 	}
-	return message.Bytes(), nil
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"unsafe"
+	"weak"
 
 	"github.com/gobwas/ws"
 )
@@ -43,10 +44,13 @@ type Message struct {
 	// deflated is the wire form for clients that agreed to compression. It is nil
 	// until the first of them is to get the message.
 	deflated *deflated
+	// asText is the form of AsText, as long as somebody holds it. It is nil until the
+	// first client is to get it.
+	asText atomic.Pointer[weak.Pointer[Message]]
 
 	// Each delivery of a broadcast reads what is above and changes what is below.
 	// They are in cache lines of their own.
-	_ [cacheLine - 56]byte
+	_ [cacheLine - 64]byte
 
 	// holders is how many queues hold the message.
 	holders atomic.Int64

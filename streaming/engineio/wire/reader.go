@@ -142,16 +142,17 @@ func (f *Reader) Next() (op ws.OpCode, data []byte, err error) {
 			continue
 		}
 		data, f.message = f.message, nil
-		f.building = 0
-		f.keeps()
 		if f.compressed {
 			came := len(data)
-			if data, err = inflate(data, f.Limit); err != nil {
-				return 0, nil, err
-			}
-			if f.Meter != nil {
+			data, err = f.inflate(data)
+			if err == nil && f.Meter != nil {
 				f.Meter.Inflated(max(len(data)-came, 0))
 			}
+		}
+		f.building = 0
+		f.keeps()
+		if err != nil {
+			return 0, nil, err
 		}
 		if f.messageOp == ws.OpText && !utf8.Valid(data) {
 			return 0, nil, errInvalidUTF8
