@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/caddy-socketio/socketio-stream/internal/rawclient"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
@@ -271,4 +272,35 @@ func TestTextFormOfAMessageIsInMemoryOnce(t *testing.T) {
 		t.Errorf("%d bytes are counted, and %d are taken", counted, took)
 	}
 	runtime.KeepAlive(m)
+}
+
+// TestBuffersOfStuckWritersCount holds that what a write has borrowed to join messages counts
+// once the client is found not to take it, until the client is gone.
+func TestBuffersOfStuckWritersCount(t *testing.T) {
+	const clients = 10
+	inBubble(t, func(t *testing.T) {
+		s := newEngineInBubble(t, Options{WriteTimeout: 10 * time.Second, PingInterval: time.Hour})
+		var sessions []*Session
+		for range clients {
+			_, r := s.connectPipe(t)
+			sessions = append(sessions, r.session)
+		}
+		synctest.Wait()
+		small := text("small")
+		for _, session := range sessions {
+			session.mu.Lock()
+			session.queueLocked(small)
+			session.queueLocked(small)
+			session.mu.Unlock()
+			session.step(evQueued)
+		}
+		time.Sleep(time.Second)
+		if counted := s.Metrics().BufferedBytes; counted < clients*flushChunk {
+			t.Errorf("%d bytes are counted for %d clients that are stuck", counted, clients)
+		}
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		expect(t, "sessions", s.Sessions(), 0)
+		expect(t, "bytes that count in the end", s.Metrics().BufferedBytes, 0)
+	})
 }

@@ -335,6 +335,8 @@ func (s *Session) writeMessages(conn net.Conn, messages []*wire.Message, p *prog
 	}
 	pooled := flushBuffers.Get().(*[]byte)
 	defer flushBuffers.Put(pooled)
+	p.buffer.Store(int64(cap(*pooled)))
+	defer p.buffer.Store(0)
 	buffer := (*pooled)[:0]
 	for _, m := range messages {
 		frames := s.account.frames(m, s.deflate)

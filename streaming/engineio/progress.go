@@ -22,6 +22,10 @@ type progress struct {
 	steps atomic.Uint32
 	// late is true once look has found the same write under way twice.
 	late atomic.Bool
+	// buffer is how many bytes the writer has borrowed to join messages, and counted how
+	// many of them count: those of a write that is late. Most writes are through before it
+	// is worth to count their buffer.
+	buffer, counted atomic.Int64
 
 	// What follows belongs to the caller of look. of is the session that was found
 	// being written to, steps was then seen, and has been that since.
@@ -46,7 +50,28 @@ func (p *progress) end() {
 	p.steps.Add(1)
 	if p.late.Load() {
 		p.late.Store(false)
+		p.discount(s)
 		s.showsLife()
+	}
+}
+
+// count counts the buffer of a write that is late.
+func (p *progress) count(s *Session) {
+	if bytes := p.buffer.Load(); bytes != 0 {
+		p.counted.Store(bytes)
+		s.account.add(int(bytes))
+	}
+	p.late.Store(true)
+	if p.session.Load() != s {
+		// It has ended meanwhile, and may not have seen that.
+		p.discount(s)
+	}
+}
+
+// discount undoes count.
+func (p *progress) discount(s *Session) {
+	if bytes := p.counted.Swap(0); bytes != 0 {
+		s.account.add(-int(bytes))
 	}
 }
 
@@ -73,7 +98,7 @@ func (p *progress) look(now int64) (stuck *Session) {
 		return nil
 	}
 	if !p.late.Load() {
-		p.late.Store(true)
+		p.count(s)
 	}
 	if steps != p.seen {
 		p.seen = steps
