@@ -67,6 +67,10 @@ func checkEvents(names []string) error {
 		if packet.IsReservedEvent(name) {
 			return fmt.Errorf("event %q is reserved by Socket.IO and cannot be relayed", name)
 		}
+		if name == "error" {
+			return errors.New(`event "error" is the one by which the server tells a client what went wrong: ` +
+				"relay an event of another name, or one client could have others believe that the server speaks")
+		}
 		if slices.Contains(names[:i], name) {
 			return fmt.Errorf("event %q is given twice", name)
 		}
