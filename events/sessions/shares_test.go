@@ -61,7 +61,7 @@ func TestOneClientTakesItsShareOfHistory(t *testing.T) {
 		hostile := s.Connect()
 		large := strings.Repeat("h", 900_000)
 		n := 0
-		for _, part := range []struct{ count, size int }{{12, 900_000}, {6, 100_000}, {6, 10_000}, {6, 1000}} {
+		for _, part := range []struct{ count, size int }{{8, 900_000}, {6, 100_000}, {6, 10_000}, {6, 1000}} {
 			for range part.count {
 				n++
 				hostile.Send(fmt.Sprintf(`2["join",{"sessionId":"x%d","clientName":"e"}]`, n))
