@@ -258,11 +258,8 @@ describe("by another server", () => {
       request.on("end", () => {
         const question = JSON.parse(text);
         asked.push({ ...question, cookie: request.headers.cookie });
-        const known = { right: 200, banned: 403, slow: 0 }[question.auth.password] ?? 401;
-        if (known !== 0) {
-          response.statusCode = known;
-          response.end(JSON.stringify({ id: "ada", publish: ["chat"] }));
-        }
+        response.statusCode = { right: 200, banned: 403 }[question.auth.password] ?? 401;
+        response.end(JSON.stringify({ id: "ada", publish: ["chat"] }));
       });
     });
     backend.listen(0, "127.0.0.1");
@@ -311,13 +308,118 @@ describe("by another server", () => {
       for (const [password, code] of [
         ["wrong", "unauthorized"],
         ["banned", "forbidden"],
-        ["slow", "auth_unavailable"],
       ]) {
         const err = await refusal(caddy, "websocket", { namespace: "/chat", auth: { password } });
         assert.equal(err.data.code, code);
       }
       assert.ok(!caddy.log().includes("banned"), "credentials are in the log");
     }));
+});
+
+// What passes by itself is no refusal: the clients of Socket.IO try again by themselves after the
+// end of a connection, and never after a connect_error of a namespace.
+describe("a backend that cannot answer now", () => {
+  const takes = (ms) => async (question, response) => {
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    response.setHeader("Content-Type", "application/json");
+    response.end('{"id":"u"}');
+  };
+  let caddy;
+  let backend;
+  let answer;
+
+  before(async () => {
+    backend = createServer((request, response) => {
+      request.resume();
+      request.on("end", () => answer(request, response));
+    });
+    backend.listen(0, "127.0.0.1");
+    await happens(backend, "listening");
+    caddy = await startCaddy({
+      caddyfile: `localhost {
+	socketio_stream {
+		connect_timeout 10s
+		auth http http://127.0.0.1:${backend.address().port}/who
+	}
+}`,
+    });
+  });
+
+  after(async () => {
+    await caddy?.stop();
+    backend?.closeAllConnections();
+    backend?.close();
+  });
+
+  // reconnecting opens a client as pages do: it comes back by itself.
+  const reconnecting = (options) => open(caddy, "websocket", { reconnection: true, reconnectionDelay: 200, reconnectionDelayMax: 500, ...options });
+
+  test("200 clients at once, and a second for each", async () => {
+    answer = takes(1000);
+    const clients = [];
+    let gaveUp = 0;
+    try {
+      for (let i = 0; i < 200; i++) {
+        const client = reconnecting({ auth: { i } });
+        client.socket.on("connect_error", () => {
+          if (!client.socket.active) {
+            gaveUp++;
+          }
+        });
+        clients.push(client);
+      }
+      await Promise.all(clients.map((client) => client.next("(connect)")));
+      assert.equal(gaveUp, 0);
+    } finally {
+      for (const client of clients) {
+        client.close();
+      }
+    }
+  });
+
+  test("it is away for a moment while a client's connection blinks", async () => {
+    answer = takes(0);
+    const client = reconnecting({ auth: { me: 1 } });
+    try {
+      await client.next("(connect)");
+      answer = (question, response) => {
+        response.statusCode = 503;
+        response.end();
+      };
+      client.socket.io.engine.close();
+      await client.next("(disconnect)");
+      await new Promise((resolve) => setTimeout(resolve, 2000));
+      assert.equal(client.socket.connected, false);
+      answer = takes(0);
+      await client.next("(connect)");
+      assert.equal(client.socket.connected, true);
+    } finally {
+      client.close();
+    }
+  });
+
+  test("it is away for longer than a client may take to connect", async () => {
+    let questions = 0;
+    answer = (question, response) => {
+      questions++;
+      response.statusCode = 503;
+      response.end();
+    };
+    const client = reconnecting({ auth: { me: 2 } });
+    try {
+      let errors = 0;
+      client.socket.on("connect_error", () => errors++);
+      // The connection of a client that was not let in has ended, and the client comes again.
+      await happens(client.socket.io, "reconnect_attempt");
+      assert.ok(questions > 1, "it was asked once");
+      assert.equal(client.socket.active, true);
+      answer = takes(0);
+      await client.next("(connect)");
+      assert.equal(errors, 0);
+    } finally {
+      client.close();
+    }
+  });
 });
 
 describe("a reload that adds auth", () => {

@@ -34,17 +34,46 @@ func (s *Server) attemptRate() *pace.Rate {
 	return &pace.Rate{Amount: 1, Per: attemptsEvery, Burst: int64(attemptsAtOnce + s.limits.Load().Namespaces)}
 }
 
-// mayAttempt takes an attempt to find out who the client is, and reports
+// attempt takes an attempt to find out who the client of a socket is that
+// connects, and returns how long it has to wait for that. There is none where
+// nobody asks, and one for each CONNECT, however often it is asked.
+func (s *Socket) attempt() (wait time.Duration) {
+	if s.namespace.handlers.Load().authenticator == nil {
+		return 0
+	}
+	s.mu.Lock()
+	spent := s.extras != nil && s.extras.unjudged != nil
+	s.mu.Unlock()
+	if spent {
+		return 0
+	}
+	c := s.client
+	rate := c.server.attemptRate()
+	c.mu.Lock()
+	wait = c.attemptsLocked().bucket.Reserve(rate, c.session.Clock())
+	c.mu.Unlock()
+	if wait > 0 {
+		c.server.limited.attempts.Add(1)
+	}
+	return wait
+}
+
+// attemptsLocked returns what the client has left of attempts.
+func (c *client) attemptsLocked() *attempts {
+	if c.attempts == nil {
+		c.attempts = new(attempts)
+	}
+	return c.attempts
+}
+
+// mayAttempt takes an attempt to find out who a client is that refreshes, and reports
 // whether there was one. row is how many were refused in a row; whoever goes on
 // and on is disconnected. It holds for all addresses: a client is not held to
 // blame for others here.
 func (c *client) mayAttempt() (ok bool, row int64) {
 	rate := c.server.attemptRate()
 	c.mu.Lock()
-	if c.attempts == nil {
-		c.attempts = new(attempts)
-	}
-	if ok = c.attempts.bucket.Take(rate, c.session.Clock()); ok {
+	if ok = c.attemptsLocked().bucket.Take(rate, c.session.Clock()); ok {
 		c.attempts.refused = 0
 	} else {
 		c.attempts.refused++
@@ -61,10 +90,7 @@ func (c *client) mayAttempt() (ok bool, row int64) {
 }
 
 // attemptFailed makes an attempt that was the client's fault count for several.
-func (c *client) attemptFailed(refusal *Refusal) {
-	if refusal.Code == CodeAuthUnavailable {
-		return
-	}
+func (c *client) attemptFailed() {
 	rate := c.server.attemptRate()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -110,7 +136,7 @@ func (s *Socket) mayRefresh(e *Event) bool {
 // first one stands for none.
 type endedBy uint8
 
-var endingLimits = [...]engineio.Limit{"", LimitEvents, LimitAuthAttempts, LimitAttachments}
+var endingLimits = [...]engineio.Limit{"", LimitEvents, LimitAuthAttempts, LimitAttachments, LimitAuth}
 
 // note takes note that the client ends by a limit, for the log.
 func (c *client) note(limit engineio.Limit) {

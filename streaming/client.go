@@ -50,8 +50,12 @@ type client struct {
 	who *Identity
 	// attempts bounds how often that is found out; nil before the first time.
 	attempts *attempts
-	// patience ends a client that does not connect to any namespace.
+	// patience ends a client that does not connect to any namespace. spread is true
+	// once it is over, see impatient.
 	patience *time.Timer
+	spread   bool
+	// leaves is true once the client is to come back on a new connection.
+	leaves bool
 }
 
 // Message implements engineio.Listener.
@@ -251,18 +255,14 @@ func (c *client) connect(p *packet.Incoming) (*Socket, error) {
 		c.sendConnectError(p.Namespace, errInvalidNamespace)
 		return nil, nil
 	}
-	if n.handlers.Load().authenticator != nil {
-		if ok, _ := c.mayAttempt(); !ok {
-			c.refuseConnect(n.name, CodeRateLimited, textTooManyAttempts)
-			return nil, nil
-		}
-	}
 	s := &Socket{id: newSocketID(), namespace: n, client: c, auth: bytes.Clone(p.Payload)}
 	start, err := c.add(s)
 	switch {
 	case errors.Is(err, errTooMuchAuth):
+		// It passes as soon as others have taken what waits for them.
 		c.server.limited.auth.Add(1)
-		c.refuseConnect(n.name, codeAuthTooLarge, textAuthTooLarge)
+		c.note(LimitAuth)
+		c.turnAway(engineio.ReasonForcedClose)
 		return nil, nil
 	case errors.Is(err, errTooManyNamespaces):
 		c.server.limited.namespaces.Add(1)
@@ -270,6 +270,8 @@ func (c *client) connect(p *packet.Incoming) (*Socket, error) {
 		return nil, nil
 	case errors.Is(err, errClosing):
 		c.sendConnectError(n.name, errDisconnected)
+		return nil, nil
+	case errors.Is(err, errLeaves):
 		return nil, nil
 	case err != nil || !start:
 		return nil, err
@@ -281,6 +283,7 @@ var (
 	errTooManyNamespaces = errors.New("the client is in as many namespaces as it may be in")
 	errTooMuchAuth       = errors.New("the client shows more than there is room for now")
 	errClosing           = errors.New("the connection of the client is about to end")
+	errLeaves            = errors.New("the client is about to come back on a new connection")
 )
 
 // add gives the client a socket, whose first task is to connect. start is true
@@ -289,6 +292,8 @@ func (c *client) add(s *Socket) (start bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
+	case c.leaves:
+		return false, errLeaves
 	case c.closed:
 		return false, errClosing
 	case slices.ContainsFunc(c.sockets, func(other *Socket) bool { return other.namespace.name == s.namespace.name }):
@@ -372,10 +377,8 @@ func (c *client) wait() {
 	if c.closed || len(c.sockets) > 0 || c.patience != nil {
 		return
 	}
-	session := c.session
-	c.patience = time.AfterFunc(time.Duration(c.server.connectTimeout.Load()), func() {
-		session.Close(engineio.ReasonForcedClose)
-	})
+	c.spread = false
+	c.patience = time.AfterFunc(time.Duration(c.server.connectTimeout.Load()), c.impatient)
 }
 
 // connected says that the client has connected to a namespace, as whom.
@@ -387,7 +390,9 @@ func (c *client) connected(n *Namespace, who *Identity) {
 	if who != nil {
 		c.who = who
 	}
-	c.loseTimer()
+	if !c.leaves {
+		c.loseTimer()
+	}
 }
 
 // loseTimer ends the patience, and what it takes of memory.

@@ -9,6 +9,8 @@ type extras struct {
 	end context.CancelCauseFunc
 	// values are those of the keys, by key.
 	values map[any]any
+	// unjudged is nil unless the socket waits to be asked who its client is.
+	unjudged *unjudged
 }
 
 // extrasLocked returns the extras of a socket, and makes them if there are

@@ -131,6 +131,7 @@ func (s *Socket) shut() (end socketEnd, ok bool) {
 	end = socketEnd{socket: s, was: s.state, acks: s.acks}
 	s.state = socketClosed
 	s.acks = nil
+	s.judgedLocked()
 	s.client.session.Keep(-len(end.acks) * ackBytes)
 	s.keepAuthLocked(0)
 	if s.cancel != nil {

@@ -9,11 +9,12 @@ import (
 	"time"
 
 	"github.com/caddy-socketio/socketio-stream/internal/logline"
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 // ReasonAuthExpired is a socket whose identity has expired.
-const ReasonAuthExpired Reason = "authorization expired"
+const ReasonAuthExpired = engineio.ReasonAuthExpired
 
 // maxNap is how long the grants are not looked at, at most: they end by the
 // clock on the wall, which may be set.
@@ -28,8 +29,9 @@ type grant struct {
 	// socket is nil once it is gone or has another grant. Guarded by grants.
 	socket *Socket
 	// ended is true once it is decided that the grant has ended: the socket is then
-	// disconnected and gets no other one. Guarded by grants.
-	ended bool
+	// disconnected and gets no other one. unsure is true while it could not be found
+	// out whether what the client has shown to refresh holds. Guarded by grants.
+	ended, unsure bool
 	// due is when the socket is disconnected; zero means never.
 	due time.Time
 	// index is the place among those that end, or -1. Guarded by grants.
@@ -42,12 +44,13 @@ type grants struct {
 	counts authCounts
 	logger *slog.Logger
 	// forbidden limits the lines about events that were refused, revocations
-	// those about sockets that were disconnected.
-	forbidden, revocations *logline.Limiter
+	// those about sockets that were disconnected, waits those about clients that
+	// wait.
+	forbidden, revocations, waits *logline.Limiter
 	// ctx ends with the server.
 	ctx context.Context
-	// recheckRetry is the constant, unless a test has another.
-	recheckRetry time.Duration
+	// recheckRetry and judgeRetry are the constants, unless a test has others.
+	recheckRetry, judgeRetry time.Duration
 
 	mu     sync.Mutex
 	ending grantHeap
@@ -60,22 +63,21 @@ func (g *grants) init(ctx context.Context, logger *slog.Logger) {
 		logger.Warn("more events refused", "namespace", namespace, "count", more)
 	})
 	g.revocations = newRevocations(g)
-	g.recheckRetry = recheckRetry
+	g.waits = logline.NewLimiter(func(namespace string, more int64) {
+		logger.Warn("more clients wait", "namespace", namespace, "count", more)
+	})
+	g.recheckRetry, g.judgeRetry = recheckRetry, judgeRetry
 }
 
 // flush writes the lines that were counted.
 func (g *grants) flush() {
 	g.forbidden.Flush()
 	g.revocations.Flush()
+	g.waits.Flush()
 }
 
 func newGrant(s *Socket, identity *Identity) *grant {
-	next := &grant{identity: identity, socket: s, index: -1}
-	if !identity.Expires.IsZero() {
-		// Without the reading of the monotonic clock.
-		next.due = identity.Expires.Add(identity.Leeway).Round(0)
-	}
-	return next
+	return &grant{identity: identity, socket: s, index: -1, due: identity.ends()}
 }
 
 // give gives a socket an identity, in place of the one it has. shown is what
@@ -173,8 +175,20 @@ func (g *grants) sweep() {
 	}
 }
 
+// doubt takes note of whether it could not be found out if what the client has shown
+// to refresh holds.
+func (g *grants) doubt(s *Socket, unsure bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if now := s.grant.Load(); now != nil {
+		now.unsure = unsure
+	}
+}
+
 // expire disconnects the socket of a grant that is due, and tells its client why.
-// It does nothing when the socket has been given another grant meanwhile.
+// It does nothing when the socket has been given another grant meanwhile. A client
+// that can show more with a new connection, or whose new credentials nobody could
+// judge, is told nothing, so that it comes back by itself.
 func (g *grants) expire(due *grant) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -184,11 +198,16 @@ func (g *grants) expire(due *grant) {
 	g.mu.Lock()
 	s := due.socket
 	due.ended = s != nil
+	again := due.unsure || due.identity.OfConnection
 	g.mu.Unlock()
 	if s == nil {
 		return
 	}
 	g.counts.expired.Add(1)
+	if again {
+		s.client.comeAgain(ReasonAuthExpired)
+		return
+	}
 	s.dismiss(ReasonAuthExpired, &Refusal{Code: CodeTokenExpired, Reason: "the identity has ended"})
 	s.client.wait()
 }

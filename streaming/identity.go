@@ -35,6 +35,27 @@ type Identity struct {
 	Expires time.Time
 	// Leeway is how long after Expires the client is still let be.
 	Leeway time.Duration
+	// OfConnection is true for an identity that goes by the first request of the
+	// connection alone. When it ends the connection is closed, and the client, which
+	// is told nothing, comes back by itself and makes another request.
+	OfConnection bool
+	// Key, where it is not empty, names the client whatever its ID: an authenticator
+	// that calls its clients by other IDs after a reload gives them the same Key.
+	Key string
+}
+
+// ends is when the identity is over. Zero means never.
+func (i *Identity) ends() time.Time {
+	if i.Expires.IsZero() {
+		return i.Expires
+	}
+	// Without the reading of the monotonic clock.
+	return i.Expires.Add(i.Leeway).Round(0)
+}
+
+// isSame reports whether two identities are those of one client.
+func (i *Identity) isSame(other *Identity) bool {
+	return i.ID == other.ID || i.Key != "" && i.Key == other.Key
 }
 
 // Credentials are what a client shows when it connects to a namespace, or when
@@ -50,13 +71,18 @@ type Credentials struct {
 	// Refresh is true when the client is connected already and wants to stay
 	// beyond the end of its identity.
 	Refresh bool
+	// Since is the time from which on the client has shown this, or a later one. It
+	// is the same each time that the authenticator is asked again.
+	Since time.Time
 }
 
 // Authenticator decides who a client is. It may wait; ctx ends when the client
 // goes away.
 type Authenticator interface {
 	// Authenticate returns who the client is. An error refuses it: a *[Refusal]
-	// says why, any other counts as one with CodeAuthUnavailable.
+	// says why, any other counts as one with CodeAuthUnavailable, which is no
+	// decision. The client then waits, and Authenticate is called again with the same
+	// credentials.
 	Authenticate(ctx context.Context, c *Credentials) (*Identity, error)
 }
 
@@ -72,8 +98,10 @@ const (
 	CodeTokenExpired = "token_expired"
 	// CodeForbidden is a client that is known and may not do that.
 	CodeForbidden = "forbidden"
-	// CodeAuthUnavailable is a question that cannot be answered now. The client
-	// may try again.
+	// CodeAuthUnavailable is a question that cannot be answered now. A client that
+	// connects is not told so: it waits, and when its time to connect is over its
+	// connection is closed, so that it comes back by itself. One that refreshes is
+	// told, stays, and may try again.
 	CodeAuthUnavailable = "auth_unavailable"
 )
 
@@ -95,6 +123,9 @@ type Refusal struct {
 }
 
 func (r *Refusal) Error() string { return r.Code + ": " + r.Reason }
+
+// isPassing reports whether the refusal is no decision about what the client shows.
+func (r *Refusal) isPassing() bool { return r.Code == CodeAuthUnavailable || r.Code == codeComeAgain }
 
 // message is what the client is told in words.
 func (r *Refusal) message() string {
@@ -123,8 +154,9 @@ func refusalOf(err error) *Refusal {
 
 // AuthMetrics tells of the clients that had to show who they are.
 type AuthMetrics struct {
-	// Identified is how many sockets have an identity now.
-	Identified int64
+	// Identified is how many sockets have an identity now, Unjudged how many wait to
+	// be asked who their client is.
+	Identified, Unjudged int64
 	// The others count since the server was made: connections that were
 	// refused, sockets whose identity has expired, refreshed identities, and
 	// sockets that a recheck has disconnected, see [Namespace.Recheck].
@@ -132,7 +164,7 @@ type AuthMetrics struct {
 }
 
 type authCounts struct {
-	identified, expired, refreshed, revoked atomic.Int64
+	identified, unjudged, expired, refreshed, revoked atomic.Int64
 	// What has no known code comes last.
 	refused [len(refusalCodes) + 1]atomic.Int64
 }
@@ -164,7 +196,7 @@ func (c *authCounts) refusals() (counts engineio.ReasonCounts) {
 // metrics tells of the clients that had to show who they are.
 func (c *authCounts) metrics() AuthMetrics {
 	m := AuthMetrics{
-		Identified: c.identified.Load(), Expired: c.expired.Load(), Refreshed: c.refreshed.Load(), Revoked: c.revoked.Load(),
+		Identified: c.identified.Load(), Unjudged: c.unjudged.Load(), Expired: c.expired.Load(), Refreshed: c.refreshed.Load(), Revoked: c.revoked.Load(),
 	}
 	for i := range c.refused {
 		m.Refused += c.refused[i].Load()
@@ -198,28 +230,30 @@ func (s *Socket) identityID() string {
 
 // identify asks the authenticator who the client is.
 func (s *Socket) identify(ctx context.Context, a Authenticator) error {
-	identity, err := ask(ctx, a, s, s.AuthObject(), false)
+	identity, err := ask(ctx, a, s, &Credentials{Auth: s.AuthObject(), Since: s.shownSince()})
 	if err != nil {
-		refusal := refusalOf(err)
-		s.namespace.server.auth.counts.refuse(refusal)
-		s.client.attemptFailed(refusal)
+		if refusal := refusalOf(err); !refusal.isPassing() {
+			s.namespace.server.auth.counts.refuse(refusal)
+			s.client.attemptFailed()
+		}
 		return err
 	}
 	s.namespace.server.auth.give(s, identity, nil)
 	return nil
 }
 
-// ask asks an authenticator, and makes a refusal of whatever it has against
-// the client.
-func ask(ctx context.Context, a Authenticator, s *Socket, auth packet.Object, again bool) (*Identity, error) {
-	identity, err := a.Authenticate(ctx, &Credentials{
-		Namespace: s.namespace.name, Auth: auth, Handshake: s.Handshake(), Refresh: again,
-	})
+// ask asks an authenticator about what a socket's client shows, and makes a
+// refusal of whatever it has against the client.
+func ask(ctx context.Context, a Authenticator, s *Socket, shown *Credentials) (*Identity, error) {
+	shown.Namespace, shown.Handshake = s.namespace.name, s.Handshake()
+	identity, err := a.Authenticate(ctx, shown)
 	switch {
 	case err != nil:
 		return nil, refusalOf(err)
 	case identity == nil || identity.ID == "":
 		return nil, &Refusal{Code: CodeAuthUnavailable, Reason: "the authenticator has named nobody"}
+	case identity.OfConnection && !identity.Expires.IsZero() && !identity.ends().After(time.Now()):
+		return nil, &Refusal{Code: codeComeAgain, Reason: "what its first request has shown has ended"}
 	}
 	return identity, nil
 }
@@ -242,10 +276,12 @@ func refresh(a Authenticator, e *Event) {
 	if !s.mayRefresh(e) {
 		return
 	}
-	ctx, cancel, err := s.whileThere()
+	ctx, gone, err := s.whileThere()
 	if err != nil {
 		return
 	}
+	defer gone()
+	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
 	recheck := s.namespace.recheck.Load()
 	if now := s.namespace.handlers.Load().authenticator; now != nil {
@@ -253,10 +289,7 @@ func refresh(a Authenticator, e *Event) {
 	}
 	identity, shown, err := s.renewed(ctx, a, e)
 	if err != nil {
-		refusal := refusalOf(err)
-		s.client.attemptFailed(refusal)
-		s.logForbidden(e, refusal)
-		e.Refuse(refusal.Code, refusal.message())
+		s.notRefreshed(e, refusalOf(err))
 		return
 	}
 	auth, before := &s.namespace.server.auth, s.Identity()
@@ -282,6 +315,24 @@ func refresh(a Authenticator, e *Event) {
 	_ = e.Ack.ReplyWith(answer)
 }
 
+// refreshTimeout bounds the time in which it is found out who a client is that
+// refreshes: its other events wait meanwhile.
+const refreshTimeout = 10 * time.Second
+
+// notRefreshed answers a refresh that came to nothing.
+func (s *Socket) notRefreshed(e *Event, refusal *Refusal) {
+	if refusal.Code == codeComeAgain {
+		s.client.comeAgain(ReasonAuthExpired)
+		return
+	}
+	if !refusal.isPassing() {
+		s.client.attemptFailed()
+	}
+	s.namespace.server.auth.doubt(s, refusal.isPassing())
+	s.logForbidden(e, refusal)
+	e.Refuse(refusal.Code, refusal.message())
+}
+
 // renewed asks who the client is now, by what it shows.
 func (s *Socket) renewed(ctx context.Context, a Authenticator, e *Event) (identity *Identity, shown *packet.Object, err error) {
 	auth, ok := e.Args.Object(0)
@@ -294,7 +345,7 @@ func (s *Socket) renewed(ctx context.Context, a Authenticator, e *Event) (identi
 		return nil, nil, err
 	}
 	shown = &copied
-	if identity, err = ask(ctx, a, s, *shown, true); err != nil {
+	if identity, err = ask(ctx, a, s, &Credentials{Auth: *shown, Refresh: true, Since: time.Now()}); err != nil {
 		return nil, nil, err
 	}
 	if err := s.mayBecome(identity); err != nil {
@@ -307,7 +358,7 @@ func (s *Socket) renewed(ctx context.Context, a Authenticator, e *Event) (identi
 func (s *Socket) mayBecome(identity *Identity) error {
 	// The namespace may have asked for nothing when the client connected.
 	before := s.Identity()
-	if before != nil && (identity.ID != before.ID || identity.Method != before.Method) {
+	if before != nil && (!identity.isSame(before) || identity.Method != before.Method) {
 		return &Refusal{Code: CodeForbidden, Reason: "a refresh with the credentials of another client"}
 	}
 	if s.losesRoom(before, identity) {

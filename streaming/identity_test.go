@@ -66,8 +66,6 @@ func TestRefusalsTellTheClientACodeAlone(t *testing.T) {
 		"invalid":      {&Refusal{CodeInvalidToken, secret}, `{"message":"not authorized","data":{"code":"invalid_token"}}`, CodeInvalidToken},
 		"expired":      {&Refusal{CodeTokenExpired, secret}, `{"message":"the token has expired","data":{"code":"token_expired"}}`, CodeTokenExpired},
 		"wrapped":      {fmt.Errorf("more: %w", &Refusal{CodeForbidden, secret}), `{"message":"not authorized","data":{"code":"forbidden"}}`, CodeForbidden},
-		"other":        {errors.New(secret), `{"message":"authorization is not available","data":{"code":"auth_unavailable"}}`, CodeAuthUnavailable},
-		"nobody":       {nil, `{"message":"authorization is not available","data":{"code":"auth_unavailable"}}`, CodeAuthUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newTestServer(t, Options{}, authenticate(func(context.Context, *Credentials) (*Identity, error) {

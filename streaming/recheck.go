@@ -39,6 +39,8 @@ type recheck struct {
 	namespace *Namespace
 	ctx       context.Context
 	end       context.CancelFunc
+	// since is when it was wanted.
+	since time.Time
 
 	mu    sync.Mutex
 	queue []*Socket
@@ -65,7 +67,7 @@ type recheck struct {
 // at the same time.
 func (n *Namespace) Recheck() {
 	auth := &n.server.auth
-	c := &recheck{namespace: n, retry: auth.recheckRetry, running: true}
+	c := &recheck{namespace: n, retry: auth.recheckRetry, running: true, since: time.Now()}
 	c.ctx, c.end = context.WithCancel(auth.ctx)
 	// A socket that connects from now on is added by recheckSince.
 	if before := n.recheck.Swap(c); before != nil {
@@ -217,6 +219,10 @@ func (c *recheck) ask(s *Socket) {
 		case refusal != nil && refusal.Code == CodeAuthUnavailable:
 			c.note(s, &c.stayed, true)
 			return
+		case refusal != nil && refusal.Code == codeComeAgain:
+			c.note(s, &c.revoked, false)
+			s.client.comeAgain(ReasonAuthExpired)
+			return
 		case refusal != nil:
 			c.note(s, &c.revoked, false)
 			s.namespace.server.auth.revoke(s, refusal)
@@ -251,15 +257,15 @@ func (c *recheck) question(s *Socket, before *grant) (*Identity, *Refusal) {
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, recheckTimeout)
 	defer cancel()
-	auth, refreshed := s.AuthObject(), false
+	shown := &Credentials{Auth: s.AuthObject(), Since: c.since}
 	if before != nil && before.shown != nil {
-		auth, refreshed = *before.shown, true
+		shown.Auth, shown.Refresh = *before.shown, true
 	}
-	identity, err := ask(ctx, a, s, auth, refreshed)
+	identity, err := ask(ctx, a, s, shown)
 	if err != nil {
 		return nil, refusalOf(err)
 	}
-	if before != nil && identity.ID != before.identity.ID {
+	if before != nil && !identity.isSame(before.identity) {
 		return nil, &Refusal{Code: CodeForbidden, Reason: "the credentials are those of another client now"}
 	}
 	if s.losesRoom(identityOf(before), identity) {

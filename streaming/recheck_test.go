@@ -233,6 +233,7 @@ func TestRecheckFindsThoseWhoAreOnTheirWay(t *testing.T) {
 		t.Fatal(m)
 	}
 	c.expect(revokedUnauthorized, "1")
+	s.checked(1)
 
 	// The same with a refresh.
 	s.changeAuth(authenticate(func(ctx context.Context, c *Credentials) (*Identity, error) {

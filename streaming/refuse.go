@@ -23,7 +23,7 @@ const (
 	// its handler, see [On].
 	CodeInvalidPayload = "invalid_payload"
 	// CodeRateLimited is a client that is disconnected because it has sent too much for
-	// too long, see [Limits.Events], or that asks too often who it is.
+	// too long, see [Limits.Events], or that shows new credentials too often.
 	CodeRateLimited = "rate_limited"
 	// CodeTooManyRooms is a client that is in as many rooms as it may be, see
 	// [ErrTooManyRooms].

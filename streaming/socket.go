@@ -3,6 +3,7 @@ package streaming
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -195,15 +196,25 @@ func (s *Socket) Disconnect(closeConnection bool) {
 }
 
 // connect runs the authorization and, if it lets the client in, makes the
-// socket a member of its namespace. It is the socket's first task.
+// socket a member of its namespace. It is the socket's first task. Where it cannot
+// be found out now who the client is, the task is done again later.
 func (s *Socket) connect() {
-	recheck := s.namespace.recheck.Load()
-	if err := s.authorize(); err != nil {
-		s.refuse(err)
+	if wait := s.attempt(); wait > 0 {
+		s.connectIn(wait)
 		return
 	}
-	if s.namespace.removed.Load() || !s.namespace.came() {
+	recheck := s.namespace.recheck.Load()
+	if err := s.authorize(); err != nil {
+		s.notLetIn(err)
+		return
+	}
+	switch {
+	case s.namespace.removed.Load():
 		s.Disconnect(false)
+		return
+	case !s.namespace.came():
+		// The server is going down, and its clients come back by themselves.
+		s.client.comeAgain(engineio.ReasonShutdown)
 		return
 	}
 	s.mu.Lock()
@@ -217,6 +228,7 @@ func (s *Socket) connect() {
 	// it has the answer. It is a member before that, so that it misses nothing
 	// of what others send once it knows that it is connected.
 	s.state = socketConnected
+	s.judgedLocked()
 	s.namespace.counts.joined()
 	s.mu.Unlock()
 	s.client.connected(s.namespace, s.Identity())
@@ -230,6 +242,19 @@ func (s *Socket) connect() {
 
 	for _, handler := range s.namespace.handlers.Load().connect {
 		handler(s)
+	}
+}
+
+// notLetIn deals with a client that the authorization does not let in.
+func (s *Socket) notLetIn(err error) {
+	var refusal *Refusal
+	switch {
+	case notNow(err) != nil:
+		s.connectLater(notNow(err))
+	case errors.As(err, &refusal) && refusal.Code == codeComeAgain:
+		s.client.comeAgain(ReasonAuthExpired)
+	default:
+		s.refuse(err)
 	}
 }
 

@@ -53,6 +53,7 @@ func (c *catalog) samples(m streaming.Metrics) samples {
 	s.addReasons(metricLimited, m.Limited)
 	s.addReasons(metricAuthRefusals, m.AuthRefusals)
 	s.add(metricIdentities, m.Auth.Identified)
+	s.add(metricUnjudged, m.Auth.Unjudged)
 	s.add(metricRefreshed, m.Auth.Refreshed)
 	s.add(metricEnded, m.Auth.Expired, "expired")
 	s.add(metricEnded, m.Auth.Revoked, "revoked")

@@ -98,6 +98,14 @@ func (b *Bucket) Take(r *Rate, now int64) bool {
 	return true
 }
 
+// Reserve takes one token, whether it is there or not, and returns how long it takes
+// until it has come. It goes with Take.
+func (b *Bucket) Reserve(r *Rate, now int64) time.Duration {
+	b.settle(r, now)
+	b.set(b.since + r.time(1))
+	return time.Duration(max(b.since-now, 0))
+}
+
 // Full reports whether a bucket that is used with Take is full: it is then no
 // different from a new one.
 func (b *Bucket) Full(r *Rate, now int64) bool {

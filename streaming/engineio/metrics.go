@@ -166,6 +166,7 @@ func (m *metrics) flushed(t Transport, f flushed) {
 var disconnectReasons = [...]Reason{
 	ReasonPingTimeout, ReasonParseError, ReasonTransportError, ReasonTransportClose, ReasonForcedClose, ReasonSlowClient, ReasonStuckClient,
 	ReasonTooLarge, ReasonRateLimit, ReasonIncomplete, ReasonOriginRevoked, ReasonHubRemoved, ReasonShutdown,
+	ReasonAuthUnavailable, ReasonAuthExpired, ReasonFrontChanged,
 }
 
 // upgradeFailure says why an upgrade came to nothing.

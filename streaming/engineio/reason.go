@@ -29,6 +29,13 @@ const (
 	ReasonHubRemoved Reason = "hub removed"
 	// ReasonRateLimit is a client that went on sending more than it may.
 	ReasonRateLimit Reason = "rate limit exceeded"
+	// ReasonAuthUnavailable is a client of whom nothing could be found out in the
+	// time that it had to connect. ReasonAuthExpired is one whose identity has ended.
+	// ReasonFrontChanged is one whose identity came from a handler in front that has
+	// changed.
+	ReasonAuthUnavailable Reason = "authorization not available"
+	ReasonAuthExpired     Reason = "authorization expired"
+	ReasonFrontChanged    Reason = "handlers in front changed"
 	// ReasonIncomplete is a client that has begun something and did not go on.
 	ReasonIncomplete Reason = "incomplete packet"
 	// ReasonShutdown is a server that is going down.
