@@ -100,7 +100,10 @@ type authentication struct {
 }
 
 // Register implements streaming.EventSet.
-func (a *authentication) Register(_ *streaming.Namespace, h *streaming.Handlers) error {
+func (a *authentication) Register(n *streaming.Namespace, h *streaming.Handlers) error {
+	if measured, ok := a.authenticator.(auth.Measured); ok {
+		measured.Measure(n, h)
+	}
 	return h.Authenticate(a.authenticator)
 }
 

@@ -12,6 +12,7 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/net/http/httpguts"
@@ -23,10 +24,11 @@ import (
 const (
 	// DefaultBackendTimeout is how long an answer may take.
 	DefaultBackendTimeout = 2 * time.Second
-	// maxAsking is how many questions are asked at the same time.
-	maxAsking = 64
 	// maxBackendAnswer bounds an answer, in bytes.
 	maxBackendAnswer = 64 << 10
+	// keepRefusals is how long a refusal is used again for the same question: a client
+	// that shows the same again and again has it asked no more often.
+	keepRefusals = time.Second
 )
 
 // BackendOptions say whom to ask, and what to tell.
@@ -36,8 +38,8 @@ type BackendOptions struct {
 	// Authorities are those that the server is known by. Nil stands for those
 	// of the system.
 	Authorities *Authorities
-	// Timeout is how long a client waits for an answer. Zero means
-	// DefaultBackendTimeout.
+	// Timeout is how long an answer may take, from the moment on when the question is
+	// asked. Zero means DefaultBackendTimeout.
 	Timeout time.Duration
 	// ForwardHeaders name the headers of a client's first request that the
 	// question has too.
@@ -50,12 +52,33 @@ type BackendOptions struct {
 // Backend asks another server who a client is. The question is a POST of what
 // the client shows, see the fields of question; the answer is status 200 with
 // who it is, see the fields of answer, or status 401 or 403.
+//
+// A few questions are under way at the same time. The others wait for their turn, for
+// as long as their clients do; that is not the time of the backend. Equal questions
+// that are under way at the same time are one.
 type Backend struct {
 	options BackendOptions
 	client  *http.Client
-	// asking has a place for each question under way.
-	asking chan struct{}
-	cache  *cache
+	places  *places
+	// known has the answers that let a client in, refused those that refuse one.
+	known, refused *cache
+	figures        backendFigures
+
+	mu sync.Mutex
+	// calls are the questions that are under way, or wait.
+	calls map[cacheKey]*call
+}
+
+// call is a question that is under way, or waits for its turn.
+type call struct {
+	// done is closed once the question is answered, and verdict and err are what came
+	// of it.
+	done    chan struct{}
+	verdict verdict
+	err     error
+	// clients is how many wait for the answer. Nobody asks on when there are none.
+	clients int
+	end     context.CancelFunc
 }
 
 // question is what a backend is asked.
@@ -110,6 +133,21 @@ func CheckForwardHeader(name string) error {
 	return nil
 }
 
+// MadeUpHeaders returns those of some headers that stand for who a client is or where it
+// comes from, and that a client can send just as well as a proxy.
+func MadeUpHeaders(names []string) (list []string) {
+	for _, name := range names {
+		canonical := textproto.CanonicalMIMEHeaderKey(name)
+		for _, prefix := range []string{"Forwarded", "X-Forwarded-", "X-Real-Ip", "X-Client-Ip", "X-User", "X-Remote-", "Remote-User", "True-Client-Ip", "Cf-Connecting-Ip"} {
+			if strings.HasPrefix(canonical, prefix) {
+				list = append(list, canonical)
+				break
+			}
+		}
+	}
+	return list
+}
+
 // NewBackend returns an authenticator. An error says which option is wrong.
 func NewBackend(options BackendOptions) (*Backend, error) {
 	if err := CheckBackendURL(options.URL); err != nil {
@@ -127,9 +165,12 @@ func NewBackend(options BackendOptions) (*Backend, error) {
 	}
 	slices.Sort(headers)
 	options.ForwardHeaders = slices.Compact(headers)
-	b := &Backend{options: options, client: newClient(options.Timeout, options.Authorities), asking: make(chan struct{}, maxAsking)}
+	b := &Backend{
+		options: options, client: newClient(options.Timeout, options.Authorities), places: newPlaces(maxAsking),
+		refused: newCache(keepRefusals), calls: make(map[cacheKey]*call),
+	}
 	if options.Cache > 0 {
-		b.cache = newCache(options.Cache)
+		b.known = newCache(options.Cache)
 	}
 	return b, nil
 }
@@ -144,23 +185,97 @@ func (b *Backend) Authenticate(ctx context.Context, c *streaming.Credentials) (*
 		return nil, &streaming.Refusal{Code: streaming.CodeInvalidToken, Reason: err.Error()}
 	}
 	key := keyOf(body, header)
-	if identity := b.cache.get(key); identity != nil {
-		return identity, nil
+	for _, kept := range []*cache{b.known, b.refused} {
+		if v, ok := kept.get(key); ok {
+			return v.identity, v.err()
+		}
 	}
+	figures := b.figures.of(c.Namespace)
+	q := b.call(key, func() (*http.Request, error) { return b.request(body, header) }, addressOf(c.Handshake.RemoteAddr), figures)
+	select {
+	case <-q.done:
+		if q.err != nil {
+			return nil, q.err
+		}
+		return q.verdict.identity, q.verdict.err()
+	case <-ctx.Done():
+		b.leave(key, q)
+		figures.add(figureGivenUp)
+		return nil, &streaming.Refusal{Code: streaming.CodeAuthUnavailable, Reason: fmt.Sprintf(
+			"the client did not wait for the answer: %d questions are asked at a time, and %d wait here", maxAsking, b.places.length())}
+	}
+}
+
+// call returns a question that is under way, which is a new one unless there is an equal
+// one.
+func (b *Backend) call(key cacheKey, request func() (*http.Request, error), address addressKey, figures *namespaceFigures) *call {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if q := b.calls[key]; q != nil {
+		q.clients++
+		figures.add(figureShared)
+		return q
+	}
+	ctx, end := context.WithCancel(context.Background())
+	q := &call{done: make(chan struct{}), clients: 1, end: end}
+	b.calls[key] = q
+	go func() {
+		defer end()
+		q.verdict, q.err = b.wait(ctx, request, address, figures)
+		b.mu.Lock()
+		if b.calls[key] == q {
+			delete(b.calls, key)
+		}
+		b.mu.Unlock()
+		switch {
+		case q.err != nil:
+		case q.verdict.refusal != nil:
+			b.refused.put(key, address, q.verdict)
+		default:
+			b.known.put(key, address, q.verdict)
+		}
+		close(q.done)
+	}()
+	return q
+}
+
+// leave takes note that a client does not wait for an answer any more.
+func (b *Backend) leave(key cacheKey, q *call) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if q.clients--; q.clients > 0 {
+		return
+	}
+	if b.calls[key] == q {
+		delete(b.calls, key)
+	}
+	q.end()
+}
+
+// wait waits for a place, and asks.
+func (b *Backend) wait(
+	ctx context.Context, request func() (*http.Request, error), address addressKey, figures *namespaceFigures,
+) (v verdict, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = b.unavailable(fmt.Sprintf("the question has panicked: %v", r))
+		}
+	}()
+	figures.waits(1)
+	err = b.places.take(ctx, address)
+	figures.waits(-1)
+	if err != nil {
+		return verdict{}, &streaming.Refusal{Code: streaming.CodeAuthUnavailable, Reason: fmt.Sprintf("not asked yet: %v", err)}
+	}
+	defer b.places.give()
+	figures.add(figureAsked)
 	ctx, cancel := context.WithTimeout(ctx, b.options.Timeout)
 	defer cancel()
-	select {
-	case b.asking <- struct{}{}:
-		defer func() { <-b.asking }()
-	case <-ctx.Done():
-		return nil, b.unavailable("too many questions at the same time")
-	}
-	identity, size, err := b.ask(ctx, body, header)
+	r, err := request()
 	if err != nil {
-		return nil, err
+		return verdict{}, b.unavailable(withoutURL(err).Error())
 	}
-	b.cache.put(key, identity, size)
-	return identity, nil
+	return b.ask(r.WithContext(ctx))
 }
 
 func (b *Backend) unavailable(reason string) *streaming.Refusal {
@@ -208,11 +323,11 @@ func keyOf(body []byte, header http.Header) cacheKey {
 	return cacheKey(h.Sum(nil))
 }
 
-// ask sends a question, and returns the identity and the size of the answer.
-func (b *Backend) ask(ctx context.Context, body []byte, header http.Header) (*streaming.Identity, int, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, b.options.URL, bytes.NewReader(body))
+// request is a question as it is sent.
+func (b *Backend) request(body []byte, header http.Header) (*http.Request, error) {
+	r, err := http.NewRequest(http.MethodPost, b.options.URL, bytes.NewReader(body))
 	if err != nil {
-		return nil, 0, b.unavailable(withoutURL(err).Error())
+		return nil, err
 	}
 	r.Header = header
 	r.Header.Set("Content-Type", "application/json")
@@ -222,32 +337,42 @@ func (b *Backend) ask(ctx context.Context, body []byte, header http.Header) (*st
 	if r.Header["User-Agent"] == nil {
 		r.Header.Set("User-Agent", "socketio-stream")
 	}
+	return r, nil
+}
+
+// ask sends a question. The error is one that says that there is no answer now.
+func (b *Backend) ask(r *http.Request) (verdict, error) {
 	response, err := b.client.Do(r)
 	if err != nil {
-		return nil, 0, b.unavailable(withoutURL(err).Error())
+		return verdict{}, b.unavailable(withoutURL(err).Error())
 	}
 	defer response.Body.Close()
 	switch response.StatusCode {
 	case http.StatusOK:
 	case http.StatusUnauthorized:
-		return nil, 0, &streaming.Refusal{Code: streaming.CodeUnauthorized, Reason: shownURL(b.options.URL) + " answers 401"}
+		return b.refuses(streaming.CodeUnauthorized, "answers 401"), nil
 	case http.StatusForbidden:
-		return nil, 0, &streaming.Refusal{Code: streaming.CodeForbidden, Reason: shownURL(b.options.URL) + " answers 403"}
+		return b.refuses(streaming.CodeForbidden, "answers 403"), nil
 	default:
-		return nil, 0, b.unavailable(fmt.Sprintf("status %d", response.StatusCode))
+		return verdict{}, b.unavailable(fmt.Sprintf("status %d", response.StatusCode))
 	}
 	data, err := readAll(response.Body, maxBackendAnswer)
 	if err != nil {
-		return nil, 0, b.unavailable(err.Error())
+		return verdict{}, b.unavailable(err.Error())
 	}
 	identity, err := parseAnswer(data)
 	if err != nil {
-		return nil, 0, b.unavailable("the answer " + err.Error())
+		return verdict{}, b.unavailable("the answer " + err.Error())
 	}
 	if !identity.Expires.IsZero() && !identity.Expires.After(time.Now()) {
-		return nil, 0, &streaming.Refusal{Code: streaming.CodeTokenExpired, Reason: shownURL(b.options.URL) + " answers with an identity that has expired"}
+		return b.refuses(streaming.CodeTokenExpired, "answers with an identity that has expired"), nil
 	}
-	return identity, len(data), nil
+	return verdict{identity: identity, size: len(data)}, nil
+}
+
+// refuses is the verdict of a backend that does not let a client in.
+func (b *Backend) refuses(code, what string) verdict {
+	return verdict{refusal: &streaming.Refusal{Code: code, Reason: shownURL(b.options.URL) + " " + what}, size: len(what)}
 }
 
 // parseAnswer makes an identity of an answer.

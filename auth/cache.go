@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"container/list"
 	"crypto/sha256"
 	"sync"
 	"time"
@@ -12,11 +13,28 @@ import (
 // credentials away.
 type cacheKey [sha256.Size]byte
 
-// Bounds of a cache: the answers in it, and their size in bytes.
+// Bounds of a cache: the answers in it, and their size in bytes. The clients of one
+// address have half of that at most.
 const (
 	maxCached      = 10_000
 	maxCachedBytes = 16 << 20
 )
+
+// verdict is what a backend has answered: an identity or a refusal.
+type verdict struct {
+	identity *streaming.Identity
+	refusal  *streaming.Refusal
+	// size is that of the answer, in bytes.
+	size int
+}
+
+// err is the error of an authenticator.
+func (v verdict) err() error {
+	if v.refusal == nil {
+		return nil
+	}
+	return v.refusal
+}
 
 // cache keeps answers for a while, each for as long. A nil cache keeps nothing.
 type cache struct {
@@ -24,63 +42,97 @@ type cache struct {
 
 	mu      sync.Mutex
 	entries map[cacheKey]*cached
-	// order has the entries as they came, and so as they end.
-	order []*cached
+	// all has the entries as they came, and so as they end. shares has those of each
+	// address, in the same order.
+	all    cacheShare
+	shares map[addressKey]*cacheShare
+}
+
+// cacheShare is some of the entries, in the order in which they came.
+type cacheShare struct {
+	list  list.List
 	bytes int
 }
 
+// fits reports whether the entries are no more than one part in parts of a cache.
+func (s *cacheShare) fits(parts int) bool {
+	return s.list.Len() <= maxCached/parts && s.bytes <= maxCachedBytes/parts
+}
+
+func (s *cacheShare) oldest() *cached { return s.list.Front().Value.(*cached) }
+
 type cached struct {
-	key      cacheKey
-	identity *streaming.Identity
-	size     int
-	ends     time.Time
+	verdict
+	key     cacheKey
+	address addressKey
+	ends    time.Time
+	// inAll and inShare are its places in the lists.
+	inAll, inShare *list.Element
 }
 
 func newCache(lifetime time.Duration) *cache {
-	return &cache{lifetime: lifetime, entries: make(map[cacheKey]*cached)}
+	return &cache{lifetime: lifetime, entries: make(map[cacheKey]*cached), shares: make(map[addressKey]*cacheShare)}
 }
 
-// get returns what is kept, or nil.
-func (c *cache) get(key cacheKey) *streaming.Identity {
+// get returns what is kept.
+func (c *cache) get(key cacheKey) (v verdict, ok bool) {
 	if c == nil {
-		return nil
+		return verdict{}, false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
 	c.trimLocked(now)
 	entry := c.entries[key]
-	if entry == nil || !entry.identity.Expires.IsZero() && !entry.identity.Expires.After(now) {
-		return nil
+	if entry == nil || entry.identity != nil && !entry.identity.Expires.IsZero() && !entry.identity.Expires.After(now) {
+		return verdict{}, false
 	}
-	return entry.identity
+	return entry.verdict, true
 }
 
-// put keeps an answer of that size. The oldest ones make room for it.
-func (c *cache) put(key cacheKey, identity *streaming.Identity, size int) {
+// put keeps the answer to a question of an address. The oldest ones of that address
+// make room for it, and then the oldest of all.
+func (c *cache) put(key cacheKey, address addressKey, v verdict) {
 	if c == nil {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if before := c.entries[key]; before != nil {
+		c.removeLocked(before)
+	}
 	now := time.Now()
-	entry := &cached{key: key, identity: identity, size: size, ends: now.Add(c.lifetime)}
+	entry := &cached{verdict: v, key: key, address: address, ends: now.Add(c.lifetime)}
+	share := c.shares[address]
+	if share == nil {
+		share = new(cacheShare)
+		c.shares[address] = share
+	}
 	c.entries[key] = entry
-	c.order = append(c.order, entry)
-	c.bytes += size
+	entry.inAll, entry.inShare = c.all.list.PushBack(entry), share.list.PushBack(entry)
+	c.all.bytes += v.size
+	share.bytes += v.size
+	for !share.fits(2) {
+		c.removeLocked(share.oldest())
+	}
 	c.trimLocked(now)
 }
 
 // trimLocked forgets what has ended, and what there is no room for.
 func (c *cache) trimLocked(now time.Time) {
-	for len(c.order) > 0 && (!c.order[0].ends.After(now) || len(c.order) > maxCached || c.bytes > maxCachedBytes) {
-		oldest := c.order[0]
-		c.order[0] = nil
-		c.order = c.order[1:]
-		c.bytes -= oldest.size
-		// A later answer to the same question may have taken its place.
-		if c.entries[oldest.key] == oldest {
-			delete(c.entries, oldest.key)
-		}
+	for c.all.list.Len() > 0 && (!c.all.oldest().ends.After(now) || !c.all.fits(1)) {
+		c.removeLocked(c.all.oldest())
 	}
+}
+
+func (c *cache) removeLocked(entry *cached) {
+	share := c.shares[entry.address]
+	share.list.Remove(entry.inShare)
+	share.bytes -= entry.size
+	if share.list.Len() == 0 {
+		delete(c.shares, entry.address)
+	}
+	c.all.list.Remove(entry.inAll)
+	c.all.bytes -= entry.size
+	delete(c.entries, entry.key)
 }

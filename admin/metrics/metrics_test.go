@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/caddy-socketio/socketio-stream/auth"
 	"github.com/caddy-socketio/socketio-stream/events/sessions"
 	"github.com/caddy-socketio/socketio-stream/events/streams"
 	"github.com/caddy-socketio/socketio-stream/streaming"
@@ -21,10 +22,23 @@ func newServer(t *testing.T) *streaming.Server {
 	t.Helper()
 	server := streaming.New(streaming.Options{}, nil)
 	t.Cleanup(server.Close)
-	if err := server.Of("/").Use(new(streams.Set), new(sessions.Set)); err != nil {
+	backend, err := auth.NewBackend(auth.BackendOptions{URL: "http://127.0.0.1/"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Of("/").Use(new(streams.Set), new(sessions.Set), backendFigures{backend}); err != nil {
 		t.Fatal(err)
 	}
 	return server
+}
+
+// backendFigures is an event set that tells what an auth backend does.
+type backendFigures struct{ auth.Measured }
+
+// Register implements streaming.EventSet.
+func (b backendFigures) Register(n *streaming.Namespace, h *streaming.Handlers) error {
+	b.Measure(n, h)
+	return nil
 }
 
 // told returns the catalog.

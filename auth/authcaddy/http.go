@@ -26,13 +26,14 @@ func init() { caddy.RegisterModule(new(HTTP)) }
 //	{"namespace", "auth", "refresh", "handshake": {"address", "secure", "query"}}
 //
 // and the answer is status 200 with {"id", "rooms", "start", "publish", "expires", "claims"}, of
-// which only "id" is needed, or status 401 or 403. Anything else refuses the client with the code
-// "auth_unavailable". Redirects are not followed.
+// which only "id" is needed, or status 401 or 403. Anything else is no answer: the client waits, and
+// the server is asked again. Redirects are not followed.
 type HTTP struct {
 	// URL is the address that is asked, with http or https. It is needed.
 	URL string `json:"url,omitempty"`
 
-	// Timeout is how long a client waits for the answer. Zero means the default. Default: 2s.
+	// Timeout is how long an answer may take, from the moment on when the question is asked. Zero
+	// means the default. Default: 2s.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
 	// TLSCA are PEM files with the certificates of the authorities that the server must be known
@@ -89,6 +90,11 @@ func (a *HTTP) Provision(ctx caddy.Context) error {
 	// How long an answer may take, or is kept, changes nobody's.
 	a.fingerprint = auth.Fingerprint(
 		options.URL, options.ForwardHeaders, options.Authorities.Fingerprint())
+	if named := auth.MadeUpHeaders(options.ForwardHeaders); len(named) > 0 {
+		ctx.Logger().Warn("forward_headers names headers that any client can make up: the auth backend must not go by "+
+			"them, unless a proxy in front overwrites them; handshake.address of the question is the client's address",
+			zap.Strings("headers", named))
+	}
 	if auth.IsPlain(options.URL) {
 		ctx.Logger().Warn("what clients show goes to the auth backend by plain http",
 			zap.String("method", "http"))
@@ -106,6 +112,9 @@ func (a *HTTP) Cleanup() error {
 
 // Fingerprint implements auth.Distinct.
 func (a *HTTP) Fingerprint() string { return a.fingerprint }
+
+// Measure implements auth.Measured.
+func (a *HTTP) Measure(n *streaming.Namespace, h *streaming.Handlers) { a.backend.Measure(n, h) }
 
 // Authenticate implements streaming.Authenticator.
 func (a *HTTP) Authenticate(
@@ -175,6 +184,7 @@ func parseForwardHeaders(d *caddyfile.Dispenser) ([]string, error) {
 var (
 	_ streaming.Authenticator = (*HTTP)(nil)
 	_ auth.Distinct           = (*HTTP)(nil)
+	_ auth.Measured           = (*HTTP)(nil)
 	_ caddy.Provisioner       = (*HTTP)(nil)
 	_ caddy.CleanerUpper      = (*HTTP)(nil)
 	_ caddyfile.Unmarshaler   = (*HTTP)(nil)
