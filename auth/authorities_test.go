@@ -119,12 +119,8 @@ func TestServersOfAPrivateAuthority(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		keys, err := FromKeySets(set)
-		if err != nil {
-			t.Fatal(err)
-		}
 		token := sign(`{"alg":"RS256","kid":"one"}`, payload(nil), testRSA)
-		_, err = verify(newJWT(t, JWTOptions{Keys: keys}), token)
+		_, err = verify(newJWT(t, JWTOptions{Issuers: by(FromKeySets(set))}), token)
 		if (err == nil) != test.good {
 			t.Errorf("an issuer with %d files: %v", len(test.files), err)
 		}

@@ -15,7 +15,7 @@ func BenchmarkVerify(b *testing.B) {
 		b.Fatal(err)
 	}
 	claims := payload(map[string]any{"iss": "https://issuer.example.com", "aud": "chat", "rooms": []string{"stream:a", "stream:b-*"}})
-	options := JWTOptions{Issuer: "https://issuer.example.com", Audience: []string{"chat"}, RoomsClaim: "rooms"}
+	options := JWTOptions{Issuers: []Issuer{{Name: "https://issuer.example.com"}}, Audience: []string{"chat"}, RoomsClaim: "rooms"}
 	for _, test := range []struct {
 		name  string
 		keys  *Keys
@@ -29,7 +29,7 @@ func BenchmarkVerify(b *testing.B) {
 	} {
 		b.Run(test.name, func(b *testing.B) {
 			options := options
-			options.Keys = test.keys
+			options.Issuers = []Issuer{{Name: options.Issuers[0].Name, Keys: test.keys}}
 			j := newJWT(b, options)
 			b.ReportAllocs()
 			for b.Loop() {

@@ -62,8 +62,9 @@ type KeySet struct {
 
 	mu sync.Mutex
 	// keys are nil until they were fetched once.
-	keys    []jwkset.JWK
-	fetched time.Time
+	keys []jwkset.JWK
+	// fetched is when they were, and begun when that fetch began.
+	fetched, begun time.Time
 	// fetching is closed when the fetch under way is over; nil when none is.
 	fetching chan struct{}
 	// asked is when tokens have asked for a fetch last.
@@ -218,6 +219,7 @@ func (k *KeySet) fetchLocked() <-chan struct{} {
 // fetch fetches the keys. What it cannot use changes nothing.
 func (k *KeySet) fetch(done chan struct{}) {
 	var keys []jwkset.JWK
+	begun := time.Now()
 	err := errors.New("the fetch did not end")
 	defer func() {
 		if r := recover(); r != nil {
@@ -227,7 +229,7 @@ func (k *KeySet) fetch(done chan struct{}) {
 		failed := k.err != nil
 		k.err = err
 		if err == nil {
-			k.keys, k.fetched = keys, time.Now()
+			k.keys, k.fetched, k.begun = keys, time.Now(), begun
 		}
 		age := time.Since(k.fetched)
 		had := k.keys != nil

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,13 +23,12 @@ const DefaultLeeway = 30 * time.Second
 
 // JWTOptions say which tokens hold.
 type JWTOptions struct {
-	// Keys are what signatures are held against. They are needed.
-	Keys *Keys
+	// Issuers are those whose tokens hold. At least one is needed, and one without a
+	// name must be the only one.
+	Issuers []Issuer
 	// Algorithms are the algorithms tokens may be signed with. None means all
 	// that go with the keys.
 	Algorithms []string
-	// Issuer, when not empty, is what the claim "iss" must be.
-	Issuer string
 	// Audience, when not empty, are the values of which the claim "aud" must
 	// have one.
 	Audience []string
@@ -50,7 +50,32 @@ type JWTOptions struct {
 	now func() time.Time
 }
 
-// JWT knows clients by the JSON Web Tokens they show (RFC 7519).
+// Issuer is somebody who signs tokens.
+type Issuer struct {
+	// Name is what the claim "iss" must be. Empty allows anything.
+	Name string
+	// Keys are what the signatures of its tokens are held against, and those of no
+	// others.
+	Keys *Keys
+}
+
+// maxIssuer bounds the name of an issuer, in bytes.
+const maxIssuer = 256
+
+// CheckIssuer refuses what cannot be the name of one issuer among others: it stands
+// before a "#" in the IDs of clients.
+func CheckIssuer(name string) error {
+	switch {
+	case name == "" || len(name) > maxIssuer:
+		return fmt.Errorf("issuer %.40q: a name has 1 to %d bytes", name, maxIssuer)
+	case checkText(name) != nil || strings.Contains(name, "#"):
+		return fmt.Errorf("issuer %.40q: a name has no # and no control characters", name)
+	}
+	return nil
+}
+
+// JWT knows clients by the JSON Web Tokens they show (RFC 7519). Where there are several
+// issuers the ID of a client is "<iss>#<sub>", and otherwise "<sub>".
 type JWT struct {
 	options JWTOptions
 	sources []Source
@@ -68,7 +93,7 @@ func NewJWT(options JWTOptions) (*JWT, error) {
 	if options.now == nil {
 		options.now = time.Now
 	}
-	algorithms, err := chooseAlgorithms(options.Algorithms, options.Keys.algorithms, options.Keys.what)
+	algorithms, err := options.chooseAlgorithms()
 	if err != nil {
 		return nil, err
 	}
@@ -84,14 +109,55 @@ func NewJWT(options JWTOptions) (*JWT, error) {
 		jwt.WithValidMethods(algorithms), jwt.WithStrictDecoding(), jwt.WithLeeway(options.Leeway),
 		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithTimeFunc(options.now),
 	}
-	if options.Issuer != "" {
-		rules = append(rules, jwt.WithIssuer(options.Issuer))
+	if len(options.Issuers) == 1 && options.Issuers[0].Name != "" {
+		rules = append(rules, jwt.WithIssuer(options.Issuers[0].Name))
 	}
 	if len(options.Audience) > 0 {
 		rules = append(rules, jwt.WithAudience(options.Audience...))
 	}
 	j.parser = jwt.NewParser(rules...)
 	return j, nil
+}
+
+// chooseAlgorithms checks the issuers, and returns the algorithms of all of them, or
+// those that were asked for.
+func (o *JWTOptions) chooseAlgorithms() ([]string, error) {
+	var there, what []string
+	for i, issuer := range o.Issuers {
+		if len(o.Issuers) > 1 {
+			if err := CheckIssuer(issuer.Name); err != nil {
+				return nil, err
+			}
+		}
+		if slices.ContainsFunc(o.Issuers[:i], func(other Issuer) bool { return other.Name == issuer.Name }) {
+			return nil, fmt.Errorf("issuer %q is given twice", issuer.Name)
+		}
+		there = append(there, issuer.Keys.algorithms...)
+		what = append(what, issuer.Keys.what)
+	}
+	if len(o.Issuers) == 0 {
+		return nil, errors.New("there is no issuer, and so no key")
+	}
+	slices.Sort(there)
+	return chooseAlgorithms(o.Algorithms, slices.Compact(there), strings.Join(slices.Compact(what), " or "))
+}
+
+// issuerOf returns the issuer that a token says it is of. That is not known to be true
+// before its signature was held against the keys of that issuer.
+func (j *JWT) issuerOf(c *claims) (*Issuer, error) {
+	if len(j.options.Issuers) == 1 {
+		return &j.options.Issuers[0], nil
+	}
+	name, err := c.GetIssuer()
+	if err != nil {
+		return nil, err
+	}
+	for i := range j.options.Issuers {
+		if j.options.Issuers[i].Name == name {
+			return &j.options.Issuers[i], nil
+		}
+	}
+	return nil, fmt.Errorf("there is no issuer %.80q", name)
 }
 
 // Authenticate implements streaming.Authenticator.
@@ -103,18 +169,31 @@ func (j *JWT) Authenticate(ctx context.Context, c *streaming.Credentials) (*stre
 	case err != nil:
 		return nil, &streaming.Refusal{Code: streaming.CodeInvalidToken, Reason: err.Error()}
 	}
-	return j.Verify(ctx, token)
+	return j.Verify(ctx, token, c.Since)
 }
 
-// Verify says whose a token is. The error is a *streaming.Refusal.
-func (j *JWT) Verify(ctx context.Context, token string) (*streaming.Identity, error) {
+// Verify says whose a token is, which the client has shown at a time. Zero is now. The
+// error is a *streaming.Refusal.
+func (j *JWT) Verify(ctx context.Context, token string, shown time.Time) (*streaming.Identity, error) {
+	if shown.IsZero() {
+		shown = time.Now()
+	}
 	if err := checkToken(token); err != nil {
 		return nil, &streaming.Refusal{Code: streaming.CodeInvalidToken, Reason: err.Error()}
 	}
 	found := new(claims)
-	_, err := j.parser.ParseWithClaims(token, found, func(token *jwt.Token) (any, error) {
-		return j.options.Keys.key(ctx, token)
+	var unsure error
+	_, err := j.parser.ParseWithClaims(token, found, func(token *jwt.Token) (keys any, err error) {
+		issuer, err := j.issuerOf(found)
+		if err != nil {
+			return nil, err
+		}
+		keys, unsure, err = issuer.Keys.of(ctx, token, shown)
+		return keys, err
 	})
+	if err != nil && unsure != nil && errors.Is(err, jwt.ErrTokenSignatureInvalid) {
+		return nil, &streaming.Refusal{Code: streaming.CodeAuthUnavailable, Reason: unsure.Error()}
+	}
 	if err != nil {
 		return nil, refusal(err, found)
 	}
@@ -165,6 +244,12 @@ func (j *JWT) identity(c *claims) (*streaming.Identity, error) {
 		return nil, err
 	}
 	identity := &streaming.Identity{ID: subject, Method: "jwt", Expires: expires.Time, Leeway: j.options.Leeway}
+	if issuer, err := c.GetIssuer(); err == nil && issuer != "" {
+		identity.Key = issuer + "#" + subject
+	}
+	if len(j.options.Issuers) > 1 {
+		identity.ID = identity.Key
+	}
 	for _, right := range []struct {
 		claim string
 		to    *streaming.Rights

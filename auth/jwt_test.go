@@ -20,7 +20,7 @@ func TestTokensThatDoNotHold(t *testing.T) {
 	secret := []byte(testSecret)
 	now := time.Now().Unix()
 	plain := JWTOptions{}
-	strict := JWTOptions{Issuer: "https://issuer.example.com", Audience: []string{"chat", "video"}, RoomsClaim: "rooms", PublishClaim: "https://example.com/publish"}
+	strict := JWTOptions{Issuers: []Issuer{{Name: "https://issuer.example.com"}}, Audience: []string{"chat", "video"}, RoomsClaim: "rooms", PublishClaim: "https://example.com/publish"}
 	fits := map[string]any{"iss": "https://issuer.example.com", "aud": "chat"}
 	with := func(name string, value any) string {
 		changed := map[string]any{name: value}
@@ -150,7 +150,7 @@ func TestKeyConfusion(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		j := newJWT(t, JWTOptions{Keys: keys})
+		j := newJWT(t, JWTOptions{Issuers: by(keys)})
 		for form, secret := range map[string][]byte{
 			"the file": file, "the file without its end": file[:len(file)-1], "the empty secret": {},
 		} {
@@ -158,7 +158,7 @@ func TestKeyConfusion(t *testing.T) {
 				t.Errorf("%s: a token signed with %s as the secret: %v", name, form, err)
 			}
 		}
-		if _, err := NewJWT(JWTOptions{Keys: keys, Algorithms: []string{"HS256"}}); err == nil {
+		if _, err := NewJWT(JWTOptions{Issuers: by(keys), Algorithms: []string{"HS256"}}); err == nil {
 			t.Errorf("%s: HS256 goes with a public key", name)
 		}
 	}
@@ -170,7 +170,7 @@ func TestKeyConfusion(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, algorithm := range []string{"RS256", "ES256", "EdDSA", "none", "hs256", ""} {
-		if _, err := NewJWT(JWTOptions{Keys: keys, Algorithms: []string{algorithm}}); err == nil {
+		if _, err := NewJWT(JWTOptions{Issuers: by(keys), Algorithms: []string{algorithm}}); err == nil {
 			t.Errorf("%s goes with a secret", algorithm)
 		}
 	}
@@ -179,7 +179,7 @@ func TestKeyConfusion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := NewJWT(JWTOptions{Keys: keys, Algorithms: []string{"ES256"}}); err == nil {
+	if _, err := NewJWT(JWTOptions{Issuers: by(keys), Algorithms: []string{"ES256"}}); err == nil {
 		t.Error("ES256 goes with a key of P-384")
 	}
 }
@@ -219,9 +219,9 @@ func TestTokensThatHold(t *testing.T) {
 		token   string
 	}{
 		"secret":             {JWTOptions{}, sign(hs256, payload(nil), []byte(testSecret))},
-		"RSA":                {JWTOptions{Keys: keysOf(publicPEM)}, sign(rs256, payload(nil), testRSA)},
-		"EC":                 {JWTOptions{Keys: keysOf(publicEC)}, sign(`{"alg":"ES256"}`, payload(nil), testEC)},
-		"Ed25519":            {JWTOptions{Keys: keysOf(pemOf(testEd25519.Public()))}, sign(`{"alg":"EdDSA"}`, payload(nil), testEd25519)},
+		"RSA":                {JWTOptions{Issuers: by(keysOf(publicPEM))}, sign(rs256, payload(nil), testRSA)},
+		"EC":                 {JWTOptions{Issuers: by(keysOf(publicEC))}, sign(`{"alg":"ES256"}`, payload(nil), testEC)},
+		"Ed25519":            {JWTOptions{Issuers: by(keysOf(pemOf(testEd25519.Public())))}, sign(`{"alg":"EdDSA"}`, payload(nil), testEd25519)},
 		"one audience":       {JWTOptions{Audience: []string{"a", "b"}}, sign(hs256, payload(map[string]any{"aud": "b"}), []byte(testSecret))},
 		"one of many":        {JWTOptions{Audience: []string{"b"}}, sign(hs256, payload(map[string]any{"aud": []string{"a", "b"}}), []byte(testSecret))},
 		"an end with a part": {JWTOptions{}, sign(hs256, fmt.Sprintf(`{"sub":"ada","exp":%d.5}`, end), []byte(testSecret))},
@@ -341,7 +341,7 @@ func FuzzToken(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	j, err := NewJWT(JWTOptions{Keys: keys, Issuer: "i", Audience: []string{"a"}, RoomsClaim: "rooms", PublishClaim: "publish", Keep: []string{"name"}})
+	j, err := NewJWT(JWTOptions{Issuers: []Issuer{{"i", keys}}, Audience: []string{"a"}, RoomsClaim: "rooms", PublishClaim: "publish", Keep: []string{"name"}})
 	if err != nil {
 		f.Fatal(err)
 	}

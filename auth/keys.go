@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 )
@@ -18,8 +19,26 @@ type Keys struct {
 	algorithms []string
 	// what they are, for messages.
 	what string
-	// find returns the key of a token, or a jwt.VerificationKeySet.
-	find func(ctx context.Context, token *jwt.Token) (any, error)
+	// find returns the keys that a token may be signed with, which the client has shown
+	// at a time. Only those that go with its algorithm are tried.
+	find func(ctx context.Context, token *jwt.Token, shown time.Time) (candidates, error)
+}
+
+// candidates are the keys that a token may be signed with.
+type candidates struct {
+	keys []any
+	// named is true if the token names its key.
+	named bool
+	// unsure, when not nil, is why there may be others.
+	unsure error
+}
+
+// check refuses more keys than a token is held against.
+func (c *candidates) check() error {
+	if len(c.keys) > maxTried {
+		return fmt.Errorf("%d keys may be that of the token, which names none of them, and at most %d are tried", len(c.keys), maxTried)
+	}
+	return nil
 }
 
 // Secret is a key that whoever signs tokens has too. It has 32 bytes or more.
@@ -73,32 +92,27 @@ func single(key any, what string) (*Keys, error) {
 	return &Keys{
 		algorithms: algorithmsOf[kind],
 		what:       what,
-		find:       func(context.Context, *jwt.Token) (any, error) { return key, nil },
+		find: func(context.Context, *jwt.Token, time.Time) (candidates, error) {
+			return candidates{keys: []any{key}, named: true}, nil
+		},
 	}, nil
 }
 
-// key returns the keys of a token that go with its algorithm. No other must
-// ever meet the token.
-func (k *Keys) key(ctx context.Context, token *jwt.Token) (any, error) {
-	found, err := k.find(ctx, token)
+// of returns the keys of a token that go with its algorithm. No other must ever meet
+// the token. unsure, when not nil, is why there may be others.
+func (k *Keys) of(ctx context.Context, token *jwt.Token, shown time.Time) (set jwt.VerificationKeySet, unsure, err error) {
+	found, err := k.find(ctx, token, shown)
 	if err != nil {
-		return nil, err
+		return set, nil, err
 	}
 	algorithm := token.Method.Alg()
-	if set, ok := found.(jwt.VerificationKeySet); ok {
-		var fitting jwt.VerificationKeySet
-		for _, key := range set.Keys {
-			if fits(algorithm, key) {
-				fitting.Keys = append(fitting.Keys, key)
-			}
+	for _, key := range found.keys {
+		if fits(algorithm, key) {
+			set.Keys = append(set.Keys, key)
 		}
-		if len(fitting.Keys) == 0 {
-			return nil, fmt.Errorf("there is no key for %s", algorithm)
-		}
-		return fitting, nil
 	}
-	if !fits(algorithm, found) {
-		return nil, fmt.Errorf("the key is not one for %s", algorithm)
+	if len(set.Keys) == 0 {
+		return set, nil, fmt.Errorf("there is no key for %s", algorithm)
 	}
-	return found, nil
+	return set, found.unsure, nil
 }

@@ -7,85 +7,67 @@ import (
 	"time"
 
 	"github.com/MicahParks/jwkset"
-	"github.com/MicahParks/keyfunc/v3"
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// FromKeySets are the keys that issuers publish. A token names its key, or else
-// is held against all that go with its algorithm.
-func FromKeySets(sets ...*KeySet) (*Keys, error) {
-	find, err := keyfunc.New(keyfunc.Options{Storage: keyStore{MemoryJWKSet: jwkset.NewMemoryStorage(), sets: sets}})
-	if err != nil {
-		return nil, err
-	}
-	return &Keys{
-		algorithms: publicAlgorithms(),
-		what:       "keys that are published",
-		find: func(ctx context.Context, token *jwt.Token) (any, error) {
-			return find.KeyfuncCtx(ctx)(token)
-		},
-	}, nil
+// maxTried is how many keys a token is held against, at most: what one costs that does
+// not hold is bounded by that, and by maxRSABits.
+const maxTried = 8
+
+// errNoKey is a token of whose key nothing is known.
+var errNoKey = errors.New("there is no key of that ID")
+
+// FromKeySets are the keys that one issuer publishes, in one set or in several. A token
+// names its key, or else is held against all that go with its algorithm.
+func FromKeySets(sets ...*KeySet) *Keys {
+	return &Keys{algorithms: publicAlgorithms(), what: "keys that are published", find: keyStore(sets).find}
 }
 
-// keyStore implements jwkset.Storage for reading from key sets.
-type keyStore struct {
-	*jwkset.MemoryJWKSet
-	sets []*KeySet
-}
+// keyStore finds the keys of tokens in key sets.
+type keyStore []*KeySet
 
-// KeyRead implements jwkset.Storage.
-func (s keyStore) KeyRead(ctx context.Context, id string) (jwkset.JWK, error) {
-	key, err := s.look(id)
-	if !errors.Is(err, jwkset.ErrKeyNotFound) && !errors.Is(err, errUnavailable) {
-		return key, err
+// find implements the function of Keys.
+func (s keyStore) find(ctx context.Context, token *jwt.Token, shown time.Time) (candidates, error) {
+	found := s.look(token)
+	if len(found.keys) > 0 && (found.named || found.unsure == nil) {
+		return found, found.check()
 	}
-	// The issuer may have changed its keys.
-	var unsure error
-	for _, set := range s.sets {
-		if err := set.ask(ctx); err != nil {
-			unsure = err
+	// The issuer may have changed its keys, or has not been there yet.
+	for _, set := range s {
+		set.update(ctx)
+	}
+	if found = s.look(token); len(found.keys) > 0 {
+		return found, found.check()
+	}
+	// Only keys that were fetched after the token was shown say that it has none of them.
+	for _, set := range s {
+		if err := set.knownSince(shown); err != nil {
+			return candidates{}, err
 		}
 	}
-	if key, err = s.look(id); err != nil && unsure != nil {
-		err = unsure
-	}
-	return key, err
+	return candidates{}, errNoKey
 }
 
-// look returns the key of that ID among those that are there. A set that is
-// not there is an error only if the others do not have it.
-func (s keyStore) look(id string) (jwkset.JWK, error) {
-	missing := fmt.Errorf("%w: %.40q", jwkset.ErrKeyNotFound, id)
-	for _, set := range s.sets {
+// look returns the keys of a token among those that are there. They are unsure when not
+// all sets are.
+func (s keyStore) look(token *jwt.Token) (found candidates) {
+	id, named := token.Header["kid"].(string)
+	found.named = named
+	for _, set := range s {
 		keys, err := set.current()
 		if err != nil {
-			missing = err
+			found.unsure = err
 		}
 		for _, key := range keys {
-			if key.Marshal().KID == id {
-				return key, nil
+			marshaled := key.Marshal()
+			algorithm := marshaled.ALG.String()
+			if named && marshaled.KID != id || algorithm != "" && algorithm != token.Method.Alg() || !fits(token.Method.Alg(), key.Key()) {
+				continue
 			}
+			found.keys = append(found.keys, key.Key())
 		}
 	}
-	return jwkset.JWK{}, missing
-}
-
-// KeyReadAll implements jwkset.Storage.
-func (s keyStore) KeyReadAll(ctx context.Context) ([]jwkset.JWK, error) {
-	var all []jwkset.JWK
-	for _, set := range s.sets {
-		keys, err := set.current()
-		if err != nil {
-			if err := set.ask(ctx); err != nil {
-				return nil, err
-			}
-			if keys, err = set.current(); err != nil {
-				return nil, err
-			}
-		}
-		all = append(all, keys...)
-	}
-	return all, nil
+	return found
 }
 
 // current returns the keys, unless there are none, or they are too old.
@@ -103,11 +85,24 @@ func (k *KeySet) current() ([]jwkset.JWK, error) {
 	return k.keys, nil
 }
 
-// ask waits for a fetch that is under way, or for a new one if the last that
-// was asked for is long enough ago. Whoever sends tokens with unknown keys can
-// cause no more fetches than that. An error means that it is not known what
-// keys the issuer has now.
-func (k *KeySet) ask(ctx context.Context) error {
+// knownSince returns nil if the keys that are there were fetched after a moment, and
+// otherwise an error that says why it is not known what keys the issuer has now.
+func (k *KeySet) knownSince(moment time.Time) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case k.err != nil:
+		return fmt.Errorf("%w: %s: %w", errUnavailable, k.shown(), k.err)
+	case !k.begun.After(moment):
+		return fmt.Errorf("%w: %s: fetched a moment ago, and no new key is looked for so soon", errUnavailable, k.shown())
+	}
+	return nil
+}
+
+// update waits for a fetch that is under way, or for a new one if the last that was
+// asked for is long enough ago. Whoever sends tokens with unknown keys can cause no more
+// fetches than that.
+func (k *KeySet) update(ctx context.Context) {
 	k.mu.Lock()
 	fetching := k.fetching
 	if fetching == nil && (k.asked.IsZero() || time.Since(k.asked) >= k.times.ask) && k.ctx.Err() == nil {
@@ -116,17 +111,11 @@ func (k *KeySet) ask(ctx context.Context) error {
 		fetching = k.fetching
 	}
 	k.mu.Unlock()
-	if fetching != nil {
-		select {
-		case <-fetching:
-		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", errUnavailable, ctx.Err())
-		}
+	if fetching == nil {
+		return
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.err != nil {
-		return fmt.Errorf("%w: %s: %w", errUnavailable, k.shown(), k.err)
+	select {
+	case <-fetching:
+	case <-ctx.Done():
 	}
-	return nil
 }

@@ -109,15 +109,23 @@ func payload(changes map[string]any) string {
 	return string(data)
 }
 
-// newJWT returns an authenticator.
+// by is whoever has keys, whatever it calls itself.
+func by(keys *Keys) []Issuer { return []Issuer{{Keys: keys}} }
+
+// newJWT returns an authenticator. An issuer without keys has the secret of the tests.
 func newJWT(t testing.TB, options JWTOptions) *JWT {
 	t.Helper()
-	if options.Keys == nil {
-		keys, err := Secret(testSecret)
-		if err != nil {
-			t.Fatal(err)
+	keys, err := Secret(testSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(options.Issuers) == 0 {
+		options.Issuers = by(keys)
+	}
+	for i := range options.Issuers {
+		if options.Issuers[i].Keys == nil {
+			options.Issuers[i].Keys = keys
 		}
-		options.Keys = keys
 	}
 	j, err := NewJWT(options)
 	if err != nil {
@@ -191,7 +199,7 @@ func eventually(t testing.TB, what string, condition func() bool) {
 }
 
 func verify(j *JWT, token string) (*streaming.Identity, error) {
-	return j.Verify(context.Background(), token)
+	return j.Verify(context.Background(), token, time.Time{})
 }
 
 // long is a text of that many bytes.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -18,10 +17,16 @@ import (
 func init() { caddy.RegisterModule(new(JWT)) }
 
 // JWT knows clients by the JSON Web Tokens they show. A token must name its subject and when it
-// expires. Exactly one of jwks, secret and public_key is needed.
+// expires. Exactly one of jwks, secret, public_key and issuers is needed.
 type JWT struct {
-	// JWKS are the URLs of the key sets of issuers. They are fetched in the background, by https,
-	// or by http from this machine, and used for up to 24 hours while an issuer is down.
+	// Issuers are those whose tokens hold, each with keys of its own: a token holds with the keys
+	// of the issuer that it names, and with no others. Where there is more than one, the identity
+	// is "<iss>#<sub>", so that clients of different issuers are never the same.
+	Issuers []*JWTIssuer `json:"issuers,omitempty"`
+
+	// JWKS are the URLs of the key sets of one issuer. They are fetched in the background, by
+	// https, or by http from this machine, and used for up to 24 hours while the issuer is down.
+	// More than one need Issuer.
 	JWKS []string `json:"jwks,omitempty"`
 
 	// TLSCA are PEM files with the certificates of the authorities that the servers of JWKS must be
@@ -37,7 +42,8 @@ type JWT struct {
 	// loaded.
 	PublicKey string `json:"public_key,omitempty"`
 
-	// Issuer is what the claim "iss" must be. Default: anything.
+	// Issuer is what the claim "iss" must be, with the keys of JWKS, Secret or PublicKey. Default:
+	// anything.
 	Issuer string `json:"issuer,omitempty"`
 
 	// Audience are the values of which the claim "aud" must have one. Default: anything.
@@ -99,7 +105,6 @@ func (*JWT) CaddyModule() caddy.ModuleInfo {
 func (a *JWT) Provision(ctx caddy.Context) error {
 	t := option.NewResolver()
 	options := auth.JWTOptions{
-		Issuer:     t.One("issuer", a.Issuer),
 		Audience:   t.All("audience", a.Audience),
 		Algorithms: t.All("algorithms", a.Algorithms),
 		Leeway:     time.Duration(a.Leeway),
@@ -111,35 +116,41 @@ func (a *JWT) Provision(ctx caddy.Context) error {
 		options.StartClaim = t.One("claim start", a.Claims.Start)
 		options.PublishClaim = t.One("claim publish", a.Claims.Publish)
 	}
-	urls := t.All("jwks", a.JWKS)
+	if err := a.checkIssuers(); err != nil {
+		return err
+	}
+	issuers := a.resolveIssuers(t)
 	authorityFiles := t.All("tls_ca", a.TLSCA)
-	secret, file := t.One("secret", a.Secret), t.One("public_key", a.PublicKey)
 	if t.Err() != nil {
 		return t.Err()
 	}
+	urls := keySetURLs(issuers)
+	if len(issuers) == 1 && issuers[0].Issuer == "" && len(urls) > 1 {
+		// One placeholder may stand for several.
+		return errUnbound(urls)
+	}
 	if options.Leeway < 0 {
 		return fmt.Errorf("auth jwt: leeway must not be negative, is %s", options.Leeway)
-	}
-	if err := checkKeyOptions(len(urls) > 0, secret != "", file != ""); err != nil {
-		return err
 	}
 	authorities, err := readAuthorities(authorityFiles, urls...)
 	if err != nil {
 		return fmt.Errorf("auth jwt: %w", err)
 	}
-	var key []byte
-	if file != "" {
-		if key, err = os.ReadFile(file); err != nil {
-			return fmt.Errorf("auth jwt: public_key: %w", err)
+	a.fingerprint = auth.Fingerprint(
+		fmt.Sprintf("%+v", options), authorities.Fingerprint(), describeIssuers(issuers))
+	for _, address := range urls {
+		// A config that will be refused should have fetched nothing.
+		if err := auth.CheckKeySetURL(address); err != nil {
+			return fmt.Errorf("auth jwt: %w", err)
 		}
 	}
-	a.fingerprint = auth.Fingerprint(
-		fmt.Sprintf("%+v", options), urls, authorities.Fingerprint(), secret, string(key))
-	keys, err := a.keys(ctx, urls, authorities, secret, file, key)
-	if err != nil {
-		return fmt.Errorf("auth jwt: %w", err)
+	for _, issuer := range issuers {
+		keys, err := a.keysOf(ctx, issuer, authorities)
+		if err != nil {
+			return fmt.Errorf("auth jwt: %w", err)
+		}
+		options.Issuers = append(options.Issuers, auth.Issuer{Name: issuer.Issuer, Keys: keys})
 	}
-	options.Keys = keys
 	if a.verifier, err = auth.NewJWT(options); err != nil {
 		return fmt.Errorf("auth jwt: %w", err)
 	}
@@ -148,52 +159,6 @@ func (a *JWT) Provision(ctx caddy.Context) error {
 			"let their owners in here too")
 	}
 	return nil
-}
-
-// checkKeyOptions refuses more than one kind of key, and none.
-func checkKeyOptions(jwks, secret, publicKey bool) error {
-	given := 0
-	for _, one := range []bool{jwks, secret, publicKey} {
-		if one {
-			given++
-		}
-	}
-	if given != 1 {
-		return errors.New("auth jwt needs exactly one of jwks, secret and public_key")
-	}
-	return nil
-}
-
-func (a *JWT) keys(
-	ctx caddy.Context, urls []string, authorities *auth.Authorities,
-	secret, file string, key []byte,
-) (*auth.Keys, error) {
-	switch {
-	case secret != "":
-		return auth.Secret(secret)
-	case file != "":
-		keys, err := auth.PublicKey(key)
-		if err != nil {
-			return nil, fmt.Errorf("public_key %s: %w", file, err)
-		}
-		return keys, nil
-	}
-	for _, address := range urls {
-		// A config that will be refused should have fetched nothing.
-		if err := auth.CheckKeySetURL(address); err != nil {
-			return nil, err
-		}
-	}
-	sets := make([]*auth.KeySet, 0, len(urls))
-	for _, address := range urls {
-		set, name, err := acquireKeySet(ctx, address, authorities)
-		if err != nil {
-			return nil, err
-		}
-		a.acquired = append(a.acquired, name)
-		sets = append(sets, set)
-	}
-	return auth.FromKeySets(sets...)
 }
 
 // Cleanup gives up the key sets. Those who are being looked at can still use their keys.
@@ -224,6 +189,11 @@ func (a *JWT) Authenticate(
 //		secret     <secret>
 //		public_key <file>
 //		issuer     <issuer>
+//		issuer     <issuer> {
+//			jwks       <url...>
+//			secret     <secret>
+//			public_key <file>
+//		}
 //		audience   <audience...>
 //		algorithms <algorithm...>
 //		leeway     <duration>
@@ -234,20 +204,21 @@ func (a *JWT) Authenticate(
 //		keep       <claim...>
 //	}
 //
-// Exactly one of jwks, secret and public_key is needed.
+// Exactly one of jwks, secret and public_key is needed, or else one issuer or more, each with one
+// of them in a block of its own.
 func (a *JWT) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the name of the method
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	err := option.Each(d, func(name string) error { return a.unmarshalOption(d, name) }, "claim")
+	err := option.Each(d, func(name string) error { return a.unmarshalOption(d, name) }, "claim", "issuer")
 	if err != nil {
 		return err
 	}
-	if err := checkKeyOptions(len(a.JWKS) > 0, a.Secret != "", a.PublicKey != ""); err != nil {
+	if err := a.checkIssuers(); err != nil {
 		return d.WrapErr(err)
 	}
-	return option.Wrap(d, checkAuthorities(a.TLSCA, a.JWKS...))
+	return option.Wrap(d, checkAuthorities(a.TLSCA, keySetURLs(a.issuers())...))
 }
 
 func (a *JWT) unmarshalOption(d *caddyfile.Dispenser, name string) (err error) {
@@ -261,7 +232,7 @@ func (a *JWT) unmarshalOption(d *caddyfile.Dispenser, name string) (err error) {
 	case "public_key":
 		a.PublicKey, err = option.Text(d)
 	case "issuer":
-		a.Issuer, err = option.Text(d)
+		err = a.unmarshalIssuer(d)
 	case "audience":
 		a.Audience, err = option.Texts(d)
 	case "algorithms":
