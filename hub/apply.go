@@ -21,13 +21,15 @@ func (hub *hub) apply(c *Claim) {
 	hub.logger.Use(c.logger)
 	hub.server.SetOptions(c.plan.Server)
 	hub.addresses.use(c.plan)
-	hub.recheckOrigins(hub.plansOf(c.generation), c.logger)
+	plans := hub.plansOf(c.generation)
+	hub.recheckOrigins(plans, c.logger)
 	if err := hub.useEvents(c.plan); err != nil {
 		// The handler has tried these sets: only a guest module that changes its mind comes here.
 		c.logger.Error("event sets were not changed", "hub", hub.name, "error", err)
 		return
 	}
 	hub.recheckAuth(c.plan)
+	hub.recheckFronts(plans, c.logger)
 	for _, ns := range hub.server.Namespaces() {
 		if !c.plan.names(ns.Name()) {
 			sockets := hub.server.Remove(ns.Name())

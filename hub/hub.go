@@ -43,6 +43,8 @@ type hub struct {
 	applied *Claim
 	// originRules is what the config in force says of origins, see recheckOrigins.
 	originRules string
+	// frontRules is what stands in front of the handlers of the config in force, see recheckFronts.
+	frontRules string
 	// authRules is what the config in force says of who may come into which namespace, see
 	// recheckAuth.
 	authRules map[string]string
@@ -124,7 +126,6 @@ func (hub *hub) plansOf(generation any) (plans []*Plan) {
 func (hub *hub) inbound(r *http.Request) engineio.Inbound {
 	in := engineio.Inbound{
 		ClientAddr:    hub.addresses.finder,
-		Attributes:    hub.attributes(r),
 		SameOrigin:    cors.IsSameOrigin(r),
 		OriginChecked: true,
 		Hold:          handover.pass,

@@ -29,6 +29,9 @@ type Plan struct {
 	// origins may. The handler decides that for each request; the hub decides it again at a reload.
 	Paths   []string
 	Origins cors.Policy
+	// Front tells what stands in front of the handler, as far as that is known, in a form that can be
+	// compared: clients of whom something was captured are those that it has let through.
+	Front string
 	// Capture is called with the first request of each client, before it is answered. It adds to
 	// attributes, which are kept for as long as the connection and are found in
 	// [engineio.Handshake.Attributes].

@@ -3,7 +3,10 @@ package authcaddy
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -11,13 +14,22 @@ import (
 	"github.com/caddy-socketio/socketio-stream/auth"
 	"github.com/caddy-socketio/socketio-stream/internal/option"
 	"github.com/caddy-socketio/socketio-stream/streaming"
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
 
 func init() { caddy.RegisterModule(new(Caddy)) }
 
 // Caddy knows clients by what Caddy knows of their first request: the user that a handler in front
 // has identified, {http.auth.user.id}, or else the TLS client certificate, if it was verified.
-type Caddy struct{}
+//
+// The connection of a client is closed when its certificate ends, or at max_age, and when a reload
+// changes what stands in front of the handler. The client comes back by itself, and what stands in
+// front is asked again.
+type Caddy struct {
+	// MaxAge is how old a connection may become. Zero means that it may become as old as it likes.
+	// Default: 0.
+	MaxAge caddy.Duration `json:"max_age,omitempty"`
+}
 
 // The names of what is captured.
 const (
@@ -25,6 +37,8 @@ const (
 	attributeSubject     = "auth.caddy.tls.subject"
 	attributeFingerprint = "auth.caddy.tls.fingerprint"
 	attributeUnverified  = "auth.caddy.tls.unverified"
+	// attributeNotAfter is when the certificate ends, in seconds since 1970.
+	attributeNotAfter = "auth.caddy.tls.not_after"
 )
 
 // CaddyModule returns the Caddy module information.
@@ -33,6 +47,14 @@ func (*Caddy) CaddyModule() caddy.ModuleInfo {
 		ID:  Namespace + ".caddy",
 		New: func() caddy.Module { return new(Caddy) },
 	}
+}
+
+// Provision checks the options.
+func (a *Caddy) Provision(caddy.Context) error {
+	if a.MaxAge < 0 {
+		return fmt.Errorf("auth caddy: max_age must not be negative, is %s", time.Duration(a.MaxAge))
+	}
+	return nil
 }
 
 // Capture implements auth.Captor. The placeholders are the request's, which is over when a client
@@ -53,6 +75,7 @@ func (*Caddy) Capture(r *http.Request, attributes map[string]string) {
 		attributes[attributeUnverified] = "true"
 		return
 	}
+	attributes[attributeNotAfter] = strconv.FormatInt(r.TLS.PeerCertificates[0].NotAfter.Unix(), 10)
 	for name, placeholder := range map[string]string{
 		attributeSubject:     "http.request.tls.client.subject",
 		attributeFingerprint: "http.request.tls.client.fingerprint",
@@ -64,10 +87,33 @@ func (*Caddy) Capture(r *http.Request, attributes map[string]string) {
 }
 
 // Authenticate implements streaming.Authenticator.
-func (*Caddy) Authenticate(
+func (a *Caddy) Authenticate(
 	_ context.Context, c *streaming.Credentials,
 ) (*streaming.Identity, error) {
-	known := c.Handshake.Attributes
+	identity, err := identityOf(c.Handshake.Attributes)
+	if err != nil {
+		return nil, err
+	}
+	identity.OfConnection = true
+	identity.Expires = a.end(c.Handshake)
+	return identity, nil
+}
+
+// end is when the connection that began with a request must end. Zero is never.
+func (a *Caddy) end(first *engineio.Handshake) (end time.Time) {
+	if a.MaxAge > 0 {
+		end = first.Time.Add(time.Duration(a.MaxAge))
+	}
+	if seconds, err := strconv.ParseInt(first.Attributes[attributeNotAfter], 10, 64); err == nil {
+		if notAfter := time.Unix(seconds, 0); end.IsZero() || notAfter.Before(end) {
+			end = notAfter
+		}
+	}
+	return end
+}
+
+// identityOf says who a client is by what was captured.
+func identityOf(known map[string]string) (*streaming.Identity, error) {
 	if user := known[attributeUser]; user != "" {
 		return &streaming.Identity{ID: user, Method: "caddy"}, nil
 	}
@@ -95,18 +141,29 @@ func (*Caddy) Authenticate(
 
 // UnmarshalCaddyfile sets up the module from Caddyfile tokens. Syntax:
 //
-//	auth caddy
-func (*Caddy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+//	auth caddy {
+//		max_age <duration>
+//	}
+func (a *Caddy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the name of the method
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	return option.RefuseBlock(d)
+	return option.Each(d, func(name string) (err error) {
+		switch name {
+		case "max_age":
+			a.MaxAge, err = option.Duration(d)
+		default:
+			err = d.Errf("unrecognized option '%s' of auth caddy", name)
+		}
+		return err
+	})
 }
 
 // Interface guards.
 var (
 	_ streaming.Authenticator = (*Caddy)(nil)
 	_ auth.Captor             = (*Caddy)(nil)
+	_ caddy.Provisioner       = (*Caddy)(nil)
 	_ caddyfile.Unmarshaler   = (*Caddy)(nil)
 )

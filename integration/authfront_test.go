@@ -1,0 +1,60 @@
+package integration
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+// asUser is the header of a user of basic_auth whose password is "password".
+func asUser(name string) http.Header {
+	return http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(name+":password"))}}
+}
+
+// usersOf is a basic_auth with users.
+func usersOf(t *testing.T, names ...string) string {
+	t.Helper()
+	hash, err := bcrypt.GenerateFromPassword([]byte("password"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	b.WriteString("@guarded path /socket.io/*\n basic_auth @guarded {\n")
+	for _, name := range names {
+		fmt.Fprintf(&b, "%s %s\n", name, hash)
+	}
+	b.WriteString("}\n")
+	return b.String()
+}
+
+// messages reads until the server closes the WebSocket, and returns what came before.
+func (c *socket) messages() (messages []string) {
+	c.s.t.Helper()
+	for {
+		packet, open := c.next()
+		if !open {
+			return messages
+		}
+		messages = append(messages, packet)
+	}
+}
+
+// TestMaxAgeOfAConnection holds that a connection whose user a handler in front has found ends at
+// its age, without a word.
+func TestMaxAgeOfAConnection(t *testing.T) {
+	s := startServer(t, usersOf(t, "ada")+"socketio_stream {\n auth caddy {\n max_age 1s\n}\n}")
+	begun := time.Now()
+	c := s.in(asUser("ada"), "")
+	if got := c.messages(); len(got) != 0 {
+		t.Errorf("it got %s", got)
+	}
+	if took := time.Since(begun); took < 900*time.Millisecond {
+		t.Errorf("after %s", took)
+	}
+	s.in(asUser("ada"), "")
+}
