@@ -312,7 +312,7 @@ describe("the sizes that a stranger names", () => {
       failed: () => undefined,
     });
     const began = performance.now();
-    for (let i = 0; i < 1000; i++) {
+    for (let i = 0; i < 200; i++) {
       const size = [1024 ** 3, MOST_CHUNKS * 4096][i % 2]!;
       files.offer({ ...announcement(size, [1, 4096][i % 2]!), contentId: String(i) }, "new", true);
       files.fetch(String(i));

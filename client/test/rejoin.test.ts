@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { ConnectionError, generateKey, SessionError, SocketService } from "../src/index.js";
 import { Pauses } from "../src/waiting.js";
 import { Clock } from "./clock.js";
-import { next, noise, until, useBench } from "./helpers.js";
+import { DEADLINE, next, noise, until, useBench } from "./helpers.js";
 import { Network } from "./network.js";
 import { TestServer } from "./server.js";
 
@@ -444,14 +444,14 @@ describe("a client on a network that fails", () => {
     void ada.joinSession(SESSION, "Ada", { key });
     void bob.joinSession(SESSION, "Bob", { key });
     const busy = async (milliseconds: number) => {
-      const deadline = performance.now() + 5000;
+      const deadline = performance.now() + DEADLINE;
       while (server.members(SESSION).length < 2 && performance.now() < deadline) await clock.pass(milliseconds);
     };
     await busy(100);
     expect(server.members(SESSION)).toHaveLength(2);
     server.rule = ({ event, payload }) => (event === "chunk" && payload.chunk.totalChunks === 9 ? "throttled" : undefined);
     void ada.shareFile(SESSION, new Blob([noise(9 * 65_536)])).catch(() => undefined);
-    const deadline = performance.now() + 5000;
+    const deadline = performance.now() + DEADLINE;
     const refused = () => server.sent.some(({ event, payload }) => event === "chunk" && payload.chunk.totalChunks === 9);
     while (!refused() && performance.now() < deadline) await clock.pass(10);
     expect(refused()).toBe(true);
