@@ -217,7 +217,7 @@ func (v *visitor) check(t *testing.T, log *logFile) {
 	}
 	want := map[letOff][2]int{fromAll: {4, 200}, fromLimits: {4, 403}, fromStatus: {2, 200}, fromNone: {2, 403}}[v.letOff]
 	if got := [2]int{letIn, v.get(t, "/status")}; got != want {
-		t.Errorf("%d of 4 are let in, and the status is %d, want %v", got[0], got[1], want)
+		t.Fatalf("%d of 4 are let in, and the status is %d, want %v", got[0], got[1], want)
 	}
 	if want[0] == 4 {
 		return
