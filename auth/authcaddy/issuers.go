@@ -147,12 +147,12 @@ func (a *JWT) keysOf(ctx caddy.Context, issuer *JWTIssuer, authorities *auth.Aut
 	}
 	sets := make([]*auth.KeySet, 0, len(issuer.JWKS))
 	for _, address := range issuer.JWKS {
-		set, name, err := acquireKeySet(ctx, address, authorities)
+		acquired, err := acquireKeySet(ctx, address, authorities)
 		if err != nil {
 			return nil, err
 		}
-		a.acquired = append(a.acquired, name)
-		sets = append(sets, set)
+		a.acquired = append(a.acquired, acquired)
+		sets = append(sets, acquired.shared.set)
 	}
 	return auth.FromKeySets(sets...), nil
 }

@@ -72,8 +72,8 @@ type JWT struct {
 	verifier *auth.JWT
 	// fingerprint tells what the placeholders and the file stand for.
 	fingerprint string
-	// acquired are the names of the key sets that this instance has.
-	acquired []string
+	// acquired are the key sets that this instance has.
+	acquired []*acquiredKeySet
 }
 
 // JWTClaims name claims whose values are lists of names, each exact or with a * at its end. A token
@@ -164,8 +164,8 @@ func (a *JWT) Provision(ctx caddy.Context) error {
 // Cleanup gives up the key sets. Those who are being looked at can still use their keys.
 func (a *JWT) Cleanup() error {
 	var errs []error
-	for _, name := range a.acquired {
-		errs = append(errs, releaseKeySet(name))
+	for _, acquired := range a.acquired {
+		errs = append(errs, acquired.release())
 	}
 	a.acquired = nil
 	return errors.Join(errs...)

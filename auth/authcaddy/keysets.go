@@ -2,6 +2,8 @@ package authcaddy
 
 import (
 	"log/slog"
+	"slices"
+	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -17,38 +19,64 @@ var keySets = caddy.NewUsagePool()
 type sharedKeySet struct {
 	set    *auth.KeySet
 	logger *logline.Switch
+
+	mu sync.Mutex
+	// loggers are those of all who have the set, in the order in which they came. The first is in
+	// use: a config that has come last may still fail, and the one before it ends when it does not.
+	loggers []*slog.Logger
+}
+
+// acquiredKeySet is what one who has acquired a key set must release.
+type acquiredKeySet struct {
+	name   string
+	shared *sharedKeySet
+	logger *slog.Logger
 }
 
 // acquireKeySet returns the key set of an address, which is made and fetched in the background if
-// no config has it. It lives until all who have acquired it have released it by its name.
+// no config has it. It lives until all who have acquired it have released it.
 func acquireKeySet(
 	ctx caddy.Context, address string, authorities *auth.Authorities,
-) (set *auth.KeySet, name string, err error) {
+) (*acquiredKeySet, error) {
+	logger := ctx.Slogger()
 	// What was fetched from a server that is no longer trusted is not used.
-	name = address + " " + authorities.Fingerprint()
-	value, loaded, err := keySets.LoadOrNew(name, func() (caddy.Destructor, error) {
-		return newSharedKeySet(ctx, address, authorities)
+	name := address + " " + authorities.Fingerprint()
+	value, _, err := keySets.LoadOrNew(name, func() (caddy.Destructor, error) {
+		return newSharedKeySet(logger, address, authorities)
 	})
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	shared := value.(*sharedKeySet)
-	if loaded {
-		shared.logger.Use(ctx.Slogger())
-	}
-	return shared.set, name, nil
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	shared.loggers = append(shared.loggers, logger)
+	return &acquiredKeySet{name, shared, logger}, nil
 }
 
-// releaseKeySet gives up a key set that was acquired.
-func releaseKeySet(name string) error {
-	_, err := keySets.Delete(name)
+// release gives the key set up.
+func (a *acquiredKeySet) release() error {
+	a.shared.forget(a.logger)
+	_, err := keySets.Delete(a.name)
 	return err
 }
 
+// forget has a logger used no more.
+func (s *sharedKeySet) forget(logger *slog.Logger) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.Index(s.loggers, logger); i >= 0 {
+		s.loggers = slices.Delete(s.loggers, i, i+1)
+	}
+	if len(s.loggers) > 0 {
+		s.logger.Use(s.loggers[0])
+	}
+}
+
 func newSharedKeySet(
-	ctx caddy.Context, address string, authorities *auth.Authorities,
+	made *slog.Logger, address string, authorities *auth.Authorities,
 ) (*sharedKeySet, error) {
-	logger := logline.NewSwitch(ctx.Slogger())
+	logger := logline.NewSwitch(made)
 	set, err := auth.NewKeySet(address, authorities, slog.New(logger))
 	if err != nil {
 		return nil, err
