@@ -20,7 +20,25 @@ func init() {
 
 func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	h := new(Handler)
-	return h, h.UnmarshalCaddyfile(helper.Dispenser)
+	if err := h.UnmarshalCaddyfile(helper.Dispenser); err != nil {
+		return nil, err
+	}
+	h.countDeclaration(helper.State)
+	return h, nil
+}
+
+// countDeclaration tells declarations apart that are one line of one file, as where two sites import
+// it. state is that of the whole Caddyfile.
+func (h *Handler) countDeclaration(state map[string]any) {
+	counts, ok := state[directive].(map[string]int)
+	if !ok {
+		counts = make(map[string]int)
+		state[directive] = counts
+	}
+	place := h.DeclaredAt
+	if counts[place]++; counts[place] > 1 {
+		h.DeclaredAt += " #" + strconv.Itoa(counts[place])
+	}
 }
 
 // UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:

@@ -44,7 +44,8 @@ func init() {
 // text field.
 type Handler struct {
 	// Hub is the name of the hub that holds the connections: up to 64 letters, digits, dots, dashes
-	// and underscores. Default: "default".
+	// and underscores. Default: a hub that the handler's site has to itself, named by the site's
+	// addresses.
 	Hub string `json:"hub,omitempty"`
 
 	// Paths are the URL paths of the Socket.IO endpoint. Each begins with a slash; a missing slash
@@ -159,7 +160,9 @@ type Handler struct {
 	Namespaces []*Namespace `json:"namespaces,omitempty"`
 
 	// DeclaredAt is where the Caddyfile declared this handler, as file:line, so that messages can
-	// name the place. The Caddyfile adapter fills it in.
+	// name the place. Handlers of one config with the same value are one declaration in one site,
+	// which Caddy provisions on several servers; " #2" is added for the second time that the line is
+	// read, as when it is imported twice. The Caddyfile adapter fills it in.
 	DeclaredAt string `json:"declared_at,omitempty"`
 
 	logger  *zap.Logger
@@ -167,11 +170,12 @@ type Handler struct {
 	paths   paths
 	client  clientFiles
 	claim   claim
+	// site is what is known of the site, or nil.
+	site *siteOf
 }
 
 // The defaults that are the handler's own.
 const (
-	defaultHub   = "default"
 	defaultPath  = "/socket.io/"
 	defaultDrain = 5 * time.Second
 )
@@ -219,6 +223,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.Validate(); err != nil {
 		return err
 	}
+	if err := h.findSite(ctx); err != nil {
+		return h.declared(err)
+	}
 	h.warn()
 	if err := metrics.Register(ctx); err != nil {
 		return h.declared(err)
@@ -236,8 +243,10 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 // prepare makes the options what they are, in place.
 func (h *Handler) prepare(ctx caddy.Context) error {
 	t := option.NewResolver()
-	t.Text("hub", &h.Hub, defaultHub)
-	t.Check(checkHubName(h.Hub))
+	t.Text("hub", &h.Hub, "")
+	if h.Hub != "" {
+		t.Check(checkHubName(h.Hub))
+	}
 	t.Texts("path", &h.Paths)
 	h.paths.addSocket(t, h.Paths)
 	h.provisionTransports(t)
@@ -286,6 +295,9 @@ func (h *Handler) Validate() error {
 
 // Cleanup gives up the hub. Requests of this handler that are under way still need its fields.
 func (h *Handler) Cleanup() error {
+	if h.site != nil {
+		h.site.release()
+	}
 	if h.claim == nil {
 		return nil
 	}

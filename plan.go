@@ -26,6 +26,7 @@ func (h *Handler) plan() *hub.Plan {
 		Origins:    h.origins,
 		Capture:    captures(h.Namespaces),
 	}
+	h.site.describe(p, h.Namespaces)
 	for _, ns := range h.Namespaces {
 		p.Namespaces = append(p.Namespaces, ns.plan())
 		p.Options = append(p.Options, ns.options()...)

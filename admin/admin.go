@@ -25,9 +25,9 @@ const root = "/socketio/"
 // Admin is the module of Caddy's admin API. It is there wherever the admin endpoint is, and
 // protected as that is: by where it listens, the host and the origin, not by a password.
 type Admin struct {
-	// find returns the server of the hub of that name, or nil, and names lists those there are.
-	// They are asked for each request, since hubs come and go with configs.
-	find  func(name string) *streaming.Server
+	// find returns the name and the server of the hub that a name stands for, or nil, and names lists
+	// those there are. They are asked for each request, since hubs come and go with configs.
+	find  func(name string) (string, *streaming.Server)
 	names func() []string
 }
 
@@ -35,7 +35,7 @@ type Admin struct {
 func (*Admin) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{
 		ID:  "admin.api.socketio_stream",
-		New: func() caddy.Module { return &Admin{find: hub.Find, names: hubNames} },
+		New: func() caddy.Module { return &Admin{find: hub.Resolve, names: hubNames} },
 	}
 }
 

@@ -43,7 +43,7 @@ func FuzzAdminRequest(f *testing.F) {
 	s := newAdminServer(f, "other")
 	server := s.hubs["default"]
 	admin := &Admin{
-		find:  func(name string) *streaming.Server { return s.hubs[name] },
+		find:  func(name string) (string, *streaming.Server) { return name, s.hubs[name] },
 		names: func() []string { return []string{"default", "other"} },
 	}
 	client := rawclient.New(s.site)

@@ -58,7 +58,7 @@ func (r *request) listHubs(w http.ResponseWriter) error {
 			break
 		}
 		// One that has just ended is no longer there.
-		if server := r.find(name); server != nil {
+		if _, server := r.find(name); server != nil {
 			page.Hubs = append(page.Hubs, hubState(name, server))
 		}
 	}

@@ -17,13 +17,14 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-socketio/socketio-stream/admin/adminapi"
+	"github.com/caddy-socketio/socketio-stream/hub"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 )
 
 // request is a request with what its path names. Its methods are what the API can do.
 type request struct {
 	*http.Request
-	find  func(name string) *streaming.Server
+	find  func(name string) (string, *streaming.Server)
 	names func() []string
 
 	hub       string               // "" where the path names none
@@ -35,7 +36,11 @@ type request struct {
 // resolve finds what the names in the path stand for.
 func (r *request) resolve(names map[string]string) error {
 	if name, ok := names["{hub}"]; ok {
-		if r.hub, r.server = name, r.find(name); r.server == nil {
+		if r.hub, r.server = r.find(name); r.server == nil {
+			if others := r.names(); name == hub.Default && len(others) > 1 {
+				return apiError(http.StatusNotFound, "%q stands for the only hub there is, but %s: name one of them",
+					name, listed(others))
+			}
 			return apiError(http.StatusNotFound, "there is no hub %q; %s", name, listed(r.names()))
 		}
 	}

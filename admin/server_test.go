@@ -56,7 +56,7 @@ func startAdminServer(t testing.TB, readTimeout time.Duration, hubs ...string) *
 		}
 	}
 	admin := &Admin{
-		find:  func(name string) *streaming.Server { return s.hubs[name] },
+		find:  func(name string) (string, *streaming.Server) { return name, s.hubs[name] },
 		names: func() []string { return slices.Sorted(maps.Keys(s.hubs)) },
 	}
 	mux := http.NewServeMux()

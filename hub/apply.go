@@ -2,21 +2,13 @@ package hub
 
 import (
 	"fmt"
-
-	"github.com/caddyserver/caddy/v2"
+	"time"
 )
 
-// start brings a config that has started to the hub.
-func (hub *hub) start(c *Claim, ctx caddy.Context) {
-	_, grace := shutdownTimes(ctx)
-	hub.useTimes(c.plan.Drain, grace)
-	hub.apply(c)
-}
-
-// apply puts a plan in force.
-func (hub *hub) apply(c *Claim) {
+// apply puts a plan in force. grace is grace_period of its config.
+func (hub *hub) apply(c *Claim, grace time.Duration) {
 	hub.mu.Lock()
-	hub.applied = c
+	hub.drain, hub.grace = c.plan.Drain, grace
 	hub.mu.Unlock()
 	hub.logger.Use(c.logger)
 	hub.server.SetOptions(c.plan.Server)

@@ -27,8 +27,9 @@ type Claim struct {
 }
 
 // Join makes a handler one of the hub that its plan names, which is made if need be. A hub that is
-// there already is not changed before the new config has started, since it may still fail. It is an
-// error if another handler of the same config wants something else of the hub.
+// there already is not changed before the config that has it ends, since the new one may still fail,
+// even when it has started. It is an error if another handler of the same config wants something
+// else of the hub.
 func Join(ctx caddy.Context, p *Plan) (*Claim, error) {
 	app, err := ctx.App("events")
 	if err != nil {
@@ -37,16 +38,17 @@ func Join(ctx caddy.Context, p *Plan) (*Claim, error) {
 	events := app.(*caddyevents.App)
 	clientaddr.Watch(ctx)
 
-	value, loaded, err := hubs.LoadOrNew(p.Hub, func() (caddy.Destructor, error) { return newHub(ctx, p) })
+	value, _, err := hubs.LoadOrNew(p.Hub, func() (caddy.Destructor, error) { return newHub(ctx, p) })
 	if err != nil {
 		return nil, err
 	}
 	c := &Claim{hub: value.(*hub), plan: p, generation: events, logger: ctx.Slogger()}
-	if err := c.hub.take(c, !loaded); err != nil {
+	if err := c.hub.take(c); err != nil {
 		_, _ = hubs.Delete(p.Hub)
 		return nil, err
 	}
 	generation := joinGeneration(ctx, events)
+	generation.add(c)
 	if err := c.follow(ctx, events, generation); err != nil {
 		return nil, errors.Join(err, c.Leave())
 	}
@@ -55,7 +57,11 @@ func Join(ctx caddy.Context, p *Plan) (*Claim, error) {
 
 // follow has the hub do what a config's start and end ask for.
 func (c *Claim) follow(ctx caddy.Context, events *caddyevents.App, g *generation) error {
-	if err := events.On("started", eventHandler(func() { c.hub.start(c, ctx) })); err != nil {
+	err := events.On("started", eventHandler(func() {
+		_, grace := shutdownTimes(ctx)
+		g.start(grace)
+	}))
+	if err != nil {
 		return err
 	}
 	return events.On("stopping", eventHandler(func() {
@@ -64,6 +70,7 @@ func (c *Claim) follow(ctx caddy.Context, events *caddyevents.App, g *generation
 			leaveAll(delay)
 			return
 		}
+		beginNext(g)
 		g.gather()
 	}))
 }
@@ -82,7 +89,10 @@ func (f eventHandler) Handle(context.Context, caddy.Event) error {
 func (c *Claim) Leave() error {
 	c.hub.release(c)
 	_, err := hubs.Delete(c.plan.Hub)
-	_, _ = generations.Delete(c.generation)
+	if ended, _ := generations.Delete(c.generation); ended {
+		// Should the config have ended without saying so, the next one begins now.
+		beginNext(nil)
+	}
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/caddy-socketio/socketio-stream/internal/cors"
@@ -67,5 +68,39 @@ func TestOriginIsRefused(t *testing.T) {
 	}
 	if got := c.Metrics().Engine.Refusals.Of("forbidden"); got != 1 {
 		t.Errorf("%d are counted", got)
+	}
+}
+
+// TestHubThatIsNamedAgainCountsAddressesOn holds that an address has no second share while the
+// connections of a hub that a reload has removed are being closed, and one of that name is made
+// anew.
+func TestHubThatIsNamedAgainCountsAddressesOn(t *testing.T) {
+	options := streaming.Options{Engine: engineio.Options{Limits: engineio.Limits{Connections: 1}}}
+	named := func() *hub {
+		h, err := newHub(caddy.Context{Context: t.Context()}, &Plan{Hub: "again", Server: options})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(h.server.Close)
+		return h
+	}
+	connect := func(h *hub) int {
+		w := httptest.NewRecorder()
+		(&Claim{hub: h}).ServeHTTP(w, newRequest("GET", "/socket.io/?EIO=4&transport=polling", "192.0.2.1"))
+		return w.Code
+	}
+	old := named()
+	if code := connect(old); code != 200 {
+		t.Fatalf("status %d", code)
+	}
+	departures.add(old)
+	t.Cleanup(func() { departures.remove(old) })
+	again := named()
+	if code := connect(again); code != 429 {
+		t.Errorf("a second connection while the first is open: status %d", code)
+	}
+	old.server.Close()
+	if code := connect(again); code != 200 {
+		t.Errorf("after the end of the first: status %d", code)
 	}
 }

@@ -48,6 +48,18 @@ func (l *departureList) add(h *hub) {
 	l.hubs[h] = struct{}{}
 }
 
+// find returns one of that name, or nil.
+func (l *departureList) find(name string) *hub {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for hub := range l.hubs {
+		if hub.name == name {
+			return hub
+		}
+	}
+	return nil
+}
+
 func (l *departureList) remove(h *hub) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -89,6 +101,14 @@ func (hub *hub) depart(delay time.Duration, farewell engineio.Farewell) {
 	})
 }
 
+// isLeaving reports whether the hub is on its way out.
+func (hub *hub) isLeaving() bool {
+	departures.mu.Lock()
+	defer departures.mu.Unlock()
+	_, leaving := departures.hubs[hub]
+	return leaving
+}
+
 func (hub *hub) close(farewell engineio.Farewell) {
 	defer hub.hide()
 	defer hub.refusals.flush()
@@ -96,6 +116,10 @@ func (hub *hub) close(farewell engineio.Farewell) {
 	ctx, cancel := context.WithTimeout(context.Background(), farewell.Time(clients)+farewellGrace)
 	defer cancel()
 	err := hub.server.Shutdown(ctx, farewell)
+	if !hub.wasShown.Load() && clients == 0 {
+		// Its config has failed: there never was such a hub.
+		return
+	}
 	logger, took := hub.logger.Current(), time.Since(begun).Round(time.Millisecond)
 	if err != nil {
 		logger.Warn("hub closed before all clients and handlers were through", "hub", hub.name,
@@ -114,13 +138,6 @@ func (hub *hub) drainTime() time.Duration {
 		return min(hub.drain, hub.grace)
 	}
 	return hub.drain
-}
-
-// useTimes tells the hub the times that a config has for its end.
-func (hub *hub) useTimes(drain, grace time.Duration) {
-	hub.mu.Lock()
-	defer hub.mu.Unlock()
-	hub.drain, hub.grace = drain, grace
 }
 
 // leaveAll ends all hubs, since the process is going down, and returns when it is time for Caddy to

@@ -55,9 +55,14 @@ var generations = caddy.NewUsagePool()
 
 // generation is what the handlers of one config have in common.
 type generation struct {
-	stopping sync.Once
+	starting, stopping sync.Once
 
 	mu sync.Mutex
+	// claims are those of the handlers. started is true once the config runs, grace is its
+	// grace_period, and begun is true once the plans are in force.
+	claims         []*Claim
+	started, begun bool
+	grace          time.Duration
 	// servers are the HTTP servers of the config that have not begun to stop.
 	servers map[*caddyhttp.Server]struct{}
 	// fresh are the connections that no request has come by yet. A server that stops drops their
@@ -75,6 +80,63 @@ func joinGeneration(ctx caddy.Context, key any) *generation {
 		g.watch(server)
 	}
 	return g
+}
+
+// add notes a handler.
+func (g *generation) add(c *Claim) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.claims = append(g.claims, c)
+}
+
+// start notes that the config runs. It may fail all the same, as when the remote admin endpoint
+// that it asks for cannot be had, so nothing changes as long as another config is there: see
+// beginNext.
+func (g *generation) start(grace time.Duration) {
+	g.starting.Do(func() {
+		g.mu.Lock()
+		g.started, g.grace = true, grace
+		g.mu.Unlock()
+		alone := true
+		generations.Range(func(_, other any) bool {
+			alone = other == g
+			return alone
+		})
+		if alone {
+			g.begin()
+		}
+	})
+}
+
+// begin puts the plans of the config in force, if it has started and they are not.
+func (g *generation) begin() {
+	g.mu.Lock()
+	begins := g.started && !g.begun
+	g.begun = g.begun || begins
+	claims, grace := g.claims, g.grace
+	g.mu.Unlock()
+	if !begins {
+		return
+	}
+	for _, c := range claims {
+		c.hub.show()
+		c.hub.apply(c, grace)
+	}
+}
+
+// beginNext puts the plans of the config in force that has started beside one which ends: Caddy ends
+// a config only when the next one cannot fail any more.
+func beginNext(ending *generation) {
+	var others []*generation
+	generations.Range(func(_, value any) bool {
+		if other := value.(*generation); other != ending {
+			others = append(others, other)
+		}
+		return true
+	})
+	for _, other := range others {
+		other.begin()
+	}
 }
 
 // Destruct implements caddy.Destructor. The answers are not let go here: Caddy cleans a config up

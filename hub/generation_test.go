@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -8,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
@@ -113,4 +115,88 @@ func TestAnswersAreNotHeldForLong(t *testing.T) {
 			t.Errorf("after %v: they are held back: %v", took, g.holding)
 		}
 	})
+}
+
+// TestPlanIsInForceOnceTheConfigBeforeEnds holds that a config which has started, and may still fail,
+// changes neither options nor times of a hub that another has, and shows no hub of its own, and that
+// its plans are in force once that one ends.
+func TestPlanIsInForceOnceTheConfigBeforeEnds(t *testing.T) {
+	kept := newTestHub(t, "kept")
+	// configure is what Join does.
+	configure := func(key string, drain time.Duration, hubs ...*hub) (g *generation, end func()) {
+		var claims []*Claim
+		for _, h := range hubs {
+			c := &Claim{hub: h, plan: &Plan{Hub: h.name, Drain: drain}, generation: key, logger: slog.New(slog.DiscardHandler)}
+			if err := h.take(c); err != nil {
+				t.Fatal(err)
+			}
+			g = joinGeneration(caddy.Context{Context: t.Context()}, key)
+			g.add(c)
+			claims = append(claims, c)
+		}
+		return g, func() {
+			for _, c := range claims {
+				_ = c.Leave()
+			}
+		}
+	}
+	expect := func(when string, drain time.Duration) {
+		t.Helper()
+		if kept.drainTime() != drain {
+			t.Errorf("%s: the hub drains for %v, want %v", when, kept.drainTime(), drain)
+		}
+	}
+	first, endFirst := configure("first", 10*time.Second, kept)
+	if Find("kept") != nil {
+		t.Error("it is shown before its config runs")
+	}
+	first.start(0)
+	expect("the first runs", 10*time.Second)
+	if Find("kept") != kept.server || Find(Default) != kept.server {
+		t.Error("it is not shown")
+	}
+
+	other := newTestHub(t, "other")
+	failed, endFailed := configure("failed", 20*time.Second, kept, other)
+	failed.start(time.Second)
+	expect("another has started", 10*time.Second)
+	endFailed()
+	expect("it has failed", 10*time.Second)
+	if Find("other") != nil || other.wasShown.Load() {
+		t.Error("a hub of a config that has failed was shown")
+	}
+
+	other = newTestHub(t, "other")
+	second, endSecond := configure("second", 30*time.Second, kept, kept, other)
+	beginNext(first)
+	expect("the first ends before the second has started", 10*time.Second)
+	second.start(5 * time.Second)
+	expect("the second has started", 10*time.Second)
+	beginNext(first)
+	expect("the first ends", 5*time.Second)
+	if Find("other") != other.server || Find(Default) != nil {
+		t.Error("the other hub is not shown")
+	}
+	endFirst()
+	expect("it has ended", 5*time.Second)
+
+	// A config may end without saying so.
+	third, endThird := configure("third", 40*time.Second, kept)
+	third.start(0)
+	expect("the third has started", 5*time.Second)
+	endSecond()
+	expect("the second is gone", 40*time.Second)
+	endThird()
+}
+
+// newTestHub makes a hub that ends with the test.
+func newTestHub(t *testing.T, name string) *hub {
+	t.Helper()
+	h, err := newHub(caddy.Context{Context: t.Context()}, &Plan{Hub: name, Drain: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.server.Close)
+	t.Cleanup(h.hide)
+	return h
 }

@@ -33,14 +33,14 @@ type hub struct {
 	addresses *addresses
 
 	departure departure
+	// wasShown is true once a config that has the hub runs.
+	wasShown atomic.Bool
 
 	// capture is the Capture of the plan in force.
 	capture atomic.Pointer[[]func(*http.Request, map[string]string)]
 
 	mu     sync.Mutex
 	claims []*Claim
-	// applied is the claim whose plan is in force.
-	applied *Claim
 	// originRules is what the config in force says of origins, see recheckOrigins.
 	originRules string
 	// frontRules is what stands in front of the handlers of the config in force, see recheckFronts.
@@ -65,49 +65,45 @@ func newHub(ctx caddy.Context, p *Plan) (*hub, error) {
 		authRules: p.rules(),
 	}
 	hub.addresses.use(p)
+	if leaving := departures.find(p.Hub); leaving != nil {
+		// What an address has there it has not here besides.
+		hub.server.CountWith(leaving.server)
+	}
 	if err := hub.useEvents(p); err != nil {
 		hub.server.Close()
 		return nil, err
 	}
-	hub.show()
 	return hub, nil
 }
 
 // take registers a claim, unless the plan of another one of the same config wants something else of
-// the hub. made tells that the hub was made for it, with its options.
-func (hub *hub) take(c *Claim, made bool) error {
+// the hub.
+func (hub *hub) take(c *Claim) error {
 	hub.mu.Lock()
 	defer hub.mu.Unlock()
+	doubted := false
 	for _, other := range hub.claims {
 		if other.generation == c.generation {
 			if err := other.plan.Disagreement(c.plan); err != nil {
 				return err
 			}
+			if doubt := other.plan.doubt(c.plan); doubt != "" && !doubted {
+				doubted = true
+				c.logger.Warn("handlers share a hub, and it cannot be told whether the same clients can come to them; "+
+					"put the same in front of both, or give one of them a hub of its own", "hub", hub.name,
+					"differing", doubt, "declared_at", other.plan.DeclaredAt, "and_at", c.plan.DeclaredAt)
+			}
 		}
 	}
 	hub.claims = append(hub.claims, c)
-	if made {
-		hub.applied = c
-	}
 	return nil
 }
 
-// release gives up a claim. A config can fail even after it has started; the one before it goes on
-// then, and its plan is put back in force.
+// release gives up a claim.
 func (hub *hub) release(c *Claim) {
 	hub.mu.Lock()
+	defer hub.mu.Unlock()
 	hub.claims = slices.DeleteFunc(hub.claims, func(other *Claim) bool { return other == c })
-	orphaned := len(hub.claims) > 0 && !slices.ContainsFunc(hub.claims, func(other *Claim) bool {
-		return other.generation == hub.applied.generation
-	})
-	var last *Claim
-	if orphaned {
-		last = hub.claims[len(hub.claims)-1]
-	}
-	hub.mu.Unlock()
-	if orphaned {
-		hub.apply(last)
-	}
 }
 
 // plansOf returns the plans of one config for the hub.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-socketio/socketio-stream/internal/cors"
+	"github.com/caddy-socketio/socketio-stream/internal/sites"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 )
 
@@ -17,6 +18,11 @@ type Plan struct {
 	// Hub is the name of the hub, and DeclaredAt how messages name the handler: by the place of its
 	// declaration.
 	Hub, DeclaredAt string
+	// Site is "" where the handler names the hub. Otherwise the hub is its site's own, and Site is
+	// the same for the handlers of that site alone.
+	Site string
+	// Guards are what of Caddy's stands in front of the handler.
+	Guards []sites.Guard
 	// Options are what all handlers of the hub in one config must agree on.
 	Options []Option
 	// Server are the options of the Socket.IO server.
@@ -51,8 +57,59 @@ type Namespace struct {
 	Rule string
 }
 
-// Disagreement says in which option two plans for one hub differ, or returns nil.
+// Disagreement says why two handlers cannot have one hub by what their plans say of it, or returns
+// nil: they must agree on its options, on who may come in, and on whose it is.
 func (p *Plan) Disagreement(other *Plan) error {
+	return cmp.Or(p.strange(other), p.differs(other), p.unguarded(other))
+}
+
+// strange returns an error unless both handlers name the hub, or both are in the site that has it to
+// itself.
+func (p *Plan) strange(other *Plan) error {
+	switch {
+	case p.Site == other.Site:
+		return nil
+	case p.Site != "" && other.Site != "":
+		return fmt.Errorf("the sites of %s and of %s would both have the hub %q to themselves; "+
+			"give one of them another, as in: hub <name>", p.DeclaredAt, other.DeclaredAt, p.Hub)
+	case p.Site == "":
+		p, other = other, p
+	}
+	return fmt.Errorf("hub %q is the site's own at %s, which names none, and %s names it; if they are to share it, "+
+		"write at both: hub %s; otherwise name another at the second", p.Hub, p.DeclaredAt, other.DeclaredAt, p.Hub)
+}
+
+// unguarded returns an error where something keeps clients from one of the handlers that does not
+// keep them from the other: who is in the hub hears all that is said in it.
+func (p *Plan) unguarded(other *Plan) error {
+	sure, _ := sites.Difference(p.Guards, other.Guards)
+	if len(sure) == 0 {
+		return nil
+	}
+	return fmt.Errorf("hub %q is shared by two handlers, and %s in front of them is not the same at %s and at %s, "+
+		"so that who may not pass at one may come in at the other; "+
+		"put the same in front of both, or give one of them a hub of its own, as in: hub <name>",
+		p.Hub, kinds(sure), p.DeclaredAt, other.DeclaredAt)
+}
+
+// doubt says what may keep clients from one of the handlers and not from the other, or returns "".
+func (p *Plan) doubt(other *Plan) string {
+	_, unsure := sites.Difference(p.Guards, other.Guards)
+	return kinds(unsure)
+}
+
+// kinds names guards, each kind once.
+func kinds(guards []sites.Guard) string {
+	var names []string
+	for _, guard := range guards {
+		names = append(names, guard.Kind)
+	}
+	slices.Sort(names)
+	return strings.Join(slices.Compact(names), ", ")
+}
+
+// differs says in which option the plans differ, or returns nil.
+func (p *Plan) differs(other *Plan) error {
 	for _, option := range slices.Concat(p.Options, other.Options) {
 		ours, theirs := p.option(option.Name), other.option(option.Name)
 		if ours != theirs {

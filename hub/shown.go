@@ -17,10 +17,19 @@ import (
 var shown sync.Map
 
 // show makes the hub known, in place of one of that name which is on its way out.
-func (hub *hub) show() { shown.Store(hub.name, hub) }
+func (hub *hub) show() {
+	hub.wasShown.Store(true)
+	shown.Store(hub.name, hub)
+}
 
 // hide undoes show.
-func (hub *hub) hide() { shown.CompareAndDelete(hub.name, hub) }
+func (hub *hub) hide() {
+	if shown.CompareAndDelete(hub.name, hub) {
+		if leaving := departures.find(hub.name); leaving != nil && leaving != hub {
+			shown.LoadOrStore(hub.name, leaving)
+		}
+	}
+}
 
 // shownHubs lists the hubs that are known, in no order.
 func shownHubs() []*hub {
@@ -32,13 +41,29 @@ func shownHubs() []*hub {
 	return list
 }
 
+// Default is a name for the only hub that there is, as long as none has it for its own.
+const Default = "default"
+
 // Find returns the server of the hub of that name, or nil. It is not to be kept: a reload may end
 // the hub, and make another of that name.
 func Find(name string) *streaming.Server {
+	_, server := Resolve(name)
+	return server
+}
+
+// Resolve returns the name and the server of the hub that a name stands for, or nil: see [Default].
+func Resolve(name string) (string, *streaming.Server) {
 	if found, ok := shown.Load(name); ok {
-		return found.(*hub).server
+		return name, found.(*hub).server
 	}
-	return nil
+	if name != Default {
+		return "", nil
+	}
+	staying := slices.DeleteFunc(shownHubs(), (*hub).isLeaving)
+	if len(staying) != 1 {
+		return "", nil
+	}
+	return staying[0].name, staying[0].server
 }
 
 // All returns the servers with the names of their hubs, in the order of these.

@@ -80,7 +80,7 @@ func (c *socket) id(namespace string) string {
 	return connected.SID
 }
 
-const twoNamespaces = "socketio_stream {\n namespace / {\n events streaming\n }\n namespace /chat {\n events relay chat\n }\n}"
+const twoNamespaces = "socketio_stream {\n hub example.com\n namespace / {\n events streaming\n }\n namespace /chat {\n events relay chat\n }\n}"
 
 func TestCommandsAgainstCaddy(t *testing.T) {
 	s, address := startAdmin(t, twoNamespaces)
@@ -97,15 +97,15 @@ func TestCommandsAgainstCaddy(t *testing.T) {
 		args string
 		want []string
 	}{
-		{"ls", []string{"HUB ", "default            2        3      1 "}},
-		{"ls hubs --json", []string{`"name":"default","connections":2,"sockets":3,"rooms":1`}},
-		{"ls namespaces", []string{"default  /                2      1\n", "default  /chat            1      0\n"}},
-		{"ls namespaces -n chat --json", []string{`{"namespaces":[{"hub":"default","name":"/chat","sockets":1,"rooms":0}]}`}},
-		{"ls rooms", []string{"default  /          stream:kitchen        1\n"}},
-		{"ls rooms --json", []string{`{"rooms":[{"hub":"default","namespace":"/","name":"stream:kitchen","sockets":1}]}`}},
+		{"ls", []string{"HUB ", "example.com            2        3      1 "}},
+		{"ls hubs --json", []string{`"name":"example.com","connections":2,"sockets":3,"rooms":1`}},
+		{"ls namespaces", []string{"example.com  /                2      1\n", "example.com  /chat            1      0\n"}},
+		{"ls namespaces -n chat --json", []string{`{"namespaces":[{"hub":"example.com","name":"/chat","sockets":1,"rooms":0}]}`}},
+		{"ls rooms", []string{"example.com  /          stream:kitchen        1\n"}},
+		{"ls rooms --json", []string{`{"rooms":[{"hub":"example.com","namespace":"/","name":"stream:kitchen","sockets":1}]}`}},
 		{"ls rooms -n /chat", []string{"No room has anybody in it.\n"}},
-		{"ls sockets -n chat", []string{chatID + "  default  /chat      websocket  127.0.0.1"}},
-		{"ls sockets --room stream:kitchen", []string{id + "  default  /", "stream:kitchen\n"}},
+		{"ls sockets -n chat", []string{chatID + "  example.com  /chat      websocket  127.0.0.1"}},
+		{"ls sockets --room stream:kitchen", []string{id + "  example.com  /", "stream:kitchen\n"}},
 		{"ls sockets --limit 1", []string{"These are 1 of 3 sockets"}},
 		{"ls sockets --slow", []string{"No slow socket is connected.\n"}},
 		{"ls sockets --slow --json", []string{`{"sockets":[]}`}},
@@ -138,8 +138,8 @@ func TestCommandsAgainstCaddy(t *testing.T) {
 	client.waitClosed()
 
 	for args, want := range map[string]string{
-		"ls --hub nope":             `there is no hub "nope"; there are "default"`,
-		"emit x -n nope":            `the hub "default" has no namespace "/nope"; there are "/", "/chat"`,
+		"ls --hub nope":             `there is no hub "nope"; there are "example.com"`,
+		"emit x -n nope":            `the hub "example.com" has no namespace "/nope"; there are "/", "/chat"`,
 		"emit disconnect":           `the event name "disconnect" is reserved`,
 		"tail --namespace nope":     `has no namespace "/nope"`,
 		"ls sockets --namespace no": "there is no namespace /no; there is /, /chat",
@@ -159,11 +159,13 @@ func TestCommandsOnAUnixSocket(t *testing.T) {
 	address := "unix/" + filepath.Join(folder, "a.sock")
 	s := startServer(t, "socketio_stream", "admin "+address+"|0220")
 	client := s.connect("/socket.io/")
-	if out := mustCommand(t, "ls", "--address", address+"|0220"); !strings.Contains(out, "default            1        1      0") {
+	if out := mustCommand(t, "ls", "--address", address+"|0220"); !strings.Contains(out, onlyHub(t)+"            1        1      0") {
 		t.Errorf("ls: %s", out)
 	}
 	mustCommand(t, "emit", "notice", "1", "--address", address)
 	client.wait(`42["notice",1]`)
+	mustCommand(t, "emit", "notice", "2", "--hub", "default", "--address", address)
+	client.wait(`42["notice",2]`)
 }
 
 // TestCommandsWithoutAnEndpoint holds that there is an exit status of its own for a Caddy that
@@ -185,6 +187,9 @@ func TestCommandsWithSeveralHubsAndWithNone(t *testing.T) {
 	}
 	if _, err := command(t, "emit", "x", "--address", address); err == nil || !strings.Contains(err.Error(), "--hub must name one: a, b") {
 		t.Errorf("emit without a hub: %v", err)
+	}
+	if _, err := command(t, "emit", "x", "--hub", "default", "--address", address); err == nil || !strings.Contains(err.Error(), `"default" stands for the only hub there is, but there are "a", "b"`) {
+		t.Errorf("emit to the only hub: %v", err)
 	}
 	mustCommand(t, "emit", "x", "--hub", "b", "--address", address)
 	b.wait(`42["x"]`)

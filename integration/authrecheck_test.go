@@ -108,7 +108,7 @@ func TestReloadThatAddsAuthAsksThoseWhoAreIn(t *testing.T) {
 	})
 	eventually(t, "the line of each", func() bool { return len(log.lines("client disconnected")) == 3 })
 	for _, line := range log.lines("client disconnected") {
-		if line["reason"] != "authorization no longer holds" || line["hub"] != "default" || line["namespace"] != "/" || line["code"] == "" || line["error"] == "" {
+		if line["reason"] != "authorization no longer holds" || line["hub"] != onlyHub(t) || line["namespace"] != "/" || line["code"] == "" || line["error"] == "" {
 			t.Errorf("logged %v", line)
 		}
 	}
@@ -286,7 +286,7 @@ func TestCommandsByIdentity(t *testing.T) {
 		}
 	}
 	other.stays("another")
-	if out := mustCommand(t, "kick", "--identity", "bob", "--close", "--json", "--address", address); out != `{"hub":"default","sockets":1}`+"\n" {
+	if out := mustCommand(t, "kick", "--identity", "bob", "--close", "--json", "--address", address); out != `{"hub":"`+onlyHub(t)+`","sockets":1}`+"\n" {
 		t.Errorf("kick: %s", out)
 	}
 	other.waitClosed()

@@ -239,7 +239,7 @@ func TestRefusalsAreLoggedWithReasons(t *testing.T) {
 			do(s.raw(test.headers...).Do(t.Context(), test.method, test.query, nil, nil))(t)
 			line := log.wait(test.message, 1)[0]
 			expectFields(t, line, test.want)
-			expectFields(t, line, map[string]any{"level": "warn", "hub": "default", "client_ip": "127.0.0.1"})
+			expectFields(t, line, map[string]any{"level": "warn", "hub": onlyHub(t), "client_ip": "127.0.0.1"})
 			if text := log.text(); len(text) > 1000 || strings.Contains(text, "AAAA") || strings.ContainsRune(text, 0x1b) {
 				t.Errorf("the log:\n%s", text)
 			}

@@ -89,6 +89,10 @@ func New(options Options, logger *slog.Logger) *Server {
 	return s
 }
 
+// CountWith makes the limits of addresses count the clients of another server too, which this one
+// takes the place of. It must be called before a client comes.
+func (s *Server) CountWith(other *Server) { s.engine.CountWith(other.engine) }
+
 // SetOptions changes the options for clients that come from now on.
 func (s *Server) SetOptions(options Options) {
 	if options.ConnectTimeout == 0 {

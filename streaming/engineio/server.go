@@ -71,6 +71,10 @@ func New(options Options, accept Accept, logger *slog.Logger) *Server {
 	return s
 }
 
+// CountWith makes the limits of addresses count the sessions of another server too, which this one
+// takes the place of. It must be called before a session is made.
+func (s *Server) CountWith(other *Server) { s.callers, s.started = other.callers, other.started }
+
 // SetOptions changes the options for sessions that begin from now on.
 func (s *Server) SetOptions(options Options) {
 	filled := options.withDefaults()
