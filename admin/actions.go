@@ -39,8 +39,8 @@ func (r *request) emit(w http.ResponseWriter) error {
 	if wanted.Volatile {
 		flags = packet.Volatile
 	}
-	receivers := len(broadcast.Sockets())
-	if err := broadcast.EmitArgs(wanted.Event, args, flags); err != nil {
+	receivers, err := broadcast.EmitCounted(wanted.Event, args, flags)
+	if err != nil {
 		return apiError(http.StatusBadRequest, "event: %v", err)
 	}
 	return answer(w, http.StatusOK, adminapi.Emitted{Receivers: receivers})
@@ -97,6 +97,13 @@ func (r *request) changeRooms(w http.ResponseWriter, change func(...string)) err
 	}
 	if err := checkRooms("rooms", wanted.Rooms); err != nil {
 		return err
+	}
+	for _, room := range wanted.Rooms {
+		if prefix := r.socket.Namespace().OwnRooms(room); prefix != "" {
+			return apiError(http.StatusForbidden, "rooms: %q cannot be joined or left here: an event set of the namespace %q "+
+				"alone says who is in its rooms, which begin with %q; to take a client out, disconnect its socket",
+				shortened(room), r.socket.Namespace().Name(), prefix)
+		}
 	}
 	change(wanted.Rooms...)
 	if !r.socket.Connected() {

@@ -101,6 +101,8 @@ func TestAdminRefuses(t *testing.T) {
 		{"join of no room", "POST", socket + "/join", kind, `{"rooms":[]}`, 400, "rooms is missing"},
 		{"join of a long name", "POST", socket + "/join", kind, `{"rooms":["` + long + `"]}`, 400, "has 513 bytes"},
 		{"join of many rooms", "POST", socket + "/join", kind, many, 400, "lists 101 rooms, and may list 100"},
+		{"join of a room of an event set", "POST", socket + "/join", kind, `{"rooms":["a","own:board"]}`, 403, `rooms: "own:board" cannot be joined or left here`},
+		{"leave of a room of an event set", "POST", socket + "/leave", kind, `{"rooms":["own:board"]}`, 403, "to take a client out, disconnect its socket"},
 		{"leave without a name", "POST", socket + "/leave", kind, `{"rooms":[""]}`, 400, "rooms: the name at index 0"},
 
 		{"tail of an unknown hub", "GET", "/socketio/hubs/nope/tail", "", "", 404, "there is no hub"},

@@ -43,6 +43,14 @@ func newAdminServer(t testing.TB, others ...string) *adminServer {
 	return startAdminServer(t, 10*time.Second, append([]string{"default"}, others...)...)
 }
 
+// roomsOfItsOwn is an event set that keeps books of its own on who is in its rooms.
+type roomsOfItsOwn struct{}
+
+func (roomsOfItsOwn) Register(_ *streaming.Namespace, h *streaming.Handlers) error {
+	h.OwnRooms("own:")
+	return nil
+}
+
 func startAdminServer(t testing.TB, readTimeout time.Duration, hubs ...string) *adminServer {
 	t.Helper()
 	s := &adminServer{t: t, hubs: make(map[string]*streaming.Server)}
@@ -50,7 +58,7 @@ func startAdminServer(t testing.TB, readTimeout time.Duration, hubs ...string) *
 		server := streaming.New(streaming.Options{}, nil)
 		s.hubs[name] = server
 		for _, namespace := range []string{"/", "/chat"} {
-			if err := server.Of(namespace).Use(&relay.Set{Events: []string{"chat"}}); err != nil {
+			if err := server.Of(namespace).Use(&relay.Set{Events: []string{"chat"}}, roomsOfItsOwn{}); err != nil {
 				t.Fatal(err)
 			}
 		}

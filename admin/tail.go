@@ -3,6 +3,7 @@ package admin
 import (
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -35,7 +36,7 @@ func (r *request) tail(w http.ResponseWriter) error {
 		}
 	}
 	options := streaming.TapOptions{
-		Event: query.Get("event"), Socket: query.Get("socket"), Args: payload,
+		Event: query.Get("event"), Socket: query.Get("socket"), Args: payload, By: asker(r.Request),
 	}
 	if query.Has("namespace") {
 		options.Namespace = namespaceOf(query.Get("namespace"))
@@ -52,6 +53,9 @@ func (r *request) tail(w http.ResponseWriter) error {
 	switch {
 	case errors.Is(err, streaming.ErrTooManyTaps):
 		return apiError(http.StatusTooManyRequests, "too many follow the hub %q already", r.hub)
+	case errors.Is(err, streaming.ErrTapsOfOne):
+		return apiError(http.StatusTooManyRequests, "too many follow the hub %q already from where you are: "+
+			"end one of them, the others are for those elsewhere", r.hub)
 	case err != nil:
 		return apiError(http.StatusServiceUnavailable, "the hub %q: %v", r.hub, err)
 	}
@@ -101,6 +105,16 @@ func (r *request) tail(w http.ResponseWriter) error {
 			return nil
 		}
 	}
+}
+
+// asker returns where a request comes from: the address without the port, or that it came by a Unix
+// socket.
+func asker(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return "unix"
+	}
+	return host
 }
 
 // tailWriter writes lines to somebody who may not read them.

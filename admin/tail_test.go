@@ -209,6 +209,28 @@ func TestAdminTailTellsWhatItLost(t *testing.T) {
 	}
 }
 
+// TestAdminTailOfOneAddressIsBounded holds that one address cannot follow by so many that nobody else
+// can.
+func TestAdminTailOfOneAddressIsBounded(t *testing.T) {
+	s := newAdminServer(t)
+	for {
+		tap, err := s.hubs["default"].Tap(streaming.TapOptions{By: "127.0.0.1"})
+		if err != nil {
+			break
+		}
+		defer tap.Close()
+	}
+	response, body := s.send("GET", "/socketio/hubs/default/tail", "", "")
+	if response.StatusCode != http.StatusTooManyRequests || !strings.Contains(body, "from where you are") {
+		t.Errorf("one too many of one address: %d %s", response.StatusCode, body)
+	}
+	tap, err := s.hubs["default"].Tap(streaming.TapOptions{By: "192.0.2.1"})
+	if err != nil {
+		t.Fatalf("one elsewhere: %v", err)
+	}
+	tap.Close()
+}
+
 func TestAdminTailIsBounded(t *testing.T) {
 	s := newAdminServer(t)
 	for {

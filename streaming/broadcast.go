@@ -60,22 +60,28 @@ func (b Broadcast) Emit(event string, values ...any) error {
 // any two broadcasts that both reach both of two sockets, both sockets get the
 // same one first. An error is [packet.ErrReservedEvent].
 func (b Broadcast) EmitArgs(event string, a packet.Args, flags ...packet.Flags) error {
+	_, err := b.EmitCounted(event, a, flags...)
+	return err
+}
+
+// EmitCounted is EmitArgs, and returns how many sockets of this process the event was for; a socket
+// that sends to others is one of them.
+func (b Broadcast) EmitCounted(event string, a packet.Args, flags ...packet.Flags) (receivers int, err error) {
 	if err := packet.CheckEvent(event); err != nil {
-		return err
+		return 0, err
 	}
 	n, t := b.namespace, b.target()
 	p := &packet.Packet{Type: packet.TypeEvent, Namespace: n.name, Event: event, Args: a, Flags: union(flags)}
 	n.counts.broadcast(b.sender)
 	n.server.taps.toMany(n.name, t, p)
 	if n.remote == nil {
-		n.deliver(p, t)
-		return nil
+		return n.deliver(p, t), nil
 	}
 	n.remote.sending.Lock()
 	defer n.remote.sending.Unlock()
-	n.deliver(p, t)
+	receivers = n.deliver(p, t)
 	n.elsewhere("a broadcast", func(a Adapter) { a.Broadcast(p, t) })
-	return nil
+	return receivers, nil
 }
 
 // union returns the flags of all that are given.
@@ -86,14 +92,16 @@ func union(flags []packet.Flags) (all packet.Flags) {
 	return all
 }
 
-// deliver sends a packet to the sockets of this process that are meant.
-func (n *Namespace) deliver(p *packet.Packet, t Target) {
+// deliver sends a packet to the sockets of this process that are meant, and returns how many they
+// are, a sender among them.
+func (n *Namespace) deliver(p *packet.Packet, t Target) (receivers int) {
 	d := deliveries.Get().(*delivery)
 	if d.find(n.rooms, t) {
-		engineio.Broadcast(p.Message(), d)
+		receivers = engineio.Broadcast(p.Message(), d)
 	}
 	*d = delivery{}
 	deliveries.Put(d)
+	return receivers
 }
 
 // delivery is the audience of a packet that is not answered.

@@ -28,6 +28,8 @@ type Handlers struct {
 	gauges     []gauge
 	// sets are the event sets, the one that is being registered last.
 	sets []*registered
+	// ownRooms are the prefixes of rooms that event sets have to themselves.
+	ownRooms []string
 }
 
 // eventHandler is a handler and the event set that it is of.
@@ -101,6 +103,11 @@ func (h *Handlers) OnUnknown(handler func(*Event)) error {
 	h.unknown = eventHandler{handler, h.set()}
 	return nil
 }
+
+// OwnRooms gives rooms whose names begin with a prefix to the event set that is being registered: it
+// keeps books of its own on who is in them, and nobody else is to change that. The admin API refuses
+// to, see [Namespace.OwnRooms].
+func (h *Handlers) OwnRooms(prefix string) { h.ownRooms = append(h.ownRooms, prefix) }
 
 // RefuseUnknown has events refused that no event set of the namespace handles,
 // quietly and with [CodeUnknownEvent], unless a set takes them by OnUnknown.

@@ -3,6 +3,7 @@ package streaming
 import (
 	"context"
 	"reflect"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -88,6 +89,17 @@ func (n *Namespace) Call(ctx context.Context, event string, a packet.Args) ([]Re
 
 // Count is the number of sockets in a room.
 func (n *Namespace) Count(room string) int { return n.rooms.count(room) }
+
+// OwnRooms returns the prefix by which a room belongs to an event set of the namespace, see
+// [Handlers.OwnRooms], or "" if it does not.
+func (n *Namespace) OwnRooms(room string) (prefix string) {
+	for _, prefix := range n.handlers.Load().ownRooms {
+		if strings.HasPrefix(room, prefix) {
+			return prefix
+		}
+	}
+	return ""
+}
 
 // nextAckID counts per namespace, so that one ID serves for a call to many.
 func (n *Namespace) nextAckID() uint64 { return n.ackID.Add(1) - 1 }

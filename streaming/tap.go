@@ -44,13 +44,17 @@ type TapOptions struct {
 	Namespace, Event, Socket string
 	// Args makes the tap see the arguments as well.
 	Args bool
+	// By is who watches, such as an address: at most half of all may be of one. Those of "" have no
+	// such bound.
+	By string
 }
 
-// The bounds of a tap: how many may watch a server, how many events wait for
-// one of them, how many bytes of arguments among them, and how large those of
+// The bounds of a tap: how many may watch a server, and how many of them may be of one address, how
+// many events wait for one of them, how many bytes of arguments among them, and how large those of
 // one event may be.
 const (
-	maxTaps          = 16
+	maxTaps          = 32
+	maxTapsOfOne     = maxTaps / 2
 	tapQueue         = 1024
 	maxTapBytes      = 4 << 20
 	maxTapArgs       = 64 << 10
@@ -81,11 +85,12 @@ type taps struct {
 // The errors of [Server.Tap].
 var (
 	ErrTooManyTaps  = errors.New("too many watch already")
+	ErrTapsOfOne    = errors.New("too many watch already from there")
 	ErrServerClosed = errors.New("the server is closed")
 )
 
 // Tap begins to watch the server's events. Close ends it. The error is
-// ErrTooManyTaps, or ErrServerClosed.
+// ErrTooManyTaps, ErrTapsOfOne, or ErrServerClosed.
 func (s *Server) Tap(options TapOptions) (*Tap, error) {
 	s.taps.mu.Lock()
 	defer s.taps.mu.Unlock()
@@ -98,11 +103,23 @@ func (s *Server) Tap(options TapOptions) (*Tap, error) {
 		return nil, ErrServerClosed
 	case len(list) >= maxTaps:
 		return nil, ErrTooManyTaps
+	case options.By != "" && countTaps(list, options.By) >= maxTapsOfOne:
+		return nil, ErrTapsOfOne
 	}
 	t := &Tap{options: options, taps: &s.taps, events: make(chan Traffic, tapQueue), done: make(chan struct{})}
 	list = append(list, t)
 	s.taps.list.Store(&list)
 	return t, nil
+}
+
+// countTaps counts the taps by which one watches.
+func countTaps(list []*Tap, by string) (count int) {
+	for _, tap := range list {
+		if tap.options.By == by {
+			count++
+		}
+	}
+	return count
 }
 
 // Events are the events. The channel is not closed; see Done.

@@ -210,6 +210,24 @@ func TestTapsAreBounded(t *testing.T) {
 	}
 }
 
+// TestTapsOfOneLeaveRoom holds that whoever watches by as many taps as there may be of one leaves as
+// many for others.
+func TestTapsOfOneLeaveRoom(t *testing.T) {
+	s := newTestServer(t, Options{})
+	var last *Tap
+	for range maxTapsOfOne {
+		last = s.tap(TapOptions{By: "192.0.2.1"})
+	}
+	if _, err := s.Tap(TapOptions{By: "192.0.2.1"}); !errors.Is(err, ErrTapsOfOne) {
+		t.Errorf("one too many: %v", err)
+	}
+	for range maxTaps - maxTapsOfOne {
+		s.tap(TapOptions{By: "192.0.2.2"})
+	}
+	last.Close()
+	s.tap(TapOptions{By: "192.0.2.1"})
+}
+
 // BenchmarkEmitWithoutTap shows what it costs that somebody could watch.
 func BenchmarkEmitWithoutTap(b *testing.B) {
 	s := New(Options{}, nil)

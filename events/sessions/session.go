@@ -47,7 +47,9 @@ type session struct {
 }
 
 // room is the room of the clients of a session.
-func room(id string) string { return "session:" + id }
+func room(id string) string { return roomPrefix + id }
+
+const roomPrefix = "session:"
 
 // member is a client's place in a session, on one connection.
 type member struct {

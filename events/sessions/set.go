@@ -101,6 +101,7 @@ func (s *Set) Register(n *streaming.Namespace, h *streaming.Handlers) error {
 	}
 	service := &service{Set: options, table: streaming.State(n, newTable)}
 	service.table.tell(h)
+	h.OwnRooms(roomPrefix)
 	service.handlers = map[string]func(*request) *denial{
 		"join":    service.join,
 		"leave":   service.leave,

@@ -42,6 +42,9 @@ func (s *service) dropSilent(id string, socket *streaming.Socket) (dropped bool)
 	return len(silent) > 0
 }
 
+// viewerPrefix begins the names of rooms of viewers.
+const viewerPrefix = "viewer:"
+
 // viewerRoom is the room of the sockets of one viewer of a stream, by the digest of its secret. It is ""
 // for a viewer without one.
 func viewerRoom(id, secret string) string {
@@ -49,7 +52,7 @@ func viewerRoom(id, secret string) string {
 		return ""
 	}
 	digest := sha256.Sum256([]byte(secret + "\n" + id))
-	return "viewer:" + base64.RawURLEncoding.EncodeToString(digest[:])
+	return viewerPrefix + base64.RawURLEncoding.EncodeToString(digest[:])
 }
 
 // recognize takes the sockets out of the audience of a stream on which the client of another one has

@@ -87,6 +87,8 @@ func (s *Set) Register(n *streaming.Namespace, h *streaming.Handlers) error {
 	service := &service{Set: options, streams: streaming.State(n, newStreams)}
 	service.streams.tell(h)
 	h.RefuseUnknown()
+	h.OwnRooms(roomPrefix)
+	h.OwnRooms(viewerPrefix)
 	h.OnDisconnect(service.disconnect)
 	h.OnIdentity(service.rightsChanged)
 	h.Holds(service.streams.owns)

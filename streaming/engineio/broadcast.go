@@ -32,23 +32,24 @@ type Audience[R any] interface {
 // [Session.Send], and then wakes those who write for many of them at once. Where
 // there are thousands of receivers, all processors share the work. A session whose
 // queue is full is ended by another goroutine, after Unlock: its listener may
-// broadcast, and the caller may hold locks of its own.
-func Broadcast[R any](m *wire.Message, to Audience[R]) {
+// broadcast, and the caller may hold locks of its own. It returns how many
+// receivers Lock has returned.
+func Broadcast[R any](m *wire.Message, to Audience[R]) (total int) {
 	b := broadcast[R]{message: m, audience: to}
 	defer b.end()
 	receivers := to.Lock()
 	defer to.Unlock()
-	total := 0
 	for _, list := range receivers {
 		total += len(list)
 	}
 	if total >= sharedFrom {
 		b.share(receivers, total)
-		return
+		return total
 	}
 	for _, list := range receivers {
 		b.send(&b.burst, list)
 	}
+	return total
 }
 
 const (
