@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 
 	"github.com/caddy-socketio/socketio-stream/auth/authcaddy"
 	"github.com/caddy-socketio/socketio-stream/hub"
@@ -35,6 +36,26 @@ func (h *Handler) findSite(ctx caddy.Context) error {
 	case err != nil && !errors.Is(err, sites.ErrUnknown):
 		return err
 	}
+	return h.checkDoors()
+}
+
+// checkDoors refuses a handler that clients come to by two paths when what is in front of one of
+// them, and keeps clients out, is not in front of the other.
+func (h *Handler) checkDoors() error {
+	first := h.site.guards(h.Namespaces, h.paths.first)
+	for _, path := range h.paths.socket {
+		sure, unsure := sites.Difference(first, h.site.guards(h.Namespaces, path))
+		switch {
+		case len(sure) > 0:
+			return fmt.Errorf("%s in front of the paths %s and %s is not the same, so that who may not pass at one may come in at "+
+				"the other; put the same in front of both, or give one of them a handler and a hub of its own, as in: hub <name>",
+				sites.Kinds(sure), h.paths.first, path)
+		case len(unsure) > 0:
+			h.logger.Warn("it cannot be told whether the same clients can come to two paths",
+				zap.String("differing", sites.Kinds(unsure)), zap.String("path", h.paths.first), zap.String("other_path", path),
+				zap.String("declared_at", h.DeclaredAt))
+		}
+	}
 	return nil
 }
 
@@ -49,11 +70,20 @@ func (s *siteOf) describe(p *hub.Plan, namespaces []*Namespace) {
 		if s.own {
 			p.Site = s.place.Site.Key()
 		}
-		p.Guards = s.place.Guards(p.Paths)
-		if identifiesAll(namespaces) {
-			p.Guards = slices.DeleteFunc(p.Guards, sites.Guard.Identifies)
-		}
+		p.Guards = s.guards(namespaces, p.Paths...)
 	}
+}
+
+// guards lists what keeps clients from the handler, on the way to paths.
+func (s *siteOf) guards(namespaces []*Namespace, paths ...string) []sites.Guard {
+	if s.place == nil {
+		return nil
+	}
+	guards := s.place.Guards(paths)
+	if identifiesAll(namespaces) {
+		guards = slices.DeleteFunc(guards, sites.Guard.Identifies)
+	}
+	return guards
 }
 
 // identifiesAll reports whether nobody comes in whom no guard has identified: then it does not matter

@@ -89,23 +89,13 @@ func (p *Plan) unguarded(other *Plan) error {
 	return fmt.Errorf("hub %q is shared by two handlers, and %s in front of them is not the same at %s and at %s, "+
 		"so that who may not pass at one may come in at the other; "+
 		"put the same in front of both, or give one of them a hub of its own, as in: hub <name>",
-		p.Hub, kinds(sure), p.DeclaredAt, other.DeclaredAt)
+		p.Hub, sites.Kinds(sure), p.DeclaredAt, other.DeclaredAt)
 }
 
 // doubt says what may keep clients from one of the handlers and not from the other, or returns "".
 func (p *Plan) doubt(other *Plan) string {
 	_, unsure := sites.Difference(p.Guards, other.Guards)
-	return kinds(unsure)
-}
-
-// kinds names guards, each kind once.
-func kinds(guards []sites.Guard) string {
-	var names []string
-	for _, guard := range guards {
-		names = append(names, guard.Kind)
-	}
-	slices.Sort(names)
-	return strings.Join(slices.Compact(names), ", ")
+	return sites.Kinds(unsure)
 }
 
 // differs says in which option the plans differ, or returns nil.

@@ -186,6 +186,7 @@ func TestHubsThatSitesMayNotShare(t *testing.T) {
 		{"addresses", site("A", "@in remote_ip 10.0.0.0/8\n"+strings.Replace(hubMain, "stream", "stream @in", 1)) + site("B", hubMain), []string{"remote_ip"}},
 		{"another backend asks", site("A", "forward_auth 127.0.0.1:9 {\n uri /\n}\n"+hubMain) + site("B", hubMain), []string{"forward_auth"}},
 		{"two doors of one site", site("A", "handle /in/* {\n"+basicAuth+"socketio_stream {\n path /in/\n}\n}\nhandle {\nsocketio_stream\n}\n"), []string{"basic_auth"}},
+		{"two paths of one handler", site("A", strings.Replace(basicAuth, "basic_auth", "basic_auth /in/*", 1)+"socketio_stream {\n path /in/ /socket.io/\n}\n"), []string{"basic_auth", "/in/ and /socket.io/", "Caddyfile:"}},
 		{"a route that sites invoke", "&(shared) {\n socketio_stream\n}\n" + site("A", "invoke shared\n"), []string{"hub is missing", "Caddyfile:", "hub <name>"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -78,6 +78,16 @@ func Difference(a, b []Guard) (sure, unsure []Guard) {
 	return sure, unsure
 }
 
+// Kinds names guards, each kind once.
+func Kinds(guards []Guard) string {
+	var names []string
+	for _, guard := range guards {
+		names = append(names, guard.Kind)
+	}
+	slices.Sort(names)
+	return strings.Join(slices.Compact(names), ", ")
+}
+
 // check collects what is in front of a handler.
 type check struct {
 	hosts, paths []string
