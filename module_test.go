@@ -232,7 +232,6 @@ func TestDefaults(t *testing.T) {
 		name      string
 		got, want any
 	}{
-		{"hub", h.Hub, "default"},
 		{"paths", strings.Join(h.paths.socket, " "), "/socket.io/"},
 		{"transports", strings.Join(h.Transports, " "), "polling websocket"},
 		{"allow_upgrades", *h.AllowUpgrades, true},
@@ -397,5 +396,20 @@ func TestHubBufferFollowsTheRuntimesLimit(t *testing.T) {
 	}
 	if h.HubBuffer != 3<<28 {
 		t.Errorf("hub_buffer is %d with a limit of 3 GiB", h.HubBuffer)
+	}
+}
+
+// TestHandlerOutsideOfASiteNeedsAHub holds that a handler whose site is not known is refused unless it
+// names its hub, with what to write.
+func TestHandlerOutsideOfASiteNeedsAHub(t *testing.T) {
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
+	defer cancel()
+	h := &Handler{DeclaredAt: "Caddyfile:3"}
+	err := h.Provision(ctx)
+	if err == nil || !strings.Contains(err.Error(), "Caddyfile:3") || !strings.Contains(err.Error(), "hub <name>") {
+		t.Errorf("got %v", err)
+	}
+	if err := h.Cleanup(); err != nil {
+		t.Error(err)
 	}
 }
