@@ -140,7 +140,6 @@ func TestRefusalsAreTheReferenceServers(t *testing.T) {
 		{"GET", "/socket.io/?EIO=4&transport=polling&sid=none", `{"code":1,"message":"Session ID unknown"}`},
 		{"POST", "/socket.io/?EIO=4&transport=polling", `{"code":2,"message":"Bad handshake method"}`},
 		{"GET", "/socket.io/?EIO=3&transport=polling", `{"code":5,"message":"Unsupported protocol version"}`},
-		{"GET", "/socket.io/socket.io.js", `{"code":0,"message":"Transport unknown"}`},
 	} {
 		response, body := s.request(test.method, test.path, "")
 		if response.StatusCode != http.StatusBadRequest || body != test.body {
