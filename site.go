@@ -71,6 +71,9 @@ func (s *siteOf) describe(p *hub.Plan, namespaces []*Namespace) {
 			p.Site = s.place.Site.Key()
 		}
 		p.Guards = s.guards(namespaces, p.Paths...)
+		// What is not sure may read differently though it is the same.
+		front := slices.DeleteFunc(s.place.Guards(p.Paths), func(g sites.Guard) bool { return !g.Sure })
+		p.Front = fmt.Sprint(front)
 	}
 }
 
