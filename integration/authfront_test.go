@@ -32,6 +32,35 @@ func usersOf(t *testing.T, names ...string) string {
 	return b.String()
 }
 
+// TestAUserWhoIsTakenAwayIsOut holds that a reload which takes a user out of basic_auth ends the
+// connections that it has let in, without a word: who may still come in comes back by itself.
+func TestAUserWhoIsTakenAwayIsOut(t *testing.T) {
+	log := newLogFile(t, "log")
+	const handler = "socketio_stream {\n path /socket.io/ /open/\n status /status\n auth caddy\n}\n"
+	both, alone := usersOf(t, "ada", "bob"), usersOf(t, "ada")
+	s := startServer(t, both+handler, log.own())
+	ada, bob := s.in(asUser("ada"), ""), s.in(asUser("bob"), "")
+	// What stands behind the handler, or changes nothing in front of it, disconnects nobody.
+	s.reload(both+handler+"respond /other \"hello\"\n", log.own())
+	ada.stays("another config with the same in front")
+	bob.stays("another config with the same in front")
+
+	s.reload(alone+handler, log.own())
+	for name, c := range map[string]*socket{"ada": ada, "bob": bob} {
+		if got := c.messages(); len(got) != 0 {
+			t.Errorf("%s got %s", name, got)
+		}
+	}
+	if _, err := s.dial("/socket.io/", asUser("bob")); err == nil {
+		t.Error("bob comes back")
+	}
+	s.in(asUser("ada"), "").stays("who comes back")
+	eventually(t, "the line", func() bool { return len(log.lines("clients have to come again")) == 1 })
+	if line := log.lines("clients have to come again")[0]; line["reason"] != "handlers in front changed" || line["clients"] != 2.0 {
+		t.Errorf("logged %v", line)
+	}
+}
+
 // messages reads until the server closes the WebSocket, and returns what came before.
 func (c *socket) messages() (messages []string) {
 	c.s.t.Helper()
