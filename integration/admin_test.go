@@ -25,6 +25,7 @@ import (
 // startAdmin runs Caddy with an admin endpoint, and returns its address.
 func startAdmin(t *testing.T, directives string) (s *server, address string) {
 	t.Helper()
+	awaitNoHubs(t) // their names make the tables of the commands wider
 	address = "localhost:" + testport.Reserve(t)
 	return startServer(t, directives, "admin "+address), address
 }

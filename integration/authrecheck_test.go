@@ -281,8 +281,10 @@ func TestCommandsByIdentity(t *testing.T) {
 		t.Errorf("kick: %s", out)
 	}
 	for _, c := range []*socket{first, second} {
-		if got := c.wait("4"); got != "41" {
-			t.Error(got)
+		for _, want := range []string{`42["error",{"message":"disconnected by an operator","code":"kicked"}]`, "41"} {
+			if got := c.wait("4"); got != want {
+				t.Error(got)
+			}
 		}
 	}
 	other.stays("another")
