@@ -2,7 +2,6 @@ package hub
 
 import (
 	"log/slog"
-	"net"
 	"net/http"
 	"slices"
 	"sync"
@@ -118,7 +117,9 @@ func (hub *hub) plansOf(generation any) (plans []*Plan) {
 	return plans
 }
 
-// inbound returns what Caddy knows of a request, and what the hub asks of it.
+// inbound returns what Caddy knows of a request, and what the hub asks of it. It names no connection:
+// a proxy in front takes the answer to a poll at once, so that its connection says nothing of a slow
+// client behind it.
 func (hub *hub) inbound(r *http.Request) engineio.Inbound {
 	in := engineio.Inbound{
 		ClientAddr:    hub.addresses.finder,
@@ -127,7 +128,6 @@ func (hub *hub) inbound(r *http.Request) engineio.Inbound {
 		Hold:          handover.pass,
 		Release:       migrate.Release,
 	}
-	in.Conn, _ = r.Context().Value(caddyhttp.ConnCtxKey).(net.Conn)
 	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if ok && server.WriteTimeout > 0 {
 		// The server's write timeout counts from the request. A poll has to end before it.
