@@ -14,7 +14,6 @@ import (
 	"github.com/caddy-socketio/socketio-stream/auth"
 	"github.com/caddy-socketio/socketio-stream/internal/option"
 	"github.com/caddy-socketio/socketio-stream/streaming"
-	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
 
 func init() { caddy.RegisterModule(new(Caddy)) }
@@ -95,16 +94,17 @@ func (a *Caddy) Authenticate(
 		return nil, err
 	}
 	identity.OfConnection = true
-	identity.Expires = a.end(c.Handshake)
+	identity.Expires = a.end(c.Handshake.Time, c.Handshake.Attributes)
 	return identity, nil
 }
 
-// end is when the connection that began with a request must end. Zero is never.
-func (a *Caddy) end(first *engineio.Handshake) (end time.Time) {
+// end is when a connection must end that began at a time with a request of which something was
+// captured. Zero is never.
+func (a *Caddy) end(began time.Time, known map[string]string) (end time.Time) {
 	if a.MaxAge > 0 {
-		end = first.Time.Add(time.Duration(a.MaxAge))
+		end = began.Add(time.Duration(a.MaxAge))
 	}
-	if seconds, err := strconv.ParseInt(first.Attributes[attributeNotAfter], 10, 64); err == nil {
+	if seconds, err := strconv.ParseInt(known[attributeNotAfter], 10, 64); err == nil {
 		if notAfter := time.Unix(seconds, 0); end.IsZero() || notAfter.Before(end) {
 			end = notAfter
 		}
