@@ -125,7 +125,7 @@ type Refusal struct {
 func (r *Refusal) Error() string { return r.Code + ": " + r.Reason }
 
 // isPassing reports whether the refusal is no decision about what the client shows.
-func (r *Refusal) isPassing() bool { return r.Code == CodeAuthUnavailable || r.Code == codeComeAgain }
+func (r *Refusal) isPassing() bool { return r.Code == CodeAuthUnavailable || r.Code == comeAgain }
 
 // message is what the client is told in words.
 func (r *Refusal) message() string {
@@ -253,7 +253,7 @@ func ask(ctx context.Context, a Authenticator, s *Socket, shown *Credentials) (*
 	case identity == nil || identity.ID == "":
 		return nil, &Refusal{Code: CodeAuthUnavailable, Reason: "the authenticator has named nobody"}
 	case identity.OfConnection && !identity.Expires.IsZero() && !identity.ends().After(time.Now()):
-		return nil, &Refusal{Code: codeComeAgain, Reason: "what its first request has shown has ended"}
+		return nil, &Refusal{Code: comeAgain, Reason: "what its first request has shown has ended"}
 	}
 	return identity, nil
 }
@@ -321,7 +321,7 @@ const refreshTimeout = 10 * time.Second
 
 // notRefreshed answers a refresh that came to nothing.
 func (s *Socket) notRefreshed(e *Event, refusal *Refusal) {
-	if refusal.Code == codeComeAgain {
+	if refusal.Code == comeAgain {
 		s.client.comeAgain(ReasonAuthExpired)
 		return
 	}

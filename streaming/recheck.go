@@ -219,7 +219,7 @@ func (c *recheck) ask(s *Socket) {
 		case refusal != nil && refusal.Code == CodeAuthUnavailable:
 			c.note(s, &c.stayed, true)
 			return
-		case refusal != nil && refusal.Code == codeComeAgain:
+		case refusal != nil && refusal.Code == comeAgain:
 			c.note(s, &c.revoked, false)
 			s.client.comeAgain(ReasonAuthExpired)
 			return

@@ -251,7 +251,7 @@ func (s *Socket) notLetIn(err error) {
 	switch {
 	case notNow(err) != nil:
 		s.connectLater(notNow(err))
-	case errors.As(err, &refusal) && refusal.Code == codeComeAgain:
+	case errors.As(err, &refusal) && refusal.Code == comeAgain:
 		s.client.comeAgain(ReasonAuthExpired)
 	default:
 		s.refuse(err)

@@ -29,9 +29,9 @@ const (
 	// time that it had to connect.
 	ReasonAuthUnavailable = engineio.ReasonAuthUnavailable
 
-	// codeComeAgain is the code of a refusal of which the client is not told: its
+	// comeAgain is in place of the code of a refusal of which the client is not told: its
 	// connection is closed, so that it makes a new one.
-	codeComeAgain = "come_again"
+	comeAgain = "come_again"
 )
 
 // unjudged is a socket that waits until it is asked who its client is. A socket
