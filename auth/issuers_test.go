@@ -137,13 +137,13 @@ func TestIssuersThatAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, issuers := range map[string][]Issuer{
-		"there is no issuer":              {},
-		`issuer "a" is given twice`:       {{"a", keys}, {"a", keys}},
-		`issuer "": a name has`:           {{"a", keys}, {"", keys}},
-		`issuer "a#b": a name has no #`:   {{"a#b", keys}, {"a", keys}},
-		`"a\nb": a name has no # and no`:  {{"a\nb", keys}, {"a", keys}},
-		"a name has 1 to 256 bytes":       {{long(257), keys}, {"a", keys}},
-		"the algorithm RS256 does not go": nil,
+		"there is no issuer":                {},
+		`issuer "a" is given twice`:         {{"a", keys}, {"a", keys}},
+		`issuer "": a name has`:             {{"a", keys}, {"", keys}},
+		`issuer "a#b": a name has no #`:     {{"a#b", keys}, {"a", keys}},
+		`"a\nb": a name has no # and no`:    {{"a\nb", keys}, {"a", keys}},
+		"a name has 1 to 256 bytes":         {{long(257), keys}, {"a", keys}},
+		"none of the algorithms RS256 goes": nil,
 	} {
 		options := JWTOptions{Issuers: issuers}
 		if issuers == nil {
@@ -173,5 +173,35 @@ func TestAClientIsKnownByAnotherIssuersList(t *testing.T) {
 	}
 	if alone.ID != "ada" || among.ID != "a#ada" || alone.Key != among.Key || alone.Key == "" {
 		t.Errorf("%+v and %+v", alone, among)
+	}
+}
+
+// TestAlgorithmsAreThoseOfTheIssuer holds that a token whose algorithm no key of its issuer can go with
+// is refused at once, whatever keys other issuers have: nobody waits or asks for new keys.
+func TestAlgorithmsAreThoseOfTheIssuer(t *testing.T) {
+	a := newIssuer(t, says(keySet(firstKey)))
+	_, set, _ := newSet(t, a.URL, quiet)
+	secret, err := Secret(testSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const shared = "https://shared.example.com"
+	issuers := []Issuer{{a.URL, FromKeySets(set)}, {shared, secret}}
+	j := newJWT(t, JWTOptions{Issuers: issuers})
+	for range 3 {
+		if _, err := verify(j, sign(hs256, issuedBy(a.URL), []byte(testSecret))); codeOf(t, err) != streaming.CodeInvalidToken ||
+			!strings.Contains(err.Error(), "HS256 does not go with") {
+			t.Errorf("a secret's algorithm under the name of an issuer with public keys: %v", err)
+		}
+	}
+	if _, err := verify(j, sign(hs256, issuedBy(shared), []byte(testSecret))); err != nil {
+		t.Error(err)
+	}
+	if _, err := NewJWT(JWTOptions{Issuers: issuers, Algorithms: []string{"ES256"}}); err == nil ||
+		!strings.Contains(err.Error(), `none of the algorithms ES256 goes with`) || !strings.Contains(err.Error(), shared) {
+		t.Errorf("algorithms that leave an issuer none: %v", err)
+	}
+	if _, err := NewJWT(JWTOptions{Issuers: issuers, Algorithms: []string{"ES256", "HS256"}}); err != nil {
+		t.Error(err)
 	}
 }

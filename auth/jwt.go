@@ -132,6 +132,10 @@ func (o *JWTOptions) chooseAlgorithms() ([]string, error) {
 		if slices.ContainsFunc(o.Issuers[:i], func(other Issuer) bool { return other.Name == issuer.Name }) {
 			return nil, fmt.Errorf("issuer %q is given twice", issuer.Name)
 		}
+		if len(o.Algorithms) > 0 && !issuer.goesWith(o.Algorithms...) {
+			return nil, fmt.Errorf("none of the algorithms %s goes with %s of issuer %q, but %s", strings.Join(o.Algorithms, ", "),
+				issuer.Keys.what, issuer.Name, strings.Join(issuer.Keys.algorithms, ", "))
+		}
 		there = append(there, issuer.Keys.algorithms...)
 		what = append(what, issuer.Keys.what)
 	}
@@ -140,6 +144,11 @@ func (o *JWTOptions) chooseAlgorithms() ([]string, error) {
 	}
 	slices.Sort(there)
 	return chooseAlgorithms(o.Algorithms, slices.Compact(there), strings.Join(slices.Compact(what), " or "))
+}
+
+// goesWith reports whether the keys of the issuer go with one of some algorithms.
+func (i *Issuer) goesWith(algorithms ...string) bool {
+	return slices.ContainsFunc(algorithms, func(name string) bool { return slices.Contains(i.Keys.algorithms, name) })
 }
 
 // issuerOf returns the issuer that a token says it is of. That is not known to be true
@@ -187,6 +196,10 @@ func (j *JWT) Verify(ctx context.Context, token string, shown time.Time) (*strea
 		issuer, err := j.issuerOf(found)
 		if err != nil {
 			return nil, err
+		}
+		if algorithm := token.Method.Alg(); !issuer.goesWith(algorithm) {
+			// No key of this issuer, not even a new one, would make it hold.
+			return nil, fmt.Errorf("the algorithm %s does not go with %s of its issuer", algorithm, issuer.Keys.what)
 		}
 		keys, unsure, err = issuer.Keys.of(ctx, token, shown)
 		return keys, err

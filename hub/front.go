@@ -36,9 +36,14 @@ func (hub *hub) recheckFronts(plans []*Plan, logger *slog.Logger) {
 	same := hub.frontRules == rules
 	hub.frontRules = rules
 	hub.mu.Unlock()
-	if same {
-		return
+	if !same {
+		hub.closeByFront(plans, logger)
 	}
+}
+
+// closeByFront closes the connections of clients of whom something was captured, if none of the plans
+// has in front what was in front when they came.
+func (hub *hub) closeByFront(plans []*Plan, logger *slog.Logger) {
 	ended := hub.server.CloseIf(engineio.ReasonFrontChanged, func(handshake *engineio.Handshake) bool {
 		front, ok := handshake.Attributes[attributeFront]
 		return ok && !slices.ContainsFunc(plans, func(p *Plan) bool { return p.Front == front })

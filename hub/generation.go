@@ -45,6 +45,9 @@ const (
 	// maxHandoverTime bounds the time.
 	maxHandover     = 500
 	maxHandoverTime = 2 * time.Second
+	// lateHandshakes is how long a handshake may take that a server has begun to answer before it
+	// stopped, and after which its connection is still looked at, see lookAgain.
+	lateHandshakes = 2 * time.Second
 )
 
 // handover is where answers are held back. There is one: configs change one at a time.
@@ -162,7 +165,30 @@ func (g *generation) watch(server *caddyhttp.Server) {
 		g.mu.Unlock()
 		if last {
 			g.handOver()
+			lookAgain(g)
+			time.AfterFunc(lateHandshakes, func() { lookAgain(g) })
 		}
+	})
+}
+
+// lookAgain closes the connections of clients that the servers of an ending config have let in after
+// the plans of the next one came into force, if these would not let them in. Until its servers stop,
+// what stands in front of their handlers, and the origins they allow, are those of the ending config.
+func lookAgain(ending *generation) {
+	generations.Range(func(_, value any) bool {
+		g := value.(*generation)
+		g.mu.Lock()
+		claims, begun := g.claims, g.begun
+		g.mu.Unlock()
+		if g == ending || !begun {
+			return true
+		}
+		for _, c := range claims {
+			plans := c.hub.plansOf(g)
+			c.hub.closeByOrigin(plans, c.logger)
+			c.hub.closeByFront(plans, c.logger)
+		}
+		return true
 	})
 }
 

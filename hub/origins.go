@@ -22,9 +22,13 @@ func (hub *hub) recheckOrigins(plans []*Plan, logger *slog.Logger) {
 	same := hub.originRules == rules
 	hub.originRules = rules
 	hub.mu.Unlock()
-	if same {
-		return
+	if !same {
+		hub.closeByOrigin(plans, logger)
 	}
+}
+
+// closeByOrigin closes the connections of clients whose origin none of the plans allows.
+func (hub *hub) closeByOrigin(plans []*Plan, logger *slog.Logger) {
 	revoked := make(map[string]int)
 	hub.server.CloseIf(engineio.ReasonOriginRevoked, func(handshake *engineio.Handshake) bool {
 		if allowsOrigin(plans, handshake) {

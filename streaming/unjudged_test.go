@@ -92,12 +92,10 @@ func TestAClientThatHasWaitedInVainIsToldNothing(t *testing.T) {
 					t.Errorf("logged %v", attrs)
 				}
 				eventually(t, "nobody to wait", func() bool { return s.Metrics().Auth.Unjudged == 0 })
-				if n := s.Metrics().AuthRefusals.Of(CodeAuthUnavailable); n != 1 {
-					t.Errorf("counted %d", n)
-				}
-				if n := s.Metrics().Engine.Disconnects.Of("authorization_not_available"); n != 1 {
-					t.Errorf("counted %+v", s.Metrics().Engine.Disconnects)
-				}
+				eventually(t, "the refusal to be counted", func() bool { return s.Metrics().AuthRefusals.Of(CodeAuthUnavailable) == 1 })
+				eventually(t, "the end to be counted", func() bool {
+					return s.Metrics().Engine.Disconnects.Of("authorization_not_available") == 1
+				})
 			})
 		}
 	}

@@ -58,7 +58,7 @@ func (a *JWT) checkIssuers() error {
 		return errors.New("auth jwt: where an issuer has keys in a block of its own, all keys stand in one: " +
 			"write issuer <issuer> { jwks <url> } for the others too")
 	case len(a.Issuers) == 0 && alone.kinds() != 1:
-		return errors.New("auth jwt needs exactly one of jwks, secret and public_key")
+		return errors.New("auth jwt needs exactly one of jwks, secret and public_key: write jwks <url>, or issuer <issuer> { jwks <url> }")
 	case len(a.JWKS) > 1 && a.Issuer == "":
 		return errUnbound(a.JWKS)
 	}
@@ -105,6 +105,24 @@ func (a *JWT) resolveIssuers(t *option.Resolver) (resolved []*JWTIssuer) {
 		})
 	}
 	return resolved
+}
+
+// checkShared refuses issuers of which each could sign in the other's name, since both know one secret
+// or have one private key. One key set may be that of several: it is one signer with several names.
+func checkShared(issuers []*JWTIssuer) error {
+	for i, issuer := range issuers {
+		for _, other := range issuers[:i] {
+			if issuer.Secret != "" && issuer.Secret == other.Secret {
+				return fmt.Errorf("auth jwt: the issuers %q and %q have one secret, so that each could sign in the other's name: "+
+					"give each a secret of its own", other.Issuer, issuer.Issuer)
+			}
+			if issuer.PublicKey != "" && issuer.PublicKey == other.PublicKey {
+				return fmt.Errorf("auth jwt: the issuers %q and %q have one public_key, so that each could sign in the other's name: "+
+					"give each a key of its own", other.Issuer, issuer.Issuer)
+			}
+		}
+	}
+	return nil
 }
 
 // keySetURLs are the URLs of all issuers.

@@ -124,6 +124,9 @@ func (a *JWT) Provision(ctx caddy.Context) error {
 	if t.Err() != nil {
 		return t.Err()
 	}
+	if err := checkShared(issuers); err != nil {
+		return err
+	}
 	urls := keySetURLs(issuers)
 	if len(issuers) == 1 && issuers[0].Issuer == "" && len(urls) > 1 {
 		// One placeholder may stand for several.

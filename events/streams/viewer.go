@@ -40,7 +40,12 @@ func (t *streams) awaitReplay(id string, e *streaming.Event) bool {
 	if replay == nil {
 		return true
 	}
-	wait := t.sent.Wait(events.Client(e.Socket), int64(replay.Size()), time.Now())
+	who, size := events.Client(e.Socket), int64(replay.Size())
+	return rest(e, t.sent.WaitOwn(who, size, time.Now())) && rest(e, t.sent.WaitOthers(who, size, time.Now()))
+}
+
+// rest waits for a time. It reports false when the client goes before that.
+func rest(e *streaming.Event, wait time.Duration) bool {
 	if wait == 0 {
 		return true
 	}

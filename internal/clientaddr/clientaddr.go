@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -54,7 +55,7 @@ func (d Doubt) Remedy() string {
 	case UnnamedProxy:
 		return "if the proxy is yours, name it in trusted_proxies; its clients then have addresses of their own"
 	case NoClient:
-		return "name the proxies in trusted_proxies, and nobody else"
+		return "connect without a proxy from where the proxies are; if clients are meant, name the proxies alone in trusted_proxies"
 	case ProxyProtocolIgnored:
 		return "name the proxy in allow of proxy_protocol, or set its fallback_policy to reject"
 	default:
@@ -119,11 +120,14 @@ func ofConnection(r *http.Request) Client {
 	return Client{Addr: addr, Doubt: doubtOfConnection(r, addr)}
 }
 
-// proxyHeaders are header fields that proxies add and clients do not.
+// proxyHeaders are header fields that proxies add and clients do not, besides those that begin as
+// proxyPrefix.
 var proxyHeaders = []string{
-	"X-Forwarded-For", "Forwarded", "X-Real-Ip", "X-Forwarded-Proto", "X-Forwarded-Host", "Via",
-	"X-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip",
+	"Forwarded", "X-Real-Ip", "Via", "X-Client-Ip", "X-Cluster-Client-Ip", "X-Original-Forwarded-For",
+	"True-Client-Ip", "Cf-Connecting-Ip", "Fastly-Client-Ip", "X-Envoy-External-Address", "Cdn-Loop",
 }
+
+const proxyPrefix = "X-Forwarded"
 
 // forwarded reports whether a proxy has passed a request on. told are header fields in which the
 // server's proxies name the client.
@@ -131,6 +135,11 @@ func forwarded(header http.Header, told []string) bool {
 	has := func(name string) bool {
 		_, ok := header[http.CanonicalHeaderKey(name)]
 		return ok
+	}
+	for name := range header {
+		if strings.HasPrefix(name, proxyPrefix) {
+			return true
+		}
 	}
 	return slices.ContainsFunc(proxyHeaders, has) || slices.ContainsFunc(told, has)
 }

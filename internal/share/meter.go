@@ -21,19 +21,34 @@ type Meter struct {
 	addresses dues[netip.Prefix]
 }
 
-// Wait takes note of a wish for so many bytes, and returns how long it has to wait. The wish counts
-// from now on, whether it is granted or not.
-func (m *Meter) Wait(who Client, size int64, now time.Time) time.Duration {
+// WaitOwn takes note of a wish for so many bytes, and returns how long it has to wait for what its
+// client has wished for before. The wish counts for the client from now on, whether it is granted or
+// not.
+func (m *Meter) WaitOwn(who Client, size int64, now time.Time) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	take := func(bytes, rate int64) time.Duration {
-		return time.Duration(float64(bytes) / float64(rate) * float64(time.Second))
-	}
-	burst := take(m.Burst, m.Rate) // an address has as long a burst at a higher rate
-	return max(
-		m.clients.add(who.ID, take(size, m.Rate), now),
-		m.addresses.add(who.Address, take(size, m.Rate*m.Clients), now),
-		burst) - burst
+	return m.beyondBurst(m.clients.add(who.ID, timeFor(size, m.Rate), now))
+}
+
+// WaitOthers returns how long a wish has to wait after that, for what others of its address are sent.
+// It counts for the address from now on. Wishes that are given up while they wait for their own client
+// are never asked about, so that nobody has others of its address wait for more than its own rate.
+func (m *Meter) WaitOthers(who Client, size int64, now time.Time) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.beyondBurst(m.addresses.add(who.Address, timeFor(size, m.Rate*m.Clients), now))
+}
+
+// timeFor is how long so many bytes take at a rate.
+func timeFor(bytes, rate int64) time.Duration {
+	return time.Duration(float64(bytes) / float64(rate) * float64(time.Second))
+}
+
+// beyondBurst is what is left of a time when the burst is gone by. An address has as long a burst, at a
+// higher rate.
+func (m *Meter) beyondBurst(due time.Duration) time.Duration {
+	burst := timeFor(m.Burst, m.Rate)
+	return max(due, burst) - burst
 }
 
 // dues are the times at which what was wished for will have been paid, at the rate of each.
