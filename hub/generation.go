@@ -184,7 +184,7 @@ func lookAgain(ending *generation) {
 			return true
 		}
 		for _, c := range claims {
-			plans := c.hub.plansOf(g)
+			plans := c.hub.plansOf(c.generation)
 			c.hub.closeByOrigin(plans, c.logger)
 			c.hub.closeByFront(plans, c.logger)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -86,4 +87,53 @@ func TestMaxAgeOfAConnection(t *testing.T) {
 		t.Errorf("after %s", took)
 	}
 	s.in(asUser("ada"), "")
+}
+
+// TestNobodyStaysByTheServerBefore holds that who is let in by what stood in front before a reload is
+// out too, when that was while the reload waited for clients on long-polling.
+func TestNobodyStaysByTheServerBefore(t *testing.T) {
+	const handler = "socketio_stream {\n path /socket.io/ /open/\n auth caddy\n}\n"
+	both, alone := usersOf(t, "ada", "bob"), usersOf(t, "ada")
+	s := startServer(t, both+handler)
+	// Two clients on long-polling that ask for nothing have the reload wait.
+	for range 2 {
+		if response, body := s.request("GET", "/open/?EIO=4&transport=polling", ""); response.StatusCode != http.StatusOK {
+			t.Fatal(body)
+		}
+	}
+	var (
+		mu      sync.Mutex
+		came    []*socket
+		dialing sync.WaitGroup
+	)
+	reloaded := make(chan struct{})
+	dialing.Go(func() {
+		// One comes after the other, and none waits for the answer to the one before.
+		for next := time.NewTicker(10 * time.Millisecond); ; <-next.C {
+			dialing.Go(func() {
+				if c, err := s.dial("/socket.io/", asUser("bob")); err == nil {
+					mu.Lock()
+					came = append(came, c)
+					mu.Unlock()
+				}
+			})
+			select {
+			case <-reloaded:
+				next.Stop()
+				return
+			default:
+			}
+		}
+	})
+	s.reload(alone + handler)
+	close(reloaded)
+	dialing.Wait()
+	if len(came) == 0 {
+		t.Fatal("nobody came while the config was reloaded")
+	}
+	for _, c := range came {
+		if got := c.messages(); len(got) != 0 {
+			t.Errorf("one got %s", got)
+		}
+	}
 }
