@@ -43,7 +43,7 @@ describe("caddy socketio", () => {
         assert.equal(sockets[0].transport, mode === "polling" ? "polling" : "websocket");
         assert.equal(sockets[0].address, "127.0.0.1");
         assert.ok(!JSON.stringify(sockets).includes(client.socket.io.engine.id), "the session's id shows");
-        assert.match(await done(caddy, "ls", "rooms"), /^default {2}\/ {10}staff {8}1$/m);
+        assert.match(await done(caddy, "ls", "rooms"), /^localhost_\S+ {2}\/ {10}staff {8}1$/m);
 
         assert.equal(await done(caddy, "emit", "notice", '{"at":"noon","é":[1,null]}', "2", "--room", "staff"), "Sent notice to 1 socket.\n");
         assert.deepEqual(await client.next("notice"), [{ at: "noon", "é": [1, null] }, 2]);
