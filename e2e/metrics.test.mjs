@@ -23,6 +23,14 @@ const site = (generation) => `localhost {
 	socketio_stream {
 		hub second
 		path /second/
+		namespace / {
+			events streaming
+		}
+		# Some series are there only for a namespace that asks a backend. Nobody connects to this one.
+		namespace /asked {
+			auth http http://127.0.0.1:9/
+			events sessions
+		}
 	}
 }`;
 
