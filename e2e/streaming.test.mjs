@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { after, before, describe, test } from "node:test";
+import { after, afterEach, before, describe, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import { startCaddy } from "./lib/caddy.mjs";
 import { modes, withClients } from "./lib/client.mjs";
 
@@ -38,6 +39,17 @@ const payloads = {
 
 for (const mode of Object.keys(modes)) {
   describe(`by ${mode}`, () => {
+    // Everyone hears of the end of a stream, so the clients of the next test come after it.
+    afterEach(async () => {
+      for (const deadline = Date.now() + 20_000; ; await pause(10)) {
+        const left = await caddy.metric("caddy_socketio_streams{");
+        if (left === 0) {
+          return;
+        }
+        assert.ok(Date.now() < deadline, `${left} streams were left behind`);
+      }
+    });
+
     test("a stream starts and stops", () =>
       withClients(caddy, async (join) => {
         const owner = await join(mode);
