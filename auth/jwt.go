@@ -132,7 +132,7 @@ func (o *JWTOptions) chooseAlgorithms() ([]string, error) {
 		if slices.ContainsFunc(o.Issuers[:i], func(other Issuer) bool { return other.Name == issuer.Name }) {
 			return nil, fmt.Errorf("issuer %q is given twice", issuer.Name)
 		}
-		if len(o.Algorithms) > 0 && !issuer.goesWith(o.Algorithms...) {
+		if len(o.Issuers) > 1 && len(o.Algorithms) > 0 && !issuer.goesWith(o.Algorithms...) {
 			return nil, fmt.Errorf("none of the algorithms %s goes with %s of issuer %q, but %s", strings.Join(o.Algorithms, ", "),
 				issuer.Keys.what, issuer.Name, strings.Join(issuer.Keys.algorithms, ", "))
 		}
