@@ -130,16 +130,20 @@ func (g *generation) begin() {
 // beginNext puts the plans of the config in force that has started beside one which ends: Caddy ends
 // a config only when the next one cannot fail any more.
 func beginNext(ending *generation) {
-	var others []*generation
+	for _, other := range others(ending) {
+		other.begin()
+	}
+}
+
+// others returns the generations there are beside one.
+func others(than *generation) (others []*generation) {
 	generations.Range(func(_, value any) bool {
-		if other := value.(*generation); other != ending {
+		if other := value.(*generation); other != than {
 			others = append(others, other)
 		}
 		return true
 	})
-	for _, other := range others {
-		other.begin()
-	}
+	return others
 }
 
 // Destruct implements caddy.Destructor. The answers are not let go here: Caddy cleans a config up
@@ -175,21 +179,19 @@ func (g *generation) watch(server *caddyhttp.Server) {
 // the plans of the next one came into force, if these would not let them in. Until its servers stop,
 // what stands in front of their handlers, and the origins they allow, are those of the ending config.
 func lookAgain(ending *generation) {
-	generations.Range(func(_, value any) bool {
-		g := value.(*generation)
+	for _, g := range others(ending) {
 		g.mu.Lock()
 		claims, begun := g.claims, g.begun
 		g.mu.Unlock()
-		if g == ending || !begun {
-			return true
+		if !begun {
+			continue
 		}
 		for _, c := range claims {
 			plans := c.hub.plansOf(c.generation)
 			c.hub.closeByOrigin(plans, c.logger)
 			c.hub.closeByFront(plans, c.logger)
 		}
-		return true
-	})
+	}
 }
 
 // gather holds answers back and waits, for a bounded time, until clients on long-polling have
