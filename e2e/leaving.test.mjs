@@ -28,15 +28,15 @@ async function withCaddy(caddyfile, global, body) {
   }
 }
 
-// unhealthy resolves when the health endpoint says that the server stops.
-async function unhealthy(caddy) {
+// unavailable resolves to the first answer to a path that says that the server stops.
+async function unavailable(caddy, path) {
   const deadline = Date.now() + limit;
   for (;;) {
-    const { status } = await request(caddy, "/health");
-    if (status === 503) {
-      return;
+    const answer = await request(caddy, path);
+    if (answer.status === 503) {
+      return answer;
     }
-    assert.ok(Date.now() < deadline, "health stays well");
+    assert.ok(Date.now() < deadline, `${path} is answered ${answer.status} all the time`);
     await pause(5);
   }
 }
@@ -46,7 +46,7 @@ test("during shutdown_delay health says 503 and everything else goes on", () =>
     const old = await Promise.all(["polling", "websocket", "upgrade"].map((mode) => join(mode)));
     const ends = old.map((client) => happens(client.socket, "disconnect"));
     caddy.signal("SIGTERM");
-    await unhealthy(caddy);
+    await unavailable(caddy, "/health");
     const late = await join("websocket");
     for (const client of old) {
       client.emit("message", `from ${client.mode}`);
@@ -69,9 +69,8 @@ test("clients are closed in turns while newcomers are told to wait", () =>
     }
     const ends = clients.map(({ socket }) => happens(socket, "disconnect"));
     const exit = caddy.stop();
-    await unhealthy(caddy);
-    const refusal = await request(caddy, handshake);
-    assert.equal(refusal.status, 503);
+    // One answer tells all: on a busy machine the server may be gone before the next one.
+    const refusal = await unavailable(caddy, handshake);
     assert.match(refusal.headers["retry-after"], /^([1-9]|10)$/);
     assert.ok(clients.some(({ socket }) => socket.connected), "nobody is left to be closed later");
     for (const reason of await Promise.all(ends)) {
