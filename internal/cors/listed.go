@@ -1,10 +1,13 @@
 package cors
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
+	"golang.org/x/net/idna"
 	"golang.org/x/net/publicsuffix"
 )
 
@@ -16,10 +19,59 @@ func parseListed(entry string) (origin, error) {
 	}
 	if endsInNumber(o.host) {
 		if _, err := netip.ParseAddr(o.host); err != nil {
-			return origin{}, fmt.Errorf("cors origin %q: browsers send an IPv4 address as four decimal numbers, such as 127.0.0.1", entry)
+			return origin{}, errors.New("browsers send an IPv4 address as four decimal numbers, such as 127.0.0.1")
 		}
 	}
-	return o, nil
+	return o, checkPage(o.scheme)
+}
+
+// noPages are the schemes of no page that has an origin of its own: browsers send "null" for such as
+// come from a file.
+var noPages = []string{"ftp", "ftps", "sftp", "file", "data", "blob", "about", "javascript", "mailto", "tel", "view-source"}
+
+// checkPage refuses a scheme that no page which connects can have.
+func checkPage(scheme string) error {
+	if slices.Contains(noPages, strings.ToLower(scheme)) {
+		return fmt.Errorf("no page that connects has an origin with %s: pages have https or http, and those from a file the origin null", scheme)
+	}
+	return nil
+}
+
+// refused says why an entry is refused, and what may have been meant.
+func refused(entry string, err error) error {
+	if meant := mended(entry); meant != "" {
+		return fmt.Errorf("cors origin %q: %w: write %s", entry, err, meant)
+	}
+	return fmt.Errorf("cors origin %q: %w", entry, err)
+}
+
+// mended returns the origin that may have been meant by an entry that is refused, or "": without what
+// follows the host, with a scheme, and with the host in its ASCII form.
+func mended(entry string) string {
+	scheme, host, ok := strings.Cut(entry, "://")
+	if !ok {
+		scheme, host = "https", entry
+	}
+	if i := strings.IndexAny(host, "/?#"); i >= 0 {
+		host = host[:i]
+	}
+	wildcard := ""
+	if domain, ok := strings.CutPrefix(host, "*."); ok {
+		wildcard, host = "*.", domain
+	}
+	host, port, hasPort := strings.Cut(host, ":")
+	ascii, err := idna.Lookup.ToASCII(host)
+	if err != nil {
+		return ""
+	}
+	meant := scheme + "://" + wildcard + ascii
+	if hasPort {
+		meant += ":" + port
+	}
+	if p := (Policy{exact: make(map[origin]bool)}); meant == entry || p.add(meant) != nil {
+		return ""
+	}
+	return meant
 }
 
 // wildcardOrigin stands for every subdomain of a domain.
@@ -37,7 +89,7 @@ func parseWildcard(entry string) (wildcardOrigin, error) {
 	}
 	domain, ok := strings.CutPrefix(host, "*.")
 	if !ok || strings.Contains(domain, "*") || strings.Contains(scheme, "*") {
-		return wildcardOrigin{}, fmt.Errorf("cors origin %q: a wildcard is *, *.example.com or https://*.example.com", entry)
+		return wildcardOrigin{}, errors.New("a wildcard is *, *.example.com or https://*.example.com")
 	}
 	checked := scheme
 	if !hasScheme {
@@ -45,13 +97,16 @@ func parseWildcard(entry string) (wildcardOrigin, error) {
 	}
 	parsed, err := parseOrigin(checked + "://" + domain)
 	if err != nil {
-		return wildcardOrigin{}, fmt.Errorf("cors origin %q: what follows the wildcard is no domain", entry)
+		return wildcardOrigin{}, err
+	}
+	if err := checkPage(scheme); err != nil {
+		return wildcardOrigin{}, err
 	}
 	if strings.HasPrefix(parsed.host, "[") || endsInNumber(parsed.host) {
-		return wildcardOrigin{}, fmt.Errorf("cors origin %q: addresses have no subdomains: list each address", entry)
+		return wildcardOrigin{}, errors.New("addresses have no subdomains: list each address")
 	}
 	if suffix, icann := publicsuffix.PublicSuffix(parsed.host); icann && suffix == parsed.host {
-		return wildcardOrigin{}, fmt.Errorf("cors origin %q: anybody can have a domain below %s: write the domain that is yours, or * for every origin", entry, suffix)
+		return wildcardOrigin{}, fmt.Errorf("anybody can have a domain below %s: write the domain that is yours, or * for every origin", suffix)
 	}
 	port := parsed.port
 	if !hasScheme && strings.HasSuffix(domain, ":443") {

@@ -1,7 +1,7 @@
 package cors
 
 import (
-	"fmt"
+	"errors"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -46,20 +46,20 @@ func IsSameOrigin(r *http.Request) bool {
 func parseOrigin(text string) (origin, error) {
 	scheme, hostport, ok := strings.Cut(text, "://")
 	if !ok || scheme == "" || hostport == "" {
-		return origin{}, fmt.Errorf("cors origin %q: an origin is written scheme://host or scheme://host:port", text)
+		return origin{}, errors.New("an origin is written scheme://host or scheme://host:port")
 	}
 	if strings.ContainsAny(hostport, "/?#@") {
-		return origin{}, fmt.Errorf("cors origin %q: an origin has no path, query or user, not even a slash at its end", text)
+		return origin{}, errors.New("an origin has no path, query or user, not even a slash at its end")
 	}
 	host, port := hostport, ""
 	if i := strings.LastIndexByte(hostport, ':'); i >= 0 && i > strings.LastIndexByte(hostport, ']') {
 		host, port = hostport[:i], hostport[i+1:]
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || strconv.FormatUint(n, 10) != port {
-			return origin{}, fmt.Errorf("cors origin %q: the port is no port", text)
+			return origin{}, errors.New("the port is no port")
 		}
 	}
 	if !isScheme(scheme) || !isHost(host) {
-		return origin{}, fmt.Errorf("cors origin %q: scheme or host has characters it cannot have (write the host in its ASCII form)", text)
+		return origin{}, errors.New("scheme or host has characters it cannot have; browsers send a host in its ASCII form")
 	}
 	o := origin{scheme: strings.ToLower(scheme), host: normalHost(host), port: port}
 	if port == defaultPorts[o.scheme] {

@@ -39,26 +39,34 @@ func (d Decision) OK() bool { return d.Reason == "" }
 func New(entries []string, credentials bool) (Policy, error) {
 	p := Policy{credentials: credentials, exact: make(map[origin]bool, len(entries))}
 	for _, entry := range entries {
-		switch {
-		case entry == "*":
-			p.any = true
-		case entry == "null":
-			p.null = true
-		case strings.Contains(entry, "*"):
-			wildcard, err := parseWildcard(entry)
-			if err != nil {
-				return Policy{}, err
-			}
-			p.wildcards = append(p.wildcards, wildcard)
-		default:
-			parsed, err := parseListed(entry)
-			if err != nil {
-				return Policy{}, err
-			}
-			p.exact[parsed] = true
+		if err := p.add(entry); err != nil {
+			return Policy{}, refused(entry, err)
 		}
 	}
 	return p, nil
+}
+
+// add adds an entry of an allow-list.
+func (p *Policy) add(entry string) error {
+	switch {
+	case entry == "*":
+		p.any = true
+	case entry == "null":
+		p.null = true
+	case strings.Contains(entry, "*"):
+		wildcard, err := parseWildcard(entry)
+		if err != nil {
+			return err
+		}
+		p.wildcards = append(p.wildcards, wildcard)
+	default:
+		parsed, err := parseListed(entry)
+		if err != nil {
+			return err
+		}
+		p.exact[parsed] = true
+	}
+	return nil
 }
 
 // Empty reports whether the policy lists no origin at all.

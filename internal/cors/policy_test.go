@@ -16,6 +16,7 @@ func TestBadOriginsAreRefused(t *testing.T) {
 		"https://*", "*.", "**", "https://*example.com", "https://a.*.example.com", "*://example.com", "*.*.example.com",
 		"https://*.example.com/", "https://*.example.com:x",
 		"http://[fe80::1%eth0]", "http://[fe80::1%25eth0]", "http://[::1", "http://::1", "https://.", "https://a..",
+		"ftp://example.com", "FTP://example.com", "file://", "file://host", "ftp://*.example.com", "mailto://a.example.com",
 	} {
 		if p, err := New([]string{entry}, false); err == nil {
 			t.Errorf("%q was taken as %+v", entry, p)
@@ -44,6 +45,33 @@ func TestOriginsThatAreNeverMeantAreRefused(t *testing.T) {
 		_, err := New([]string{test.entry}, false)
 		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), `"`+test.entry+`"`) {
 			t.Errorf("%s: %v", test.entry, err)
+		}
+	}
+}
+
+// TestRefusedOriginsSayWhatToWrite holds that an entry from which it can be told what was meant is
+// refused with that.
+func TestRefusedOriginsSayWhatToWrite(t *testing.T) {
+	for entry, want := range map[string]string{
+		"https://app.example.com/":       "not even a slash at its end: write https://app.example.com",
+		"https://app.example.com:8443/a": "no path, query or user, not even a slash at its end: write https://app.example.com:8443",
+		"https://*.example.com/":         "not even a slash at its end: write https://*.example.com",
+		"*.example.com/":                 "not even a slash at its end: write https://*.example.com",
+		"app.example.com":                "scheme://host or scheme://host:port: write https://app.example.com",
+		"https://*.münchen.de":           "browsers send a host in its ASCII form: write https://*.xn--mnchen-3ya.de",
+		"https://münchen.de:8443":        "browsers send a host in its ASCII form: write https://xn--mnchen-3ya.de:8443",
+		"*.münchen.de":                   "browsers send a host in its ASCII form: write https://*.xn--mnchen-3ya.de",
+		"ftp://app.example.com":          "pages have https or http, and those from a file the origin null",
+		"file://*.example.com":           "pages have https or http, and those from a file the origin null",
+	} {
+		_, err := New([]string{entry}, false)
+		if err == nil || !strings.HasPrefix(err.Error(), `cors origin "`+entry+`": `) || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%s: %v", entry, err)
+		}
+	}
+	for _, entry := range []string{"capacitor://localhost", "ionic://localhost", "tauri://localhost", "chrome-extension://abcdef", "wss://app.example.com"} {
+		if _, err := New([]string{entry}, false); err != nil {
+			t.Errorf("%s: %v", entry, err)
 		}
 	}
 }
