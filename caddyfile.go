@@ -121,8 +121,8 @@ func (h *Handler) countDeclaration(state map[string]any) {
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	h.DeclaredAt = filepath.Base(d.File()) + ":" + strconv.Itoa(d.Line())
-	if d.NextArg() {
-		return d.ArgErr()
+	if _, err := option.At(d, "[<matcher>] { ... }").ArgumentsBeforeBlock(d, 0, 0); err != nil {
+		return err
 	}
 	return option.Each(d, func(string) error { return h.unmarshalOption(d) }, "namespace")
 }
@@ -130,7 +130,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	switch name := d.Val(); name {
 	case "hub":
-		h.Hub, err = option.Text(d)
+		h.Hub, err = option.Text(d, "<name>")
 	case "path":
 		h.Paths, err = option.Paths(d)
 	case "transports":
@@ -176,7 +176,7 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	case "log_connections":
 		h.LogConnections, err = option.Choice(d, logAll, logSampled, logFaults)
 	case "serve_client":
-		h.ServeClient, err = option.Text(d)
+		h.ServeClient, err = option.Text(d, "cdn|off|<folder>")
 	case "health":
 		h.Health, err = option.Paths(d)
 	case "status":
@@ -191,18 +191,18 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	case "events":
 		err = d.Err("events belongs into the block of a namespace, as in: namespace / { ... }")
 	default:
-		err = d.Errf("unrecognized option '%s' of %s", name, directive)
+		err = option.Unknown(d, directive, "hub", "path", "transports", "allow_upgrades", "ping_interval", "ping_timeout", "connect_timeout",
+			"upgrade_timeout", "max_http_buffer_size", "cors", "cookie", "send_buffer", "hub_buffer", "write_timeout", "max_connections",
+			"handshake_rate", "drain", "limits", "per_message_deflate", "http_compression", "log_connections", "serve_client", "health",
+			"status", "auth", "namespace")
 	}
 	return err
 }
 
 func parseTransports(d *caddyfile.Dispenser) ([]string, error) {
-	transports := d.RemainingArgs()
-	if len(transports) == 0 {
-		return nil, d.ArgErr()
+	transports, err := option.At(d, "polling websocket").Arguments(d, 1, 2)
+	if err != nil {
+		return nil, err
 	}
-	if err := checkTransports(transports); err != nil {
-		return nil, d.WrapErr(err)
-	}
-	return transports, option.RefuseBlock(d)
+	return transports, option.Wrap(d, checkTransports(transports))
 }

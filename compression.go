@@ -40,12 +40,11 @@ func (c *Compression) engine() *engineio.Compression {
 
 // parseCompression parses the size from which on something is compressed, which may be left out.
 func parseCompression(d *caddyfile.Dispenser) (*Compression, error) {
-	if d.CountRemainingArgs() == 0 {
-		return new(Compression), option.RefuseBlock(d)
+	name := d.Val()
+	given, err := option.At(d, "[<size>]").Arguments(d, 0, 1)
+	if err != nil || len(given) == 0 {
+		return new(Compression), err
 	}
-	threshold, err := option.Size(d, 1)
-	if err != nil {
-		return nil, err
-	}
-	return &Compression{Threshold: threshold}, nil
+	threshold, err := option.ParseSize(name, given[0], 1)
+	return &Compression{Threshold: threshold}, option.Wrap(d, err)
 }

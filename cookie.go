@@ -103,18 +103,17 @@ func (c *Cookie) make(r *http.Request, sid string) *http.Cookie {
 }
 
 func (c *Cookie) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	if d.NextArg() {
-		c.Name = d.Val()
-		if d.NextArg() {
-			return d.ArgErr()
-		}
+	given, err := option.At(d, "[<name>] { ... }").ArgumentsBeforeBlock(d, 0, 1)
+	if err != nil {
+		return err
 	}
+	c.Name = strings.Join(given, "")
 	return option.Each(d, func(name string) (err error) {
 		switch name {
 		case "path":
-			c.Path, err = option.Text(d)
+			c.Path, err = option.Text(d, "<path>")
 		case "domain":
-			c.Domain, err = option.Text(d)
+			c.Domain, err = option.Text(d, "<domain>")
 		case "same_site":
 			c.SameSite, err = option.Choice(d, "lax", "strict", "none")
 		case "secure":
@@ -126,7 +125,7 @@ func (c *Cookie) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				err = option.Wrap(d, checkMaxAge(c.MaxAge))
 			}
 		default:
-			err = d.Errf("unrecognized option '%s' of cookie", name)
+			err = option.Unknown(d, "cookie", "path", "domain", "same_site", "secure", "http_only", "max_age")
 		}
 		return err
 	})

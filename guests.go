@@ -112,7 +112,11 @@ func (a *authentication) String() string {
 	if a == nil {
 		return "none"
 	}
-	return fmt.Sprintf("%s with options %.8s", a.CaddyModule().ID.Name(), auth.Fingerprint(a.config))
+	name := a.CaddyModule().ID.Name()
+	if options := map[string]json.RawMessage{}; json.Unmarshal(a.config, &options) == nil && len(options) == 1 {
+		return name
+	}
+	return fmt.Sprintf("%s with options %.8s", name, auth.Fingerprint(a.config))
 }
 
 // fingerprint is the same for authentications that let in the same clients in the same way.
@@ -131,10 +135,10 @@ func (a *authentication) fingerprint() string {
 // event sets of the namespace so far.
 func unmarshalEvents(d *caddyfile.Dispenser, given option.Given) (json.RawMessage, error) {
 	if !d.NextArg() {
-		return nil, d.ArgErr()
+		return nil, option.NoModule(d, eventscaddy.Namespace)
 	}
 	if given[d.Val()] {
-		return nil, d.Errf("events %s is given twice", d.Val())
+		return nil, d.Errf("events %s is given twice: write it once", d.Val())
 	}
 	given[d.Val()] = true
 	return unmarshalGuest(d, "event set", eventscaddy.Namespace, eventsKey)
@@ -143,7 +147,7 @@ func unmarshalEvents(d *caddyfile.Dispenser, given option.Given) (json.RawMessag
 // unmarshalAuth hands the tokens after "auth" to the guest module they name.
 func unmarshalAuth(d *caddyfile.Dispenser) (json.RawMessage, error) {
 	if !d.NextArg() {
-		return nil, d.ArgErr()
+		return nil, option.NoModule(d, authcaddy.Namespace)
 	}
 	return unmarshalGuest(d, "auth method", authcaddy.Namespace, authKey)
 }
@@ -154,7 +158,7 @@ func unmarshalGuest(d *caddyfile.Dispenser, kind, namespace, key string) (json.R
 	name := d.Val()
 	id := namespace + "." + name
 	if _, err := caddy.GetModule(id); err != nil {
-		return nil, d.Errf("unknown %s '%s': there is no module %s in this build", kind, name, id)
+		return nil, option.UnknownModule(d, kind, namespace)
 	}
 	module, err := caddyfile.UnmarshalModule(d, id)
 	if err != nil {

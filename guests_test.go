@@ -33,3 +33,22 @@ func TestSessionsOptionsFromJSONAreChecked(t *testing.T) {
 }
 
 func twice(element string) string { return element + "," + element + "]" }
+
+// TestAuthIsShownInWords holds that an authentication says that it has options only where it has some.
+func TestAuthIsShownInWords(t *testing.T) {
+	for raw, want := range map[string]string{
+		`{"method":"caddy"}`:                  "caddy",
+		`{"method":"caddy","max_age":"1h"}`:   "caddy with options ",
+		`{"method":"none"}`:                   "none",
+		`{"method":"http","url":"http://x/"}`: "http with options ",
+	} {
+		h := &Handler{AuthRaw: json.RawMessage(raw)}
+		if err := resolveOnly(t, h); err != nil {
+			t.Fatal(err)
+		}
+		got := h.Namespaces[0].auth.String()
+		if rest, ok := strings.CutPrefix(got, want); !ok || (rest != "") != strings.HasSuffix(want, " ") {
+			t.Errorf("%s is shown as %q", raw, got)
+		}
+	}
+}

@@ -119,8 +119,8 @@ func (l *Limits) streaming() streaming.Limits {
 }
 
 func (l *Limits) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	if d.NextArg() {
-		return d.ArgErr()
+	if err := option.BlockOnly(d, "limits"); err != nil {
+		return err
 	}
 	return option.Each(d, func(name string) (err error) {
 		switch name {
@@ -145,7 +145,8 @@ func (l *Limits) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "allow":
 			l.Allow, err = option.PrefixesOrNone(d)
 		default:
-			err = d.Errf("unrecognized option '%s' of limits", name)
+			err = option.Unknown(d, "limits", "connections_per_ip", "half_open_per_ip", "handshakes_per_ip", "events_per_socket",
+				"bytes_per_socket", "rooms_per_socket", "namespaces_per_socket", "pending_acks", "attachments", "allow")
 		}
 		return err
 	})

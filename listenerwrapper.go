@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-socketio/socketio-stream/internal/migrate"
+	"github.com/caddy-socketio/socketio-stream/internal/option"
 )
 
 func init() {
@@ -114,11 +115,11 @@ func (w *ListenerWrapper) WrapListener(ln net.Listener) net.Listener {
 //	socketio_stream
 func (*ListenerWrapper) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the wrapper's name
-	if d.NextArg() {
-		return d.ArgErr()
+	if _, err := option.At(d, "").ArgumentsBeforeBlock(d, 0, 0); err != nil {
+		return err
 	}
 	if d.NextBlock(d.Nesting()) {
-		return d.Errf("unrecognized option '%s' of the listener wrapper socketio_stream, which has none", d.Val())
+		return d.Errf("unrecognized option '%s' of the listener wrapper socketio_stream, which has none: write socketio_stream", d.Val())
 	}
 	return nil
 }

@@ -151,9 +151,12 @@ func checkNamespaceName(name string) error {
 
 // unmarshalCaddyfile parses a namespace. before are those that came before it.
 func (n *Namespace) unmarshalCaddyfile(d *caddyfile.Dispenser, before []*Namespace) error {
-	if !d.AllArgs(&n.Name) {
-		return d.ArgErr()
+	line := option.At(d, "<name> { ... }")
+	given, err := line.ArgumentsBeforeBlock(d, 1, 1)
+	if err != nil {
+		return err
 	}
+	n.Name = given[0]
 	for _, name := range option.WithoutPlaceholders([]string{n.Name}) {
 		if err := checkNamespaceName(name); err != nil {
 			return d.WrapErr(err)
@@ -162,32 +165,25 @@ func (n *Namespace) unmarshalCaddyfile(d *caddyfile.Dispenser, before []*Namespa
 	if slices.ContainsFunc(before, func(other *Namespace) bool { return other.Name == n.Name }) {
 		return d.Errf("namespace %q is given twice", n.Name)
 	}
-	given := make(option.Given)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := n.unmarshalOption(d, given); err != nil {
-			return err
-		}
+	sets := make(option.Given)
+	err = option.Each(d, func(string) error { return n.unmarshalOption(d, sets) }, "events")
+	if err == nil && len(n.EventsRaw) == 0 {
+		err = line.Wrap(fmt.Errorf("namespace %q has no events: write events streaming, events sessions or events relay <event...> in its block", n.Name))
 	}
-	if len(n.EventsRaw) == 0 {
-		return d.Errf("namespace %q has no events", n.Name)
-	}
-	return nil
+	return err
 }
 
 // unmarshalOption parses one option of the block. sets are the event sets so far.
 func (n *Namespace) unmarshalOption(d *caddyfile.Dispenser, sets option.Given) (err error) {
 	switch d.Val() {
 	case "auth":
-		if n.AuthRaw != nil {
-			return d.Err("auth is given twice")
-		}
 		n.AuthRaw, err = unmarshalAuth(d)
 	case "events":
 		var raw json.RawMessage
 		raw, err = unmarshalEvents(d, sets)
 		n.EventsRaw = append(n.EventsRaw, raw)
 	default:
-		err = d.Errf("unrecognized option '%s' of namespace", d.Val())
+		err = option.Unknown(d, "namespace", "auth", "events")
 	}
 	return err
 }

@@ -37,14 +37,15 @@ func (c *CORS) provision(t *option.Resolver) cors.Policy {
 }
 
 func (c *CORS) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	if d.NextArg() {
-		return d.ArgErr()
+	line := option.At(d, "{ origins <origin...> }")
+	if _, err := line.ArgumentsBeforeBlock(d, 0, 0); err != nil {
+		return err
 	}
 	if err := option.Each(d, func(string) error { return c.unmarshalOption(d) }); err != nil {
 		return err
 	}
 	if len(c.Origins) == 0 {
-		return d.Err("cors needs origins")
+		return line.Wrong("has no origins")
 	}
 	return nil
 }
@@ -52,19 +53,15 @@ func (c *CORS) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (c *CORS) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	switch name := d.Val(); name {
 	case "origins":
-		if c.Origins, err = option.List(d); err != nil {
-			return err
-		}
-		if _, err := cors.New(option.WithoutPlaceholders(c.Origins), false); err != nil {
-			return d.WrapErr(err)
+		if c.Origins, err = option.List(d, "<origin...>"); err == nil {
+			_, err = cors.New(option.WithoutPlaceholders(c.Origins), false)
+			err = option.Wrap(d, err)
 		}
 	case "credentials":
-		if d.NextArg() {
-			return d.ArgErr()
-		}
 		c.Credentials = true
+		err = option.Nothing(d, name)
 	default:
-		return d.Errf("unrecognized option '%s' of cors", name)
+		err = option.Unknown(d, "cors", "origins", "credentials")
 	}
-	return option.RefuseBlock(d)
+	return err
 }

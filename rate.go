@@ -58,16 +58,19 @@ func (r *RateLimit) engine() *engineio.Rate {
 type rateKind struct {
 	// parse parses an amount.
 	parse func(string) (int64, error)
-	// What errors say: a rate as it should be, what a burst must be, and what a rate must let.
-	example, burst, let string
+	// What errors say: how it is written, a rate as it should be, what a burst must be, and what a
+	// rate must let.
+	form, example, burst, let string
 }
+
+const countForm = "<n>/<duration> [<burst>]|off"
 
 var (
 	clientRate = rateKind{
-		option.Whole, "1000/s or 300/1m", "a whole number greater than zero", "in at least one client",
+		option.Whole, countForm, "1000/s or 300/1m", "a whole number greater than zero", "in at least one client",
 	}
-	countRate = rateKind{option.Whole, "100/s or 300/1m", "greater than zero", "something through"}
-	byteRate  = rateKind{option.Bytes, "1MB/s or 10MB/1m", "greater than zero", "something through"}
+	countRate = rateKind{option.Whole, countForm, "100/s or 300/1m", "greater than zero", "something through"}
+	byteRate  = rateKind{option.Bytes, "<size>/<duration> [<burst>]|off", "1MB/s or 10MB/1m", "greater than zero", "something through"}
 )
 
 // provision fills in the defaults of a limit, those of fallback where its amount is not given, and
@@ -95,16 +98,15 @@ func (k rateKind) provision(t *option.Resolver, name string, limit **RateLimit, 
 
 // unmarshal parses off, or an amount per time such as 100/s or 300/1m, and a burst.
 func (k rateKind) unmarshal(d *caddyfile.Dispenser) (*RateLimit, error) {
-	name := d.Val()
-	arguments := d.RemainingArgs()
-	if len(arguments) < 1 || len(arguments) > 2 {
-		return nil, d.ArgErr()
-	}
-	if arguments[0] == "off" {
-		if len(arguments) > 1 {
-			return nil, d.ArgErr()
-		}
-		return &RateLimit{Off: true}, option.RefuseBlock(d)
+	name, line := d.Val(), option.At(d, k.form)
+	arguments, err := line.Arguments(d, 1, 2)
+	switch {
+	case err != nil:
+		return nil, err
+	case arguments[0] == "off" && len(arguments) > 1:
+		return nil, line.Wrong("is off and has a burst")
+	case arguments[0] == "off":
+		return &RateLimit{Off: true}, nil
 	}
 	amount, per, err := option.ParseRate(arguments[0], k.parse)
 	if err != nil || amount < 1 || per < time.Millisecond {
@@ -116,5 +118,5 @@ func (k rateKind) unmarshal(d *caddyfile.Dispenser) (*RateLimit, error) {
 			return nil, d.Errf("%s: the burst must be %s, is %q", name, k.burst, arguments[1])
 		}
 	}
-	return rate, option.RefuseBlock(d)
+	return rate, nil
 }

@@ -11,7 +11,7 @@ import (
 
 // parseAuthorities parses the names of files.
 func parseAuthorities(d *caddyfile.Dispenser) ([]string, error) {
-	return option.Checked(d, func(string) error { return nil })
+	return option.Checked(d, "<file...>", func(string) error { return nil })
 }
 
 // checkAuthorities refuses files for servers that have no certificate to be known by.

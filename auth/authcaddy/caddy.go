@@ -40,6 +40,12 @@ const (
 	attributeNotAfter = "auth.caddy.tls.not_after"
 )
 
+// ByFront reports whether an authenticator lets in those alone whom something in front has identified.
+func ByFront(a streaming.Authenticator) bool {
+	_, ok := a.(*Caddy)
+	return ok
+}
+
 // CaddyModule returns the Caddy module information.
 func (*Caddy) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{
@@ -146,15 +152,15 @@ func identityOf(known map[string]string) (*streaming.Identity, error) {
 //	}
 func (a *Caddy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the name of the method
-	if d.NextArg() {
-		return d.ArgErr()
+	if err := option.BlockOnly(d, "auth caddy"); err != nil {
+		return err
 	}
 	return option.Each(d, func(name string) (err error) {
 		switch name {
 		case "max_age":
 			a.MaxAge, err = option.Duration(d)
 		default:
-			err = d.Errf("unrecognized option '%s' of auth caddy", name)
+			err = option.Unknown(d, "auth caddy", "max_age")
 		}
 		return err
 	})

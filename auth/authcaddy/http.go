@@ -133,15 +133,18 @@ func (a *HTTP) Authenticate(
 //	}
 func (a *HTTP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the name of the method
-	if !d.AllArgs(&a.URL) {
-		return d.ArgErr()
+	line := option.Named(d, "auth http", "<url>")
+	given, err := line.ArgumentsBeforeBlock(d, 1, 1)
+	if err != nil {
+		return err
 	}
+	a.URL = given[0]
 	for _, address := range option.WithoutPlaceholders([]string{a.URL}) {
 		if err := auth.CheckBackendURL(address); err != nil {
 			return d.WrapErr(err)
 		}
 	}
-	err := option.Each(d, func(name string) (err error) {
+	err = option.Each(d, func(name string) (err error) {
 		switch name {
 		case "timeout":
 			a.Timeout, err = option.Duration(d)
@@ -152,18 +155,18 @@ func (a *HTTP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "cache":
 			a.Cache, err = option.Duration(d)
 		default:
-			err = d.Errf("unrecognized option '%s' of auth http", name)
+			err = option.Unknown(d, "auth http", "timeout", "tls_ca", "forward_headers", "cache")
 		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return option.Wrap(d, checkAuthorities(a.TLSCA, a.URL))
+	return line.Wrap(checkAuthorities(a.TLSCA, a.URL))
 }
 
 func parseForwardHeaders(d *caddyfile.Dispenser) ([]string, error) {
-	names, err := option.Texts(d)
+	names, err := option.Texts(d, "<header...>")
 	if err != nil {
 		return nil, err
 	}

@@ -48,37 +48,58 @@ func (i *JWTIssuer) kinds() (kinds int) {
 	return kinds
 }
 
+// keyOption is how the Caddyfile writes the kind of keys that the issuer has.
+func (i *JWTIssuer) keyOption() string {
+	switch {
+	case i.Secret != "":
+		return "secret <secret>"
+	case i.PublicKey != "":
+		return "public_key <file>"
+	default:
+		return "jwks <url>"
+	}
+}
+
+// check refuses an issuer that has not exactly one kind of keys, and one that cannot be beside those
+// before it.
+func (i *JWTIssuer) check(before []*JWTIssuer) error {
+	if i.kinds() != 1 {
+		return fmt.Errorf("auth jwt: issuer %q needs exactly one of jwks, secret and public_key: "+
+			"write issuer %s { %s }", i.Issuer, i.Issuer, i.keyOption())
+	}
+	for _, name := range option.WithoutPlaceholders([]string{i.Issuer}) {
+		if err := auth.CheckIssuer(name); err != nil {
+			return fmt.Errorf("auth jwt: %w", err)
+		}
+	}
+	for _, other := range before {
+		if other.Issuer == i.Issuer {
+			return fmt.Errorf("auth jwt: issuer %q is given twice: write all its jwks in one block", i.Issuer)
+		}
+	}
+	return i.checkShared(before)
+}
+
 // checkIssuers refuses issuers that have no keys, or keys that are not bound to an issuer.
 func (a *JWT) checkIssuers() error {
 	alone := &JWTIssuer{JWKS: a.JWKS, Secret: a.Secret, PublicKey: a.PublicKey}
 	switch {
 	case len(a.Issuers) > 0 && a.Issuer != "":
-		return fmt.Errorf("auth jwt: issuer %q has no keys: write issuer %s { jwks <url> }", a.Issuer, a.Issuer)
+		return fmt.Errorf("auth jwt: issuer %q has no keys: write issuer %s { %s }", a.Issuer, a.Issuer, alone.keyOption())
 	case len(a.Issuers) > 0 && alone.kinds() > 0:
-		return errors.New("auth jwt: where an issuer has keys in a block of its own, all keys stand in one: " +
-			"write issuer <issuer> { jwks <url> } for the others too")
+		return fmt.Errorf("auth jwt: where an issuer has keys in a block of its own, all keys stand in one: "+
+			"write issuer <issuer> { %s } for the others too", alone.keyOption())
 	case len(a.Issuers) == 0 && alone.kinds() != 1:
 		return errors.New("auth jwt needs exactly one of jwks, secret and public_key: write jwks <url>, or issuer <issuer> { jwks <url> }")
 	case len(a.JWKS) > 1 && a.Issuer == "":
 		return errUnbound(a.JWKS)
 	}
 	for i, issuer := range a.Issuers {
-		switch {
-		case issuer == nil:
+		if issuer == nil {
 			return errors.New("auth jwt: an issuer is null")
-		case issuer.kinds() != 1:
-			return fmt.Errorf("auth jwt: issuer %q needs exactly one of jwks, secret and public_key: "+
-				"write issuer %s { jwks <url> }", issuer.Issuer, issuer.Issuer)
 		}
-		for _, name := range option.WithoutPlaceholders([]string{issuer.Issuer}) {
-			if err := auth.CheckIssuer(name); err != nil {
-				return fmt.Errorf("auth jwt: %w", err)
-			}
-		}
-		for _, other := range a.Issuers[:i] {
-			if other.Issuer == issuer.Issuer {
-				return fmt.Errorf("auth jwt: issuer %q is given twice: write all its jwks in one block", issuer.Issuer)
-			}
+		if err := issuer.check(a.Issuers[:i]); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -107,19 +128,28 @@ func (a *JWT) resolveIssuers(t *option.Resolver) (resolved []*JWTIssuer) {
 	return resolved
 }
 
-// checkShared refuses issuers of which each could sign in the other's name, since both know one secret
-// or have one private key. One key set may be that of several: it is one signer with several names.
+// checkShared refuses issuers of which each could sign in the other's name, see the method.
 func checkShared(issuers []*JWTIssuer) error {
 	for i, issuer := range issuers {
-		for _, other := range issuers[:i] {
-			if issuer.Secret != "" && issuer.Secret == other.Secret {
-				return fmt.Errorf("auth jwt: the issuers %q and %q have one secret, so that each could sign in the other's name: "+
-					"give each a secret of its own", other.Issuer, issuer.Issuer)
-			}
-			if issuer.PublicKey != "" && issuer.PublicKey == other.PublicKey {
-				return fmt.Errorf("auth jwt: the issuers %q and %q have one public_key, so that each could sign in the other's name: "+
-					"give each a key of its own", other.Issuer, issuer.Issuer)
-			}
+		if err := issuer.checkShared(issuers[:i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkShared refuses an issuer if one before it, and it, could each sign in the other's name, since
+// both know one secret or have one private key. One key set may be that of several: it is one signer
+// with several names.
+func (i *JWTIssuer) checkShared(before []*JWTIssuer) error {
+	for _, other := range before {
+		if i.Secret != "" && i.Secret == other.Secret {
+			return fmt.Errorf("auth jwt: the issuers %q and %q have one secret, so that each could sign in the other's name: "+
+				"give each a secret of its own", other.Issuer, i.Issuer)
+		}
+		if i.PublicKey != "" && i.PublicKey == other.PublicKey {
+			return fmt.Errorf("auth jwt: the issuers %q and %q have one public_key, so that each could sign in the other's name: "+
+				"give each a key of its own", other.Issuer, i.Issuer)
 		}
 	}
 	return nil
@@ -177,30 +207,36 @@ func (a *JWT) keysOf(ctx caddy.Context, issuer *JWTIssuer, authorities *auth.Aut
 
 // unmarshalIssuer parses an issuer, with its keys in a block or without.
 func (a *JWT) unmarshalIssuer(d *caddyfile.Dispenser) error {
-	issuer := new(JWTIssuer)
-	if !d.AllArgs(&issuer.Issuer) || issuer.Issuer == "" {
-		return d.ArgErr()
+	line := option.At(d, "<issuer> { jwks <url> }")
+	given, err := line.ArgumentsBeforeBlock(d, 1, 1)
+	if err != nil {
+		return err
 	}
-	err := option.Each(d, func(name string) (err error) {
+	issuer, hasKeys := &JWTIssuer{Issuer: given[0]}, option.HasBlock(d)
+	err = option.Each(d, func(name string) (err error) {
 		switch name {
 		case "jwks":
-			issuer.JWKS, err = option.Checked(d, auth.CheckKeySetURL)
+			issuer.JWKS, err = option.Checked(d, "<url...>", auth.CheckKeySetURL)
 		case "secret":
-			issuer.Secret, err = option.Text(d)
+			issuer.Secret, err = option.Text(d, "<secret>")
 		case "public_key":
-			issuer.PublicKey, err = option.Text(d)
+			issuer.PublicKey, err = option.Text(d, "<file>")
 		default:
-			err = d.Errf("unrecognized option '%s' of issuer", name)
+			err = option.Unknown(d, "issuer", "jwks", "secret", "public_key")
 		}
 		return err
 	})
 	switch {
 	case err != nil:
 		return err
-	case issuer.kinds() > 0:
+	case hasKeys:
+		err = line.Wrap(issuer.check(a.Issuers))
 		a.Issuers = append(a.Issuers, issuer)
+		return err
 	case a.Issuer != "":
-		return d.Err("option 'issuer' is given twice: give each its keys, issuer <issuer> { jwks <url> }")
+		return line.Wrap(fmt.Errorf("issuer %q is given beside issuer %q, and keys that stand in no block are those of one issuer: "+
+			"write each with keys of its own, as in: issuer %s { %s }", issuer.Issuer, a.Issuer, issuer.Issuer,
+			(&JWTIssuer{Secret: a.Secret, PublicKey: a.PublicKey}).keyOption()))
 	default:
 		a.Issuer = issuer.Issuer
 	}

@@ -211,58 +211,61 @@ func (a *JWT) Authenticate(
 // of them in a block of its own.
 func (a *JWT) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the name of the method
-	if d.NextArg() {
-		return d.ArgErr()
+	line := option.Named(d, "auth jwt", "{ ... }")
+	if _, err := line.ArgumentsBeforeBlock(d, 0, 0); err != nil {
+		return err
 	}
 	err := option.Each(d, func(name string) error { return a.unmarshalOption(d, name) }, "claim", "issuer")
 	if err != nil {
 		return err
 	}
 	if err := a.checkIssuers(); err != nil {
-		return d.WrapErr(err)
+		return line.Wrap(err)
 	}
-	return option.Wrap(d, checkAuthorities(a.TLSCA, keySetURLs(a.issuers())...))
+	return line.Wrap(checkAuthorities(a.TLSCA, keySetURLs(a.issuers())...))
 }
 
 func (a *JWT) unmarshalOption(d *caddyfile.Dispenser, name string) (err error) {
 	switch name {
 	case "jwks":
-		a.JWKS, err = option.Checked(d, auth.CheckKeySetURL)
+		a.JWKS, err = option.Checked(d, "<url...>", auth.CheckKeySetURL)
 	case "tls_ca":
 		a.TLSCA, err = parseAuthorities(d)
 	case "secret":
-		a.Secret, err = option.Text(d)
+		a.Secret, err = option.Text(d, "<secret>")
 	case "public_key":
-		a.PublicKey, err = option.Text(d)
+		a.PublicKey, err = option.Text(d, "<file>")
 	case "issuer":
 		err = a.unmarshalIssuer(d)
 	case "audience":
-		a.Audience, err = option.Texts(d)
+		a.Audience, err = option.Texts(d, "<audience...>")
 	case "algorithms":
-		a.Algorithms, err = option.Checked(d, auth.CheckAlgorithm)
+		a.Algorithms, err = option.Checked(d, "<algorithm...>", auth.CheckAlgorithm)
 	case "leeway":
 		a.Leeway, err = option.Duration(d)
 	case "from":
-		a.From, err = option.Checked(d, func(source string) error {
+		a.From, err = option.Checked(d, "auth.<field> query.<parameter> header cookie:<name>", func(source string) error {
 			_, err := auth.ParseSource(source)
 			return err
 		})
 	case "claim":
 		err = a.unmarshalClaim(d)
 	case "keep":
-		a.Keep, err = option.Texts(d)
+		a.Keep, err = option.Texts(d, "<claim...>")
 	default:
-		err = d.Errf("unrecognized option '%s' of auth jwt", name)
+		err = option.Unknown(d, "auth jwt", "jwks", "tls_ca", "secret", "public_key", "issuer", "audience", "algorithms", "leeway",
+			"from", "claim", "keep")
 	}
 	return err
 }
 
 // unmarshalClaim parses what a claim stands for, and its name.
 func (a *JWT) unmarshalClaim(d *caddyfile.Dispenser) error {
-	var right, claim string
-	if !d.AllArgs(&right, &claim) || claim == "" {
-		return d.ArgErr()
+	given, err := option.At(d, "rooms|start|publish <claim>").Arguments(d, 2, 2)
+	if err != nil {
+		return err
 	}
+	right, claim := given[0], given[1]
 	if a.Claims == nil {
 		a.Claims = new(JWTClaims)
 	}
@@ -273,10 +276,10 @@ func (a *JWT) unmarshalClaim(d *caddyfile.Dispenser) error {
 		return d.Errf("unknown claim '%s': write rooms, start or publish", right)
 	}
 	if *target != "" {
-		return d.Errf("claim %s is given twice", right)
+		return d.Errf("claim %s is given twice: write it once, with one claim that lists all", right)
 	}
 	*target = claim
-	return option.RefuseBlock(d)
+	return nil
 }
 
 // Interface guards.

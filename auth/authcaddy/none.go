@@ -26,10 +26,7 @@ func (*None) CaddyModule() caddy.ModuleInfo {
 //	auth none
 func (*None) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the name of the method
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	return option.RefuseBlock(d)
+	return option.Nothing(d, "auth none")
 }
 
 // Interface guards.

@@ -46,14 +46,12 @@ func (r *Relay) Register(n *streaming.Namespace, h *streaming.Handlers) error {
 //	events relay <event...>
 func (r *Relay) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the name of the set
-	r.Events = d.RemainingArgs()
-	if len(r.Events) == 0 {
-		return d.ArgErr()
+	events, err := option.Named(d, "events relay", "<event...>").Arguments(d, 1, option.Many)
+	if err != nil {
+		return err
 	}
-	if err := checkEvents(r.Events); err != nil {
-		return d.WrapErr(err)
-	}
-	return option.RefuseBlock(d)
+	r.Events = events
+	return option.Wrap(d, checkEvents(events))
 }
 
 func checkEvents(names []string) error {

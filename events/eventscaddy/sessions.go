@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -177,8 +178,8 @@ func (s *Sessions) set() *sessions.Set {
 // throttle may be given once for each event, everything else once.
 func (s *Sessions) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the name of the set
-	if d.NextArg() {
-		return d.ArgErr()
+	if err := option.BlockOnly(d, "events sessions"); err != nil {
+		return err
 	}
 	return option.Each(d, func(name string) (err error) {
 		switch name {
@@ -198,45 +199,42 @@ func (s *Sessions) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "batch":
 			s.Batch, err = option.Count(d)
 		default:
-			err = d.Errf("unrecognized option '%s' of events sessions", name)
+			err = option.Unknown(d, "events sessions", "max_clients", "max_sessions", "session_timeout", "history", "fingerprint",
+				"throttle", "batch")
 		}
 		return err
 	}, "throttle")
 }
 
 func (s *SessionHistory) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	if !d.NextArg() {
-		return d.ArgErr()
+	given, err := option.At(d, "<n> [<size>]").Arguments(d, 1, 2)
+	if err != nil {
+		return err
 	}
-	contents, err := strconv.Atoi(d.Val())
-	if err != nil || contents < 0 {
-		return d.Errf("history must be a whole number, zero or more, is %q", d.Val())
+	if s.Contents, err = strconv.Atoi(given[0]); err != nil || s.Contents < 0 {
+		return d.Errf("history must be a whole number, zero or more, is %q", given[0])
 	}
-	s.Contents = contents
-	if d.CountRemainingArgs() == 0 {
-		return option.RefuseBlock(d)
+	if len(given) == 2 {
+		s.Size, err = option.ParseSize("the size of history", given[1], 1)
 	}
-	// d stands at the number; what is left has the form of an option that takes a size.
-	s.Size, err = option.NamedSize(d, "the size of history", 1)
-	return err
+	return option.Wrap(d, err)
 }
 
 func (s *Sessions) unmarshalThrottle(d *caddyfile.Dispenser) error {
-	var throttle SessionThrottle
-	var rate string
-	if !d.AllArgs(&throttle.Event, &rate) {
-		return d.ArgErr()
-	}
-	count, per, err := option.ParseRate(rate, option.Whole)
+	given, err := option.At(d, strings.Join(sessions.Events(), "|")+" <n>/<duration>").Arguments(d, 2, 2)
 	if err != nil {
-		return d.Errf("throttle %s: bad rate %q, write one such as 20/1s", throttle.Event, rate)
+		return err
 	}
-	throttle.Count, throttle.Per = int(count), caddy.Duration(per)
+	count, per, err := option.ParseRate(given[1], option.Whole)
+	if err != nil {
+		return d.Errf("throttle %s: bad rate %q, write one such as 20/1s", given[0], given[1])
+	}
+	throttle := SessionThrottle{Event: given[0], Count: int(count), Per: caddy.Duration(per)}
 	if err := throttle.check(s.Throttle); err != nil {
 		return d.WrapErr(err)
 	}
 	s.Throttle = append(s.Throttle, throttle)
-	return option.RefuseBlock(d)
+	return nil
 }
 
 // Interface guards.

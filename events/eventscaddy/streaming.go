@@ -84,8 +84,8 @@ func (s *Streaming) Register(n *streaming.Namespace, h *streaming.Handlers) erro
 //	}
 func (s *Streaming) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the name of the set
-	if d.NextArg() {
-		return d.ArgErr()
+	if err := option.BlockOnly(d, "events streaming"); err != nil {
+		return err
 	}
 	return option.Each(d, func(name string) (err error) {
 		switch name {
@@ -96,7 +96,7 @@ func (s *Streaming) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "max_streams":
 			s.MaxStreams, err = option.Count(d)
 		default:
-			err = d.Errf("unrecognized option '%s' of events streaming", name)
+			err = option.Unknown(d, "events streaming", "audience", "replay", "max_streams")
 		}
 		return err
 	})

@@ -4,6 +4,7 @@
 package option
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -12,7 +13,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/dustin/go-humanize"
 )
 
@@ -25,7 +25,7 @@ type Given map[string]bool
 // Add notes the option that d stands at, and refuses one that was there before.
 func (g Given) Add(d *caddyfile.Dispenser) error {
 	if g[d.Val()] {
-		return d.Errf("option '%s' is given twice", d.Val())
+		return d.Errf("option '%s' is given twice: write it once", d.Val())
 	}
 	g[d.Val()] = true
 	return nil
@@ -49,40 +49,41 @@ func Each(d *caddyfile.Dispenser, use func(name string) error, repeatable ...str
 	return nil
 }
 
-// RefuseBlock refuses a block, even an empty one, after an option that takes none.
-func RefuseBlock(d *caddyfile.Dispenser) error {
-	if d.NextLine() {
-		d.Prev()
-		return nil
-	}
-	if d.Next() {
-		return d.Err("unexpected block: this option takes none")
-	}
-	return nil
+// Many is as many arguments as one likes.
+const Many = math.MaxInt
+
+// Nothing refuses arguments, and a block, after an option that is complete without. d stands at the
+// last word of its name.
+func Nothing(d *caddyfile.Dispenser, name string) error {
+	_, err := Named(d, name, "").Arguments(d, 0, 0)
+	return err
 }
 
-// Text parses the one argument of an option.
-func Text(d *caddyfile.Dispenser) (string, error) {
-	var text string
-	if !d.AllArgs(&text) || text == "" {
-		return "", d.ArgErr()
-	}
-	return text, RefuseBlock(d)
+// BlockOnly refuses arguments of an option that takes a block alone. d stands at the last word of its
+// name.
+func BlockOnly(d *caddyfile.Dispenser, name string) error {
+	_, err := Named(d, name, "{ ... }").ArgumentsBeforeBlock(d, 0, 0)
+	return err
 }
 
-// Texts parses one or more arguments of an option.
-func Texts(d *caddyfile.Dispenser) ([]string, error) {
-	list := d.RemainingArgs()
-	if len(list) == 0 || slices.Contains(list, "") {
-		return nil, d.ArgErr()
+// Text parses the one argument of an option, which form stands for in errors.
+func Text(d *caddyfile.Dispenser, form string) (string, error) {
+	given, err := At(d, form).Arguments(d, 1, 1)
+	if err != nil {
+		return "", err
 	}
-	return list, RefuseBlock(d)
+	return given[0], nil
+}
+
+// Texts parses one or more arguments of an option, which form stands for in errors.
+func Texts(d *caddyfile.Dispenser, form string) ([]string, error) {
+	return At(d, form).Arguments(d, 1, Many)
 }
 
 // Checked parses one or more arguments, each of which is checked and may be given once.
-func Checked(d *caddyfile.Dispenser, check func(string) error) ([]string, error) {
+func Checked(d *caddyfile.Dispenser, form string, check func(string) error) ([]string, error) {
 	option := d.Val()
-	list, err := Texts(d)
+	list, err := Texts(d, form)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +103,7 @@ func Checked(d *caddyfile.Dispenser, check func(string) error) ([]string, error)
 // Choice parses an argument that is one of a few words.
 func Choice(d *caddyfile.Dispenser, choices ...string) (string, error) {
 	option := d.Val()
-	text, err := Text(d)
+	text, err := Text(d, strings.Join(choices, "|"))
 	if err != nil {
 		return "", err
 	}
@@ -122,7 +123,7 @@ func Switch(d *caddyfile.Dispenser) (*bool, error) {
 // Duration parses a duration of at least a millisecond.
 func Duration(d *caddyfile.Dispenser) (caddy.Duration, error) {
 	option := d.Val()
-	text, err := Text(d)
+	text, err := Text(d, "<duration>")
 	if err != nil {
 		return 0, err
 	}
@@ -136,7 +137,7 @@ func Duration(d *caddyfile.Dispenser) (caddy.Duration, error) {
 // Timeout parses a duration, of which zero is one.
 func Timeout(d *caddyfile.Dispenser) (*caddy.Duration, error) {
 	option := d.Val()
-	text, err := Text(d)
+	text, err := Text(d, "<duration>")
 	if err != nil {
 		return nil, err
 	}
@@ -150,21 +151,23 @@ func Timeout(d *caddyfile.Dispenser) (*caddy.Duration, error) {
 
 // Size parses a number of bytes, such as 1MB (10^6) or 1MiB (2^20), that is at least smallest.
 func Size(d *caddyfile.Dispenser, smallest uint64) (int64, error) {
-	return NamedSize(d, d.Val(), smallest)
-}
-
-// NamedSize is Size for the last argument of an option, which is called name in errors.
-func NamedSize(d *caddyfile.Dispenser, name string, smallest uint64) (int64, error) {
-	text, err := Text(d)
+	option := d.Val()
+	text, err := Text(d, "<size>")
 	if err != nil {
 		return 0, err
 	}
+	size, err := ParseSize(option, text, smallest)
+	return size, Wrap(d, err)
+}
+
+// ParseSize parses a number of bytes that is at least smallest. name is what it is of, for errors.
+func ParseSize(name, text string, smallest uint64) (int64, error) {
 	size, err := humanize.ParseBytes(text)
 	if err != nil || size > math.MaxInt64 {
-		return 0, d.Errf("%s: bad size %q, write one such as 1MB", name, text)
+		return 0, fmt.Errorf("%s: bad size %q, write one such as 1MB", name, text)
 	}
 	if size < smallest {
-		return 0, d.Errf("%s must be at least %s, is %q", name, humanize.Bytes(smallest), text)
+		return 0, fmt.Errorf("%s must be at least %s, is %q", name, humanize.Bytes(smallest), text)
 	}
 	return int64(size), nil
 }
@@ -172,7 +175,7 @@ func NamedSize(d *caddyfile.Dispenser, name string, smallest uint64) (int64, err
 // Count parses a whole number of at least one.
 func Count(d *caddyfile.Dispenser) (int, error) {
 	option := d.Val()
-	text, err := Text(d)
+	text, err := Text(d, "<n>")
 	if err != nil {
 		return 0, err
 	}
@@ -186,7 +189,7 @@ func Count(d *caddyfile.Dispenser) (int, error) {
 // CountOrOff parses a whole number of at least one, or off, which is zero.
 func CountOrOff(d *caddyfile.Dispenser) (*int, error) {
 	option := d.Val()
-	text, err := Text(d)
+	text, err := Text(d, "<n>|off")
 	if err != nil {
 		return nil, err
 	}
@@ -212,72 +215,58 @@ func CountUpTo(d *caddyfile.Dispenser, most int) (*int, error) {
 
 // Paths parses one or more paths.
 func Paths(d *caddyfile.Dispenser) ([]string, error) {
-	paths, err := PathsBeforeBlock(d)
+	paths, err := At(d, "<path...>").Arguments(d, 1, Many)
 	if err != nil {
 		return nil, err
 	}
-	return paths, RefuseBlock(d)
+	return paths, Wrap(d, checkPaths(paths))
 }
 
 // PathsBeforeBlock parses one or more paths that a block may follow.
 func PathsBeforeBlock(d *caddyfile.Dispenser) ([]string, error) {
-	paths := d.RemainingArgs()
-	if len(paths) == 0 {
-		return nil, d.ArgErr()
+	paths, err := At(d, "<path...> { ... }").ArgumentsBeforeBlock(d, 1, Many)
+	if err != nil {
+		return nil, err
 	}
-	plain := WithoutPlaceholders(paths)
-	for i, p := range plain {
-		if err := CheckPath("path", p); err != nil {
-			return nil, d.WrapErr(err)
-		}
-		if slices.Contains(plain[:i], p) {
-			return nil, d.Errf("path %q is given twice", p)
-		}
-	}
-	return paths, nil
+	return paths, Wrap(d, checkPaths(paths))
 }
 
 // List parses one or more arguments, each of which may hold several values, separated by commas or
-// white space.
-func List(d *caddyfile.Dispenser) ([]string, error) {
+// white space. form stands for them in errors.
+func List(d *caddyfile.Dispenser, form string) ([]string, error) {
+	line := At(d, form)
+	given, err := line.Arguments(d, 1, Many)
+	if err != nil {
+		return nil, err
+	}
 	var list []string
-	for _, argument := range d.RemainingArgs() {
+	for _, argument := range given {
 		list = append(list, SplitList(argument)...)
 	}
 	if len(list) == 0 {
-		return nil, d.ArgErr()
+		return nil, line.Wrong("has an empty argument")
 	}
 	return list, nil
 }
 
 // Prefixes parses client addresses, each a CIDR or a single address.
 func Prefixes(d *caddyfile.Dispenser) ([]string, error) {
-	list, err := List(d)
+	option := d.Val()
+	list, err := List(d, "<cidr...>")
 	if err != nil {
 		return nil, err
 	}
-	return list, refuseBadPrefixes(d, list)
+	return list, Wrap(d, checkPrefixes(option, list))
 }
 
 // PrefixesOrNone parses client addresses, or None by itself.
 func PrefixesOrNone(d *caddyfile.Dispenser) ([]string, error) {
-	list, err := List(d)
-	if err != nil {
-		return nil, err
+	option := d.Val()
+	list, err := List(d, "<cidr...>|none")
+	if err != nil || slices.Equal(list, []string{None}) {
+		return list, err
 	}
-	if len(list) == 1 && list[0] == None {
-		return list, RefuseBlock(d)
-	}
-	return list, refuseBadPrefixes(d, list)
-}
-
-func refuseBadPrefixes(d *caddyfile.Dispenser, list []string) error {
-	for _, expression := range WithoutPlaceholders(list) {
-		if _, err := caddyhttp.CIDRExpressionToPrefix(expression); err != nil {
-			return d.WrapErr(err)
-		}
-	}
-	return RefuseBlock(d)
+	return list, Wrap(d, CheckNone(option, list))
 }
 
 // ParseRate parses an amount per time, such as 100/s or 300/1m. parse parses the amount.

@@ -118,6 +118,7 @@ func (r *Resolver) PrefixesOrNone(option string, list *[]string, fallback ...str
 	if slices.Equal(*list, []string{None}) {
 		return nil
 	}
+	r.Check(CheckNone(option, *list))
 	return r.prefixes(option, *list)
 }
 
@@ -125,11 +126,11 @@ func (r *Resolver) PrefixesOrNone(option string, list *[]string, fallback ...str
 func (r *Resolver) prefixes(option string, list []string) []netip.Prefix {
 	prefixes := make([]netip.Prefix, len(list))
 	for i, expression := range list {
-		prefix, err := caddyhttp.CIDRExpressionToPrefix(expression)
-		if err != nil {
+		if err := CheckPrefix(expression); err != nil {
 			r.Check(fmt.Errorf("%s: %w", option, err))
 			return nil
 		}
+		prefix, _ := caddyhttp.CIDRExpressionToPrefix(expression)
 		prefixes[i] = prefix.Masked()
 		list[i] = prefixes[i].String()
 	}
