@@ -195,9 +195,9 @@ type claim interface {
 	ServeHTTP(w http.ResponseWriter, r *http.Request)
 	// RefuseOrigin answers a request of an origin that may not connect.
 	RefuseOrigin(w http.ResponseWriter, r *http.Request, d cors.Decision)
-	// DoubtAddress logs, once in a while, that an address which is in an allow-list exempts its
-	// client from nothing.
-	DoubtAddress(client clientaddr.Client, allow []netip.Prefix)
+	// RefuseStatus logs that a client may not read the status, which is for the addresses in an
+	// allow-list.
+	RefuseStatus(r *http.Request, client clientaddr.Client, allow []netip.Prefix)
 	// Metrics returns what the hub has counted, and how it is doing.
 	Metrics() streaming.Metrics
 	// Leave gives the hub up, which ends with the last handler that names it.
@@ -351,6 +351,7 @@ func (h *Handler) declared(err error) error {
 
 // warn logs what is allowed but rarely meant.
 func (h *Handler) warn() {
+	h.warnOfNobody()
 	if h.origins.AllowsAny() && h.origins.AllowsCredentials() {
 		h.logger.Warn("every origin may connect with credentials, so any page can act in its visitor's name",
 			zap.String("declared_at", h.DeclaredAt))

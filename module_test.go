@@ -33,8 +33,8 @@ type recordingClaim struct {
 	requests int
 	// refused are the origins' decisions that refused a request.
 	refused []cors.Decision
-	// doubted are the clients that were not let off.
-	doubted []clientaddr.Client
+	// kept are the clients that may not read the status.
+	kept    []clientaddr.Client
 	metrics streaming.Metrics
 }
 
@@ -48,8 +48,8 @@ func (c *recordingClaim) RefuseOrigin(w http.ResponseWriter, _ *http.Request, d 
 	w.WriteHeader(http.StatusForbidden)
 }
 
-func (c *recordingClaim) DoubtAddress(client clientaddr.Client, _ []netip.Prefix) {
-	c.doubted = append(c.doubted, client)
+func (c *recordingClaim) RefuseStatus(_ *http.Request, client clientaddr.Client, _ []netip.Prefix) {
+	c.kept = append(c.kept, client)
 }
 
 func (c *recordingClaim) Metrics() streaming.Metrics { return c.metrics }

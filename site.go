@@ -89,14 +89,27 @@ func (s *siteOf) guards(namespaces []*Namespace, paths ...string) []sites.Guard 
 	return guards
 }
 
+// warnOfNobody logs that auth caddy lets nobody in, where that is certain.
+func (h *Handler) warnOfNobody() {
+	if h.site == nil || h.site.place == nil || !slices.ContainsFunc(h.Namespaces, (*Namespace).isForNamed) {
+		return
+	}
+	for _, path := range h.paths.socket {
+		if h.site.place.Anonymous(path) {
+			h.logger.Warn("auth caddy lets nobody in, as nothing in front of the handler says who clients are",
+				zap.String("path", path), zap.String("declared_at", h.DeclaredAt),
+				zap.String("remedy", "put basic_auth in front of the path, or have tls verify client certificates by client_auth"))
+		}
+	}
+}
+
+// isForNamed reports whether nobody comes into the namespace whom nothing in front has identified.
+func (n *Namespace) isForNamed() bool {
+	return n.auth != nil && authcaddy.ByFront(n.auth.authenticator)
+}
+
 // identifiesAll reports whether nobody comes in whom no guard has identified: then it does not matter
 // which one that was.
 func identifiesAll(namespaces []*Namespace) bool {
-	return !slices.ContainsFunc(namespaces, func(ns *Namespace) bool {
-		if ns.auth == nil {
-			return true
-		}
-		_, byGuard := ns.auth.authenticator.(*authcaddy.Caddy)
-		return !byGuard
-	})
+	return !slices.ContainsFunc(namespaces, func(n *Namespace) bool { return !n.isForNamed() })
 }

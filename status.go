@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-socketio/socketio-stream/admin/metrics"
 	"github.com/caddy-socketio/socketio-stream/internal/clientaddr"
@@ -54,7 +53,7 @@ func (s *Status) unmarshalCaddyfile(d *caddyfile.Dispenser) (err error) {
 	}
 	return option.Each(d, func(name string) (err error) {
 		if name != "allow" {
-			return d.Errf("unrecognized option '%s' of status", name)
+			return option.Unknown(d, "status", "allow")
 		}
 		s.Allow, err = option.Prefixes(d)
 		return err
@@ -109,8 +108,9 @@ func (statusPage) kind() string { return "status" }
 
 func (p statusPage) serve(w http.ResponseWriter, r *http.Request, hub claim) error {
 	if client := clientaddr.Of(r); !client.Exempt(p.allow) {
-		hub.DoubtAddress(client, p.allow)
-		return caddyhttp.Error(http.StatusForbidden, p.refusal(client))
+		hub.RefuseStatus(r, client, p.allow)
+		http.Error(w, p.refusal(client), http.StatusForbidden)
+		return nil
 	}
 	if err := refuseWriting(w, r); err != nil {
 		return err
@@ -144,12 +144,13 @@ func (p statusPage) serve(w http.ResponseWriter, r *http.Request, hub claim) err
 	})
 }
 
-// refusal says why a client may not read the status.
-func (p statusPage) refusal(client clientaddr.Client) error {
+// refusal tells a client why it may not read the status. What it cannot know, such as the address of
+// a proxy, is for the log.
+func (p statusPage) refusal(client clientaddr.Client) string {
 	if client.In(p.allow) {
-		return fmt.Errorf("client address %s is in status allow, but %s: %s", client, client.Doubt, client.Doubt.Remedy())
+		return fmt.Sprintf("The status is not for this client: its address is in status allow, but %s. The log says what to do.", client.Doubt)
 	}
-	return fmt.Errorf("client address %q is not in status allow", client)
+	return "The status is not for this client: its address is not in status allow."
 }
 
 // Interface guard.

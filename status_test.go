@@ -34,31 +34,37 @@ func TestStatusAccess(t *testing.T) {
 		{"a list replaces the default", []string{"192.0.2.0/24"}, "127.0.0.1", 403},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			h, _, _ := newTestHandler(t, &Handler{Status: &Status{Paths: []string{"/status"}, Allow: test.allow}})
+			h, claim, _ := newTestHandler(t, &Handler{Status: &Status{Paths: []string{"/status"}, Allow: test.allow}})
 			w, _ := serve(t, h, onPort("GET", "/status"), test.address)
 			if w.Code != test.code {
 				t.Errorf("status %d, want %d", w.Code, test.code)
 			}
-			if test.code != http.StatusOK && w.Body.Len() != 0 {
-				t.Errorf("a refusal tells %q", w.Body)
+			refused := test.code != http.StatusOK
+			if told := w.Body.String() == "The status is not for this client: its address is not in status allow.\n"; refused != told {
+				t.Errorf("told %q", w.Body)
+			}
+			if logged := len(claim.kept) == 1; refused != logged {
+				t.Errorf("logged %v", claim.kept)
 			}
 		})
 	}
 }
 
 // TestStatusIsNotForWhoWasForwarded holds that an address that a proxy has, or that a client says it
-// has, lets nobody read the status, and that this is told.
+// has, lets nobody read the status, and that the client and the log are told why.
 func TestStatusIsNotForWhoWasForwarded(t *testing.T) {
 	for _, field := range []string{"X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"} {
 		h, claim, _ := newTestHandler(t, &Handler{Status: &Status{Paths: []string{"/status"}}})
 		r := onPort("GET", "/status")
 		r.Header.Set(field, "127.0.0.1")
 		w, _ := serve(t, h, r, "127.0.0.1")
-		if w.Code != http.StatusForbidden || w.Body.Len() != 0 {
+		const want = "The status is not for this client: its address is in status allow, " +
+			"but a proxy that is not in trusted_proxies has forwarded the request. The log says what to do.\n"
+		if w.Code != http.StatusForbidden || w.Body.String() != want {
 			t.Errorf("%s: %d %s", field, w.Code, w.Body)
 		}
-		if len(claim.doubted) != 1 || claim.doubted[0].Doubt != clientaddr.UnnamedProxy {
-			t.Errorf("%s: told of %v", field, claim.doubted)
+		if len(claim.kept) != 1 || claim.kept[0].Doubt != clientaddr.UnnamedProxy {
+			t.Errorf("%s: logged %v", field, claim.kept)
 		}
 	}
 }

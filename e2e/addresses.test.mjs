@@ -89,7 +89,8 @@ for (const [by, [upstream, peer]] of Object.entries(upstreams)) {
             assert.equal(await handshakes(front, options), 2, `a client that says ${word}`);
             await nobodyLeft(caddy);
             const { status, text } = await request(front, "/status", options);
-            assert.deepEqual({ status, text }, { status: 403, text: "" }, `a client that says ${word}`);
+            assert.equal(status, 403, `a client that says ${word}`);
+            assert.match(text, /^The status is not for this client: its address is [^.]+\.( The log says what to do\.)?\n$/);
           }
           // Each of them had this address.
           const known = servers === "" ? peer : client;

@@ -113,10 +113,11 @@ func (c *Claim) RefuseOrigin(w http.ResponseWriter, r *http.Request, d cors.Deci
 	engineio.WriteError(w, http.StatusForbidden, engineio.CodeForbidden)
 }
 
-// DoubtAddress logs, once in a while, that an address which is in an allow-list exempts its client
-// from nothing, since there is doubt of it.
-func (c *Claim) DoubtAddress(client clientaddr.Client, allow []netip.Prefix) {
+// RefuseStatus logs that a client may not read the status, which is for the addresses in an
+// allow-list.
+func (c *Claim) RefuseStatus(r *http.Request, client clientaddr.Client, allow []netip.Prefix) {
 	c.hub.addresses.doubt(client, allow)
+	c.hub.refusals.byStatus(r, client, allow)
 }
 
 // Metrics returns what the hub has counted.

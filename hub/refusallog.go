@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"github.com/caddy-socketio/socketio-stream/internal/clientaddr"
@@ -56,6 +57,16 @@ func (l *refusalLog) byOrigin(r *http.Request, d cors.Decision) {
 		slog.String("origin", logline.Text(strings.Join(r.Header["Origin"], ", "), maxLoggedOrigin)),
 		slog.String("reason", d.Reason),
 		slog.String("host", logline.Text(r.Host, maxLoggedOrigin)))
+}
+
+// byStatus logs a request of a client that may not read the status, which is for the addresses in an
+// allow-list.
+func (l *refusalLog) byStatus(r *http.Request, client clientaddr.Client, allow []netip.Prefix) {
+	reason, remedy := "the address is not in status allow", "add it there if it is to read the status"
+	if client.In(allow) {
+		reason, remedy = string(client.Doubt), client.Doubt.Remedy()
+	}
+	l.log(r, reason, "status refused", slog.String("reason", reason), slog.String("remedy", remedy))
 }
 
 // log writes a line, unless there are too many with that reason. The query holds the session's id,

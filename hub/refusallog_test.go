@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/caddy-socketio/socketio-stream/internal/clientaddr"
 	"github.com/caddy-socketio/socketio-stream/internal/cors"
 	"github.com/caddy-socketio/socketio-stream/internal/logline"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
@@ -86,6 +88,35 @@ func TestRefusalsAreBounded(t *testing.T) {
 	}
 	if got := len(entries[1].ContextMap()["origin"].(string)); got > maxLoggedOrigin+len("…") {
 		t.Errorf("%d bytes of the origin in the log", got)
+	}
+}
+
+// TestRefusedStatusIsLogged holds that the log says why a client may not read the status, and what to
+// do.
+func TestRefusedStatusIsLogged(t *testing.T) {
+	allow := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	for _, test := range []struct{ address, forwarded, reason, remedy string }{
+		{"192.0.2.1", "", "the address is not in status allow", "add it there"},
+		{"192.0.2.1", "127.0.0.1", "the address is not in status allow", "add it there"},
+		{"127.0.0.1", "192.0.2.1", string(clientaddr.UnnamedProxy), "trusted_proxies"},
+	} {
+		refusals, logs := newObservedLog()
+		r := newRequest("GET", "/status?secret", test.address)
+		if test.forwarded != "" {
+			r.Header.Set("X-Forwarded-For", test.forwarded)
+		}
+		for range 1000 {
+			refusals.byStatus(r, clientaddr.Of(r), allow)
+		}
+		entries := logs.FilterMessage("status refused").All()
+		if len(entries) != logline.First || entries[0].Level != zapcore.WarnLevel {
+			t.Fatalf("%s: %d lines", test.address, len(entries))
+		}
+		fields := entries[0].ContextMap()
+		remedy, _ := fields["remedy"].(string)
+		if fields["reason"] != test.reason || !strings.Contains(remedy, test.remedy) || fields["client_ip"] != test.address || fields["path"] != "/status" {
+			t.Errorf("fields %v", fields)
+		}
 	}
 }
 

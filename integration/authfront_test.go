@@ -137,3 +137,37 @@ func TestNobodyStaysByTheServerBefore(t *testing.T) {
 		}
 	}
 }
+
+// TestNobodyInFrontIsToldAtLoad holds that a config by which auth caddy lets nobody in says so, with the
+// line, when it is loaded.
+func TestNobodyInFrontIsToldAtLoad(t *testing.T) {
+	const message = "auth caddy lets nobody in, as nothing in front of the handler says who clients are"
+	for _, test := range []struct {
+		name, directives string
+		// paths are those of which it is told.
+		paths []string
+	}{
+		{"nothing in front", "socketio_stream {\n auth caddy\n}", []string{"/socket.io/"}},
+		{"a namespace of it", "socketio_stream {\n namespace / {\n auth caddy\n events streaming\n }\n namespace /b {\n events relay b\n }\n}", []string{"/socket.io/"}},
+		{"users in front of one path", usersOf(t, "ada") + "socketio_stream {\n path /socket.io/ /open/\n auth caddy\n}", []string{"/open/"}},
+		{"users in front", usersOf(t, "ada") + "socketio_stream {\n auth caddy\n}", nil},
+		{"no auth", "socketio_stream", nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			log := newLogFile(t, "log")
+			startServer(t, test.directives, log.own())
+			lines := log.lines(message)
+			if len(lines) != len(test.paths) {
+				t.Fatalf("logged %v", lines)
+			}
+			for i, line := range lines {
+				expectFields(t, line, map[string]any{"level": "warn", "path": test.paths[i]})
+				for field, want := range map[string]string{"declared_at": "Caddyfile:", "remedy": "basic_auth"} {
+					if text, _ := line[field].(string); !strings.Contains(text, want) {
+						t.Errorf("%s is %q", field, text)
+					}
+				}
+			}
+		})
+	}
+}

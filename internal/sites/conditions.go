@@ -55,10 +55,13 @@ func (c condition) and(other condition) condition {
 	return condition{c.text + " and " + other.text, slices.Concat(c.names, other.names), c.addresses || other.addresses}
 }
 
+// matcherKind begins the kinds of guards that are matchers.
+const matcherKind = "the matcher "
+
 // kind names the condition.
 func (c condition) kind() string {
 	if c.addresses {
 		return "remote_ip"
 	}
-	return "the matcher " + strings.Join(slices.Compact(slices.Sorted(slices.Values(c.names))), ", ")
+	return matcherKind + strings.Join(slices.Compact(slices.Sorted(slices.Values(c.names))), ", ")
 }

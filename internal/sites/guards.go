@@ -34,8 +34,11 @@ const (
 
 // Guards lists what stands in front of the handler, on the way of requests below the paths: each
 // once, in order.
-func (p *Place) Guards(paths []string) []Guard {
-	c := check{hosts: p.hosts, paths: paths}
+func (p *Place) Guards(paths []string) []Guard { return p.look(paths).sorted() }
+
+// look looks at what stands in front of the handler, on the way of requests below the paths.
+func (p *Place) look(paths []string) *check {
+	c := &check{hosts: p.hosts, paths: paths}
 	for _, step := range p.way {
 		for _, r := range step.ahead {
 			// Of the routes of a group the first that matches is the only one.
@@ -54,6 +57,11 @@ func (p *Place) Guards(paths []string) []Guard {
 	if p.certificates != "" {
 		c.add(scope{onPath: true}, clientAuth, p.certificates, true)
 	}
+	return c
+}
+
+// sorted returns each of the guards once, in order.
+func (c *check) sorted() []Guard {
 	guards := c.guards()
 	slices.SortFunc(guards, func(a, b Guard) int { return strings.Compare(a.Kind+"\n"+a.Rule, b.Kind+"\n"+b.Rule) })
 	return slices.Compact(guards)
@@ -92,6 +100,8 @@ func Kinds(guards []Guard) string {
 type check struct {
 	hosts, paths []string
 	found        []finding
+	// maps is true if a handler is there that may set any placeholder.
+	maps bool
 }
 
 // finding is a guard, or a handler that may change the path.
@@ -134,7 +144,7 @@ func (c *check) guards() (guards []Guard) {
 // them: neither keeps anybody from the handler behind.
 var passing = map[string]bool{
 	"acme_server": true, "copy_response": true, "copy_response_headers": true, "encode": true, "file_server": true,
-	"headers": true, "intercept": true, "log_append": true, "map": true, "metrics": true, "push": true,
+	"headers": true, "intercept": true, "log_append": true, "metrics": true, "push": true,
 	"request_body": true, "socketio_stream": true, "templates": true, "timeouts": true, "tracing": true, "vars": true,
 }
 
@@ -173,6 +183,8 @@ func (c *check) handler(raw json.RawMessage, where scope) {
 		}
 	case "rewrite":
 		c.found = append(c.found, finding{rewrite: true})
+	case "map":
+		c.maps = true
 	case "subroute":
 		for _, inner := range h.Routes {
 			c.route(inner, where)
