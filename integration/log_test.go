@@ -229,7 +229,8 @@ func TestRefusalsAreLoggedWithReasons(t *testing.T) {
 		{"transport", "GET", "EIO=4&transport=%1b%5b2J" + strings.Repeat("x", 5000), nil, "request refused",
 			map[string]any{"reason": "unknown_transport"}},
 		{"method", "PUT", "EIO=4&transport=polling", nil, "request refused", map[string]any{"reason": "bad_handshake_method", "method": "PUT"}},
-		{"no websocket", "GET", "EIO=4&transport=websocket", nil, "request refused", map[string]any{"reason": "bad_request"}},
+		{"no websocket", "GET", "EIO=4&transport=websocket", nil, "request refused", map[string]any{"reason": "bad_request", "error": "transport=websocket without an upgrade: " +
+			"a proxy in front does not pass on the headers Upgrade and Connection, or the client sends none"}},
 		{"origin", "GET", "EIO=4&transport=polling", []string{"Origin", "https://evil.example.com"}, "origin refused",
 			map[string]any{"origin": "https://evil.example.com", "reason": "only the same origin is allowed: no cors origins are set"}},
 	} {

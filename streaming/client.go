@@ -62,7 +62,7 @@ type client struct {
 func (c *client) Message(data []byte, binary bool) (engineio.Work, error) {
 	s, err := c.receive(data, binary)
 	if err != nil {
-		c.server.logger.Debug("malformed packet", "error", err, "remote", c.session.Handshake().RemoteAddr)
+		c.server.logger.Debug("malformed packet", "error", err, "client_ip", c.session.Handshake().RemoteAddr)
 	}
 	if s == nil {
 		return nil, err

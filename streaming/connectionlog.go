@@ -109,7 +109,7 @@ func (c *client) logRefused(n *Namespace, name string, err error) {
 		return
 	}
 	attrs := []any{"namespace", logline.Text(name, maxLoggedNamespace), "error", logline.Text(reason, maxLoggedError),
-		"connection", c.session.LogID(), "remote", c.session.Handshake().RemoteAddr}
+		"connection", c.session.LogID(), "client_ip", c.session.Handshake().RemoteAddr}
 	if refusal != nil {
 		attrs = append(attrs, "code", refusal.Code)
 	}

@@ -43,10 +43,10 @@ type grant struct {
 type grants struct {
 	counts authCounts
 	logger *slog.Logger
-	// forbidden limits the lines about events that were refused, revocations
-	// those about sockets that were disconnected, waits those about clients that
-	// wait.
-	forbidden, revocations, waits *logline.Limiter
+	// forbidden limits the lines about events that were refused because of who
+	// their senders are, refused those about others, revocations those about
+	// sockets that were disconnected, waits those about clients that wait.
+	forbidden, refused, revocations, waits *logline.Limiter
 	// ctx ends with the server.
 	ctx context.Context
 	// recheckRetry and judgeRetry are the constants, unless a test has others.
@@ -59,9 +59,7 @@ type grants struct {
 
 func (g *grants) init(ctx context.Context, logger *slog.Logger) {
 	g.ctx, g.logger = ctx, logger
-	g.forbidden = logline.NewLimiter(func(namespace string, more int64) {
-		logger.Warn("more events refused", "namespace", namespace, "count", more)
-	})
+	g.forbidden, g.refused = newEventLimit(logger, slog.LevelWarn), newEventLimit(logger, slog.LevelDebug)
 	g.revocations = newRevocations(g)
 	g.waits = logline.NewLimiter(func(namespace string, more int64) {
 		logger.Warn("more clients wait", "namespace", namespace, "count", more)
@@ -72,6 +70,7 @@ func (g *grants) init(ctx context.Context, logger *slog.Logger) {
 // flush writes the lines that were counted.
 func (g *grants) flush() {
 	g.forbidden.Flush()
+	g.refused.Flush()
 	g.revocations.Flush()
 	g.waits.Flush()
 }

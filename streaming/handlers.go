@@ -158,7 +158,7 @@ func (h *Handlers) handle(e *Event) {
 	case slices.ContainsFunc(h.sets, func(set *registered) bool { return set.refusesUnknown }):
 		e.RefuseQuietly(CodeUnknownEvent, "unknown event")
 	default:
-		e.Socket.namespace.counts.refusedEvents.Add(1)
+		e.Socket.noteRefused(e, &EventError{Code: CodeUnknownEvent, Message: "no event set of the namespace knows the event"})
 	}
 }
 

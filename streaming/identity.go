@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/caddy-socketio/socketio-stream/internal/logline"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
@@ -329,8 +328,7 @@ func (s *Socket) notRefreshed(e *Event, refusal *Refusal) {
 		s.client.attemptFailed()
 	}
 	s.namespace.server.auth.doubt(s, refusal.isPassing())
-	s.logForbidden(e, refusal)
-	e.Refuse(refusal.Code, refusal.message())
+	e.refuse(&EventError{Code: refusal.Code, Message: refusal.message(), why: refusal.Reason})
 }
 
 // renewed asks who the client is now, by what it shows.
@@ -413,18 +411,4 @@ const (
 )
 
 // forbid refuses an event that the client may not send.
-func (s *Socket) forbid(e *Event) {
-	s.logForbidden(e, ErrForbidden)
-	e.Refuse(CodeForbidden, "not allowed to send this event")
-}
-
-// logForbidden says that an event was not accepted because of who sent it.
-func (s *Socket) logForbidden(e *Event, err error) {
-	c := s.client
-	if c.server.auth.forbidden.Allow(s.namespace.name) {
-		c.server.logger.Warn("event refused", "namespace", s.namespace.name,
-			"event", logline.Text(e.Name, maxLoggedEvent), "error", logline.Text(err.Error(), maxLoggedError),
-			"identity", logline.Text(s.identityID(), maxLoggedIdentity),
-			"connection", c.session.LogID(), "remote", c.session.Handshake().RemoteAddr)
-	}
-}
+func (s *Socket) forbid(e *Event) { e.Refuse(CodeForbidden, "not allowed to send this event") }

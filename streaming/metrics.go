@@ -41,9 +41,10 @@ type NamespaceMetrics struct {
 	// EventsIn is how many events came from clients, EventsOut how many were
 	// sent to them: one to a thousand clients counts once.
 	EventsIn, EventsOut int64
-	// RefusedEvents is how many events were not accepted: those that were
-	// refused, see [Event.Refuse], and those that nobody handles.
-	RefusedEvents int64
+	// RefusedEvents is how many events were not accepted, by code: those that
+	// were refused, see [Event.Refuse], and those that nobody handles. Codes that
+	// are not told apart are "other".
+	RefusedEvents engineio.ReasonCounts
 	// AckLatency is the time from an event that asks for an answer to that
 	// answer, in nanoseconds. Answers that never came are not in it.
 	AckLatency measure.Distribution
@@ -56,7 +57,7 @@ type NamespaceMetrics struct {
 type namespaceCounts struct {
 	sockets, connects   atomic.Int64
 	eventsIn, eventsOut measure.Counter
-	refusedEvents       atomic.Int64
+	refusedEvents       refusedEvents
 	ackLatency          measure.Histogram
 
 	mu       sync.Mutex
@@ -156,7 +157,7 @@ func (n *Namespace) metrics() NamespaceMetrics {
 		Connects:      counts.connects.Load(),
 		EventsIn:      counts.eventsIn.Load(),
 		EventsOut:     counts.eventsOut.Load(),
-		RefusedEvents: counts.refusedEvents.Load(),
+		RefusedEvents: counts.refusedEvents.list(),
 		AckLatency:    counts.ackLatency.Distribution(measure.Latencies),
 	}
 	_, rooms := n.rooms.size()

@@ -50,9 +50,9 @@ func TestMetricsOfEvents(t *testing.T) {
 	first.Admit("a", "b")
 
 	// What nobody knows is refused when its turn comes.
-	eventually(t, "the event that nobody knows to be refused", func() bool { return s.counted("/").RefusedEvents > 0 })
+	eventually(t, "the event that nobody knows to be refused", func() bool { return s.counted("/").RefusedEvents.Of(CodeUnknownEvent) > 0 })
 	got := s.counted("/")
-	if got.Sockets != 2 || got.Rooms != 2 || got.Connects != 2 || got.EventsIn != 2 || got.EventsOut != 3 || got.RefusedEvents != 1 {
+	if got.Sockets != 2 || got.Rooms != 2 || got.Connects != 2 || got.EventsIn != 2 || got.EventsOut != 3 || got.RefusedEvents.Of(CodeUnknownEvent) != 1 {
 		t.Errorf("got %+v", got)
 	}
 	one.vanish()

@@ -303,7 +303,7 @@ func (g *grants) revoke(s *Socket, refusal *Refusal) {
 		g.logger.Warn("client disconnected", "reason", string(ReasonAuthRevoked), "namespace", s.namespace.name,
 			"code", refusal.Code, "error", logline.Text(refusal.Reason, maxLoggedError),
 			"identity", logline.Text(s.identityID(), maxLoggedIdentity),
-			"connection", c.session.LogID(), "remote", c.session.Handshake().RemoteAddr)
+			"connection", c.session.LogID(), "client_ip", c.session.Handshake().RemoteAddr)
 	}
 	s.dismiss(ReasonAuthRevoked, refusal)
 	c.wait()

@@ -43,6 +43,10 @@ type EventError struct {
 	// sets it for a refusal of its own. The server is quiet about an event that is unknown, and in
 	// a row of refusals to find out who a client is about all but the first.
 	Quiet bool
+
+	// why is for the log alone, in place of Message, where the event is refused because of who its
+	// sender is.
+	why string
 }
 
 func (e *EventError) Error() string { return e.Code + ": " + e.Message }
@@ -100,7 +104,7 @@ func (e *Event) RefuseQuietly(code, message string) {
 }
 
 func (e *Event) refuse(refusal *EventError) {
-	e.Socket.namespace.counts.refusedEvents.Add(1)
+	e.Socket.noteRefused(e, refusal)
 	e.Socket.tell(e, refusal)
 }
 
@@ -131,7 +135,7 @@ func (e *Event) fail(err error) {
 	if level == slog.LevelDebug || server.failures.Allow(s.namespace.name+codeSeparator+e.Name) {
 		server.logger.Log(s.Context(), level, "an event handler has failed", "namespace", s.namespace.name,
 			"event", logline.Text(e.Name, maxLoggedEvent), "error", logline.Text(err.Error(), maxLoggedError),
-			"connection", s.client.session.LogID(), "remote", s.client.session.Handshake().RemoteAddr)
+			"connection", s.client.session.LogID(), "client_ip", s.client.session.Handshake().RemoteAddr)
 	}
 	e.refuse(&EventError{Code: CodeInternalError, Message: textInternalError})
 }

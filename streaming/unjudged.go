@@ -118,7 +118,7 @@ func (s *Socket) logUnjudged(why *Refusal) {
 	if g.waits.Allow(s.namespace.name) {
 		g.logger.Warn("a client waits, since it cannot be found out now who it is", "namespace", s.namespace.name,
 			"error", logline.Text(why.Reason, maxLoggedError),
-			"connection", s.client.session.LogID(), "remote", s.Handshake().RemoteAddr)
+			"connection", s.client.session.LogID(), "client_ip", s.Handshake().RemoteAddr)
 	}
 }
 

@@ -145,7 +145,7 @@ var (
 		"Events from clients (in) and to clients (out); one to many clients counts once.",
 		"namespace", "direction")
 	metricEventsRefused = newCounter("refused_events_total",
-		"Events from clients that were not accepted.", "namespace")
+		"Events from clients that were not accepted.", "namespace", "code")
 	metricBytes = newCounter("bytes_total",
 		"Bytes of WebSocket frames, POST bodies (in) and poll answers (out).",
 		"transport", "direction")

@@ -79,7 +79,9 @@ func (s *samples) addNamespace(n *streaming.NamespaceMetrics, figures map[string
 	s.add(metricConnects, n.Connects, n.Name)
 	s.add(metricEvents, n.EventsIn, n.Name, "in")
 	s.add(metricEvents, n.EventsOut, n.Name, "out")
-	s.add(metricEventsRefused, n.RefusedEvents, n.Name)
+	for _, count := range n.RefusedEvents {
+		s.add(metricEventsRefused, count.Count, n.Name, count.Reason)
+	}
 	s.addDistribution(metricAckLatency, &n.AckLatency, n.Name)
 	for _, figure := range n.Figures {
 		if m := figures[figure.Name]; m != nil {

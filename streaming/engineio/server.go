@@ -163,7 +163,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, in Inbound) *Requ
 	case r.Method != http.MethodGet:
 		return refuse(CodeBadHandshakeMethod, "handshake with method "+r.Method)
 	case transport == WebSocket && !upgrading:
-		return refuse(CodeBadRequest, "websocket transport without a websocket request")
+		return refuse(CodeBadRequest, "transport=websocket without an upgrade: a proxy in front does not pass on the headers Upgrade and Connection, or the client sends none")
 	case query.Get("EIO") != "4":
 		return refuse(CodeUnsupportedVersion, "protocol revision "+boundedQuote(query.Get("EIO")))
 	case s.stopping.Load():
@@ -222,7 +222,7 @@ func (s *Server) serveSession(w http.ResponseWriter, r *http.Request, in Inbound
 		}
 		return session.serveUpgrade(w, r, in)
 	case transport != Polling:
-		return refuse(CodeBadRequest, "websocket transport without a websocket request")
+		return refuse(CodeBadRequest, "transport=websocket without an upgrade: a proxy in front does not pass on the headers Upgrade and Connection, or the client sends none")
 	}
 	switch r.Method {
 	case http.MethodGet:
@@ -240,7 +240,7 @@ func (s *Server) serveSession(w http.ResponseWriter, r *http.Request, in Inbound
 
 func (s *Server) servePoll(session *Session, w http.ResponseWriter, r *http.Request, in Inbound) {
 	if err := session.servePoll(w, r, in); err != nil {
-		s.logger.Debug("poll failed", "error", err, "remote", session.handshake.RemoteAddr)
+		s.logger.Debug("poll failed", "error", err, "client_ip", session.handshake.RemoteAddr)
 	}
 }
 

@@ -194,7 +194,7 @@ func (s *Session) onReadError(f *wire.Reader, err error) {
 		s.abort(ReasonTransportClose)
 		return
 	}
-	s.server.logger.Debug("websocket protocol violation", "error", violation.Text, "remote", s.handshake.RemoteAddr)
+	s.server.logger.Debug("websocket protocol violation", "error", violation.Text, "client_ip", s.handshake.RemoteAddr)
 	reason := reasonOfClose(violation.Code)
 	s.shut(reason, violation.Code)
 	// What the client sends now cannot be understood, but must be taken from
