@@ -94,6 +94,7 @@ func hubState(name string, server *streaming.Server) adminapi.Hub {
 	state := adminapi.Hub{
 		Name:          name,
 		Connections:   m.Engine.Sessions,
+		Waiting:       &m.Auth.Unjudged,
 		BufferedBytes: m.Engine.BufferedBytes,
 		Namespaces:    []adminapi.Namespace{},
 		Counters:      counters(m),

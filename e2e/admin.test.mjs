@@ -96,7 +96,7 @@ describe("caddy socketio", () => {
 
   test("top shows what there is", async () => {
     const screen = await done(caddy, "top", "--once");
-    assert.match(screen, /^HUB +CONNECTIONS +SOCKETS +ROOMS +BUFFERED .* SLOW +DROPPED +REFUSED$/m);
+    assert.match(screen, /^HUB +CONNECTIONS +SOCKETS +WAITING +ROOMS +BUFFERED .* SLOW +DROPPED +REFUSED$/m);
     assert.match(screen, /^\/chat +[\w.-]+ /m);
     assert.ok(!screen.includes("\x1b"), "escape sequences for what is no terminal");
   });

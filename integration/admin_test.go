@@ -98,7 +98,7 @@ func TestCommandsAgainstCaddy(t *testing.T) {
 		args string
 		want []string
 	}{
-		{"ls", []string{"HUB ", "example.com            2        3      1 "}},
+		{"ls", []string{"HUB ", "example.com            2        3        0      1 "}},
 		{"ls hubs --json", []string{`"name":"example.com","connections":2,"sockets":3,"rooms":1`}},
 		{"ls namespaces", []string{"example.com  /                2      1\n", "example.com  /chat            1      0\n"}},
 		{"ls namespaces -n chat --json", []string{`{"namespaces":[{"hub":"example.com","name":"/chat","sockets":1,"rooms":0}]}`}},
@@ -160,7 +160,7 @@ func TestCommandsOnAUnixSocket(t *testing.T) {
 	address := "unix/" + filepath.Join(folder, "a.sock")
 	s := startServer(t, "socketio_stream", "admin "+address+"|0220")
 	client := s.connect("/socket.io/")
-	if out := mustCommand(t, "ls", "--address", address+"|0220"); !strings.Contains(out, onlyHub(t)+"            1        1      0") {
+	if out := mustCommand(t, "ls", "--address", address+"|0220"); !strings.Contains(out, onlyHub(t)+"            1        1        0      0") {
 		t.Errorf("ls: %s", out)
 	}
 	mustCommand(t, "emit", "notice", "1", "--address", address)

@@ -199,6 +199,44 @@ const slowSockets = `{"sockets":[
 	{"id":"bbbbbbbbbbbbbbbbbbbb","namespace":"/","transport":"websocket","address":"192.0.2.8","connected_since":"2020-01-02T03:04:05Z",
 	 "rooms":[],"room_count":0,"queued_bytes":90000,"slow":true}]}`
 
+// TestClientsOfSeveralIssuersAreFound holds that who looks for a client by its subject alone, where
+// there are several issuers, is told by what the client is known.
+func TestClientsOfSeveralIssuersAreFound(t *testing.T) {
+	const sockets = `{"sockets":[{"id":"a","identity":"https://b.example.com#ada"},{"id":"b","identity":"https://b.example.com#ada"},
+		{"id":"c","identity":"https://a.example.com#ada"},{"id":"d","identity":"https://a.example.com#nada"},{"id":"e","identity":"eve"}]}`
+	address := answering(t, map[string]string{
+		"GET /socketio/hubs?limit=1000":                              oneHub,
+		"GET /socketio/hubs/default/sockets?limit=1000":              sockets,
+		"GET /socketio/hubs/default/sockets?identity=ada&limit=50":   `{"sockets":[]}`,
+		"GET /socketio/hubs/default/sockets?identity=bob&limit=50":   `{"sockets":[]}`,
+		"GET /socketio/hubs/default/sockets?identity=a%23b&limit=50": `{"sockets":[]}`,
+		"POST /socketio/hubs/default/disconnect":                     `{"sockets":0}`,
+	})
+	const several = " Where there are several issuers, clients are <iss>#<sub>: "
+	const both = "write --identity 'https://a.example.com#ada' or --identity 'https://b.example.com#ada'"
+	for who, want := range map[string]string{"ada": several + both, "bob": several + "ls sockets shows them.", "a#b": ""} {
+		if _, _, err := execute(t, "kick", "--identity", who, "--address", address); err == nil || err.Error() != "no socket is connected as "+who+"."+want {
+			t.Errorf("kick: %v", err)
+		}
+		if out, _, err := execute(t, "ls", "sockets", "--identity", who, "--address", address); err != nil || out != "No socket is connected as "+who+"."+want+"\n" {
+			t.Errorf("ls: %s, %v", out, err)
+		}
+	}
+}
+
+// TestWaitingClientsAreShown holds that the table of hubs has how many clients wait to be let in, where
+// that is counted.
+func TestWaitingClientsAreShown(t *testing.T) {
+	s := &session{}
+	counted := adminapi.Hub{Name: "a", Connections: 9, Sockets: 2, Waiting: number(7)}
+	if got := hubTable(s, []adminapi.Hub{counted, {Name: "b"}}, nil, 0).String(); !strings.HasPrefix(got, ""+
+		"HUB  CONNECTIONS  SOCKETS  WAITING  ROOMS  BUFFERED  SLOW  DROPPED  REFUSED\n"+
+		"a              9        2        7      0       0 B     0        0        0\n"+
+		"b              0        0        -      0       0 B     0        0        0\n") {
+		t.Errorf("got\n%s", got)
+	}
+}
+
 func TestTopOnce(t *testing.T) {
 	address := answering(t, map[string]string{
 		"GET /socketio/hubs?limit=1000":                           oneHub,

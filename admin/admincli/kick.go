@@ -155,7 +155,7 @@ func (k *kick) client(ctx context.Context, s *session, hubs []adminapi.Hub) erro
 	case !found:
 		return fmt.Errorf("there is no namespace %s", printable(namespaceName(k.namespace)))
 	case total == 0:
-		return fmt.Errorf("no socket is connected as %s", who)
+		return fmt.Errorf("no socket is connected as %s.%s", who, s.alike(ctx, hubs, k.identity))
 	case s.json:
 		return nil
 	}

@@ -117,10 +117,18 @@ func (l *list) hubs(s *session, hubs []adminapi.Hub) error {
 	return s.printf("%s", hubTable(s, hubs, nil, 0))
 }
 
+// waitingColumn is the place, in the table of hubs, of the clients that wait.
+const waitingColumn = 3
+
 // hubTable shows hubs, and beside each counter how much it has grown since
 // others were seen, elapsed ago.
 func hubTable(s *session, hubs, before []adminapi.Hub, elapsed time.Duration) *table {
 	t := &table{headings: []string{"HUB", " CONNECTIONS", " SOCKETS", " ROOMS", " BUFFERED"}}
+	// An older Caddy does not count them.
+	waiting := slices.ContainsFunc(hubs, func(h adminapi.Hub) bool { return h.Waiting != nil })
+	if waiting {
+		t.headings = slices.Insert(t.headings, waitingColumn, " WAITING")
+	}
 	rates := rateColumns(hubs)
 	for _, rate := range rates {
 		t.headings = append(t.headings, " "+rate.heading)
@@ -132,6 +140,11 @@ func hubTable(s *session, hubs, before []adminapi.Hub, elapsed time.Duration) *t
 			old = &before[i].Counters
 		}
 		cells := []string{s.name(hub.Name), count(hub.Connections), count(hub.Sockets), count(hub.Rooms), size(hub.BufferedBytes)}
+		if waiting && hub.Waiting != nil {
+			cells = slices.Insert(cells, waitingColumn, count(*hub.Waiting))
+		} else if waiting {
+			cells = slices.Insert(cells, waitingColumn, unknown)
+		}
 		for _, rate := range rates {
 			cells = append(cells, rate.cell(&hub.Counters, old, elapsed))
 		}
@@ -270,7 +283,7 @@ func (l *list) sockets(ctx context.Context, s *session, hubs []adminapi.Hub) err
 		return s.printJSON(map[string]any{"sockets": rows})
 	}
 	if len(rows) == 0 {
-		return s.printf("%s\n", l.nobody())
+		return s.printf("%s%s\n", l.nobody(), s.alike(ctx, hubs, l.identity))
 	}
 	text := socketTable(s, rows, time.Now()).String()
 	if more {
