@@ -6,7 +6,9 @@ import fs from "node:fs/promises";
 import path from "node:path";
 import { describe, test } from "node:test";
 import { caddyBin, root, startCaddy } from "./lib/caddy.mjs";
-import { modes, withClients } from "./lib/client.mjs";
+import { connect, modes, withClients } from "./lib/client.mjs";
+import { request } from "./lib/http.mjs";
+import { startNginx } from "./lib/nginx.mjs";
 import { startBrowser } from "./lib/tabs.mjs";
 
 const client = path.join(root, "examples/streaming/node_modules/socket.io-client/dist");
@@ -51,6 +53,44 @@ describe("the documents", () => {
       }
     } finally {
       await browser.stop();
+      await caddy.stop();
+    }
+  });
+
+  test("Caddy behind nginx knows its clients, by every transport", async () => {
+    const shown = await block("docs/configuration.md", "nginx");
+    const [, global, site] = /^\{\n(.*?)^\}\n(.*)$/ms.exec(await block("docs/configuration.md", "caddyfile", "trusted_proxies"));
+    const caddy = await startCaddy({
+      bin: caddyBin,
+      global,
+      // There is a certificate by this name.
+      caddyfile: `localhost {\n\trespond 204\n}\n` +
+        site.replace("example.com:8080", "localhost").replace("status /status", "status /status\n\t\thealth /health"),
+    });
+    let nginx;
+    try {
+      nginx = await startNginx(caddy, {
+        servers: ({ port, certificate, key }) => shown
+          .replace("listen 443 ssl", `listen 127.0.0.1:${port} ssl`)
+          .replace("server_name example.com", "server_name localhost")
+          .replace("/etc/ssl/example.com.crt", certificate)
+          .replace("/etc/ssl/example.com.key", key)
+          .replace("127.0.0.1:8080", `127.0.0.1:${caddy.httpPort}`),
+      });
+      const front = { url: nginx.url, httpsPort: nginx.port, ca: caddy.ca };
+      for (const mode of Object.keys(modes)) {
+        // The page's own origin is known as that.
+        const client = await connect(front, mode, { extraHeaders: { origin: nginx.url } });
+        client.close();
+      }
+      const from = "127.0.0.2";
+      const headers = { "X-Forwarded-For": "203.0.113.9" };
+      assert.equal((await request(front, "/socket.io/?EIO=4&transport=polling", { from, headers })).status, 200);
+      await caddy.logged(/"msg":"connection started".*"client_ip":"127\.0\.0\.2"/);
+      assert.equal((await request(front, "/status", { from, headers })).status, 403);
+      await caddy.logged(/"msg":"status refused".*"client_ip":"127\.0\.0\.2"/);
+    } finally {
+      await nginx?.stop();
       await caddy.stop();
     }
   });

@@ -13,6 +13,8 @@
 //   host      what it passes on as Host. Default: $http_host, the client's.
 //   upstream  where the server is asked, such as "unix:/run/caddy.sock".
 //             Default: its HTTP port on 127.0.0.1.
+//   servers   a function that gets {port, certificate, key} and returns what is
+//             in place of the server that this file writes.
 //
 // $NGINX is the executable. Default: nginx, as in the PATH.
 
@@ -35,7 +37,7 @@ proxy_set_header Connection "upgrade";
 `;
 
 /** Starts nginx; see the head of this file. */
-export async function startNginx(caddies, { location = "", host = "$http_host", upstream } = {}) {
+export async function startNginx(caddies, { location = "", host = "$http_host", upstream, servers } = {}) {
   const [first, ...others] = [caddies].flat();
   const dir = await fs.mkdtemp(path.join(os.tmpdir(), "socketio-nginx-"));
   const [port] = await reservePorts(1);
@@ -53,6 +55,7 @@ events { worker_connections 256; }
 http {
 	access_log off;
 	${temporary.map((name) => `${name}_temp_path ${dir}/${name};`).join("\n\t")}
+	${servers?.({ port, certificate: `${certificate}.crt`, key: `${certificate}.key` }) ?? `
 	upstream caddy {
 		${asked.map((address) => `server ${address};`).join("\n\t\t")}
 	}
@@ -66,7 +69,7 @@ http {
 			proxy_set_header Host ${host};
 			${location}
 		}
-	}
+	}`}
 }
 `);
   const child = spawn(process.env.NGINX || "nginx", ["-p", dir, "-c", config], { stdio: ["ignore", "pipe", "pipe"] });

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // TestLinksLeadSomewhere holds that every link of a page to another one leads to a file that there
@@ -44,6 +45,32 @@ func TestLinksLeadSomewhere(t *testing.T) {
 
 func hasAnchor(page *Page, anchor string) bool {
 	return page != nil && slices.ContainsFunc(page.Headings, func(h Heading) bool { return h.Anchor == anchor })
+}
+
+// longestLine is how many characters a line of prose has at most.
+const longestLine = 125
+
+// TestProseIsWrapped holds that the lines of the pages for users can be read in a terminal, and that a
+// change of a word shows as one. Lines of code, tables, and what cannot be wrapped may be longer.
+func TestProseIsWrapped(t *testing.T) {
+	for _, page := range Manual(t) {
+		if page.Path == "docs/architecture.md" || strings.HasPrefix(page.Path, "docs/decisions/") {
+			continue
+		}
+		inCode := false
+		number := 0
+		for line := range strings.Lines(read(t, page.Path)) {
+			number++
+			line = strings.TrimRight(line, "\n")
+			if strings.HasPrefix(strings.TrimSpace(line), "```") {
+				inCode = !inCode
+			}
+			isLink := strings.HasPrefix(line, "- [`") && strings.HasSuffix(line, ")")
+			if !inCode && !isLink && !strings.HasPrefix(line, "|") && utf8.RuneCountInString(line) > longestLine {
+				t.Errorf("%s:%d: a line of %d characters", page.Path, number, utf8.RuneCountInString(line))
+			}
+		}
+	}
 }
 
 // TestPageIsRead holds what the tests of the pages build on.
