@@ -31,7 +31,7 @@ func (a *Ack) Reply(args packet.Args) {
 		return
 	}
 	p := packet.Packet{Type: packet.TypeAck, Namespace: a.socket.namespace.name, ID: a.id, HasID: true, Args: args}
-	a.socket.answer(&p)
+	a.socket.send(&p, true)
 }
 
 // ReplyWith is Reply with arguments that are made of values, see
@@ -127,7 +127,7 @@ func (s *Socket) Call(ctx context.Context, event string, args packet.Args) (pack
 	if err := s.expect(id, func(args packet.Args, err error) { answered <- result{args, err} }); err != nil {
 		return packet.Args{}, err
 	}
-	if !s.send(&p) {
+	if !s.send(&p, false) {
 		s.resolve(id, packet.Args{}, ErrDisconnected)
 		return packet.Args{}, ErrDisconnected
 	}
@@ -167,7 +167,7 @@ func (s *Socket) EmitWithAck(event string, args packet.Args, timeout time.Durati
 	}
 	timer.Reset(timeout)
 	s.namespace.counts.eventTo(s)
-	if !s.send(&p) {
+	if !s.send(&p, false) {
 		s.resolve(id, packet.Args{}, ErrDisconnected)
 	}
 	return nil

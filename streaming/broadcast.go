@@ -97,7 +97,7 @@ func union(flags []packet.Flags) (all packet.Flags) {
 func (n *Namespace) deliver(p *packet.Packet, t Target) (receivers int) {
 	d := deliveries.Get().(*delivery)
 	if d.find(n.rooms, t) {
-		receivers = engineio.Broadcast(p.Message(), d)
+		receivers = broadcast(p.Message(), d)
 	}
 	*d = delivery{}
 	deliveries.Put(d)

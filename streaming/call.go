@@ -73,7 +73,7 @@ func (n *Namespace) ask(p *packet.Packet, t Target, reply func(Reply)) []*Socket
 	if !q.find(n.rooms, t) {
 		return nil
 	}
-	engineio.Broadcast(p.Message(), q)
+	broadcast(p.Message(), q)
 	for _, s := range q.refused {
 		reply(Reply{SocketID: s.id, Err: ErrTooManyAcks})
 	}

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
 const disconnectedWhileConnecting = `4{"message":"disconnected by the server","data":{"code":"disconnected"}}`
@@ -228,6 +230,52 @@ func TestNamespaceMadeAnewTakesTheClientsOfTheFormerOne(t *testing.T) {
 				c.connect("/room")
 				c.send(`2/room,7["echo"]`)
 				c.expect("3/room,7[]")
+			}
+		})
+	}
+}
+
+// TestNothingComesAfterTheDisconnect puts sockets out while others send to them: what comes to
+// the client of one comes before it is told, or not at all.
+func TestNothingComesAfterTheDisconnect(t *testing.T) {
+	const rounds, senders = 60, 3
+	large := mustArgs(strings.Repeat("x", 200_000))
+	for _, test := range []struct {
+		name string
+		send func(*Socket)
+	}{
+		{"an event", func(s *Socket) { _ = s.EmitArgs("news", large) }},
+		{"a question", func(s *Socket) { _ = s.EmitWithAck("news", large, time.Minute, func(packet.Args, error) {}) }},
+		{"a broadcast to one", func(s *Socket) { _ = s.Namespace().To(s.ID()).Emit("news") }},
+		{"a question to a room of one", func(s *Socket) {
+			ctx, cancel := context.WithCancel(context.Background())
+			cancel()
+			_, _ = s.Namespace().To(s.ID()).Call(ctx, "news", packet.Args{})
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			sockets := make(chan *Socket, 1)
+			s := newTestServer(t, Options{Engine: engineio.Options{SendBuffer: 1 << 30}}, onConnect(sockets))
+			c := s.dial(engineio.WebSocket)
+			for range rounds {
+				c.send("0")
+				if m := c.next(); !strings.HasPrefix(m.text, `0{`) {
+					t.Fatalf("after the client was put out came %.40s", m)
+				}
+				socket := receive(t, "a socket", sockets)
+				var sending sync.WaitGroup
+				for range senders {
+					sending.Go(func() {
+						for socket.Connected() {
+							test.send(socket)
+						}
+					})
+				}
+				c.next()
+				socket.Disconnect(false)
+				sending.Wait()
+				for c.next().text != "1" {
+				}
 			}
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 )
 
 // order makes all receivers see broadcasts in one order: of any two broadcasts that
@@ -76,11 +77,36 @@ func (a *audience) find(r *rooms, t Target) bool {
 	return len(a.receivers) > 0 || a.held != 0
 }
 
+// only returns the receiver of an audience that is found and needs no lock, since there is
+// but one, or nil.
+func (a *audience) only() *Socket {
+	if a.held != 0 {
+		return nil
+	}
+	return a.receivers[0][0]
+}
+
+// receiving is an audience of sockets.
+type receiving interface {
+	engineio.Audience[*Socket]
+	only() *Socket
+}
+
+// broadcast is [engineio.Broadcast]. A socket that gets the message alone cannot be put out
+// meanwhile, see [Socket.send].
+func broadcast(m *wire.Message, to receiving) (receivers int) {
+	s := to.only()
+	if s == nil {
+		return engineio.Broadcast[*Socket](m, to)
+	}
+	if to.Session(s) != nil && !s.queue(m) {
+		to.Missed(s)
+	}
+	return 1
+}
+
 // Lock implements engineio.Audience.
 func (a *audience) Lock() [][]*Socket {
-	if a.held == 0 {
-		return a.receivers
-	}
 	for {
 		a.rooms.order.lock(a.held)
 		receivers, missing := a.rooms.receivers(a.target, a.held, a.few[:0])

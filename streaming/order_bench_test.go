@@ -16,6 +16,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/caddy-socketio/socketio-stream/internal/rawclient"
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
 
 // sink is a connection that says what it begins with, and takes everything.
@@ -179,5 +180,43 @@ func BenchmarkJoinMany(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(rooms), "ns/room")
 		})
+	}
+}
+
+// BenchmarkEmit has each processor send to sockets of its own, one after the other, and all of
+// them to one: by the socket itself, and by a broadcast to its ID.
+func BenchmarkEmit(b *testing.B) {
+	const each = 64
+	args := mustArgs(map[string]string{"from": "ann", "text": "hello"})
+	for _, way := range []struct {
+		name string
+		emit func(*Socket)
+	}{
+		{"socket", func(s *Socket) { _ = s.EmitArgs("message", args) }},
+		{"ID", func(s *Socket) { _ = s.namespace.To(s.id).EmitArgs("message", args) }},
+	} {
+		for _, own := range []bool{true, false} {
+			b.Run(fmt.Sprintf("%s/own=%v", way.name, own), func(b *testing.B) {
+				sockets := make(chan *Socket, 1)
+				s := newTestServer(b, Options{Engine: engineio.Options{SendBuffer: 1 << 30}}, onConnect(sockets))
+				list := sinkSockets(b, s, sockets, each*runtime.GOMAXPROCS(0))
+				var next atomic.Int64
+				b.ReportAllocs()
+				b.ResetTimer()
+				b.RunParallel(func(run *testing.PB) {
+					mine := list[(next.Add(1)-1)*each:][:each]
+					for i := 0; run.Next(); i++ {
+						socket := list[0]
+						if own {
+							socket = mine[i%each]
+						}
+						for i%64 == 0 && socket.client.session.QueuedBytes() > 100_000 {
+							runtime.Gosched()
+						}
+						way.emit(socket)
+					}
+				})
+			})
+		}
 	}
 }

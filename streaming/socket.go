@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
@@ -115,28 +116,36 @@ func (s *Socket) EmitArgs(event string, a packet.Args, flags ...packet.Flags) er
 	}
 	p := packet.Packet{Type: packet.TypeEvent, Namespace: s.namespace.name, Event: event, Args: a, Flags: union(flags)}
 	s.namespace.counts.eventTo(s)
-	if !s.send(&p) && p.Flags&packet.Volatile == 0 {
+	if !s.send(&p, false) && p.Flags&packet.Volatile == 0 {
 		return ErrDisconnected
 	}
 	return nil
 }
 
-// send queues a packet if the socket is connected.
-func (s *Socket) send(p *packet.Packet) bool { return s.takes(p) && s.client.session.Send(p.Encode()) }
-
-// answer is send for the answer to an event.
-func (s *Socket) answer(p *packet.Packet) bool {
-	return s.takes(p) && s.client.session.Answer(p.Encode())
-}
-
-// takes reports whether the socket is connected, and lets those know of the packet
-// who look on.
-func (s *Socket) takes(p *packet.Packet) bool {
-	if !s.Connected() {
+// send queues a packet if the socket is connected. answer is true for the answer to an
+// event. The socket cannot be put out meanwhile, so that what tells its client of that comes
+// after the packet.
+func (s *Socket) send(p *packet.Packet, answer bool) bool {
+	m := p.Encode()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != socketConnected {
 		return false
 	}
 	s.namespace.server.taps.toOne(s, p)
-	return s.greet()
+	return s.queueLocked(m, answer)
+}
+
+// queue is send for a message that is made and that those know of who look on.
+func (s *Socket) queue(m *wire.Message) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state == socketConnected && s.queueLocked(m, false)
+}
+
+// queueLocked queues a message for a socket that is connected.
+func (s *Socket) queueLocked(m *wire.Message, answer bool) bool {
+	return s.greet() && s.client.session.SendUnderLocks(m, answer)
 }
 
 // Broadcast is a broadcast to everyone else in the namespace.
@@ -271,7 +280,7 @@ const (
 // greet queues the answer to CONNECT, unless that has been done. Whoever finds
 // the socket in its namespace greets it before sending it anything else: the
 // answer is always the first thing that a client gets. A broadcast does so while it
-// holds order locks. greet reports false for a socket that takes leave.
+// holds order locks, and who sends to one socket holds its lock. greet reports false for a socket that takes leave.
 func (s *Socket) greet() bool {
 	greeted := s.greeted.Load()
 	if greeted == notGreeted {
@@ -290,7 +299,7 @@ func (s *Socket) greetFirst() bool {
 		SID string `json:"sid"`
 	}{s.id})
 	p := packet.Packet{Type: packet.TypeConnect, Namespace: s.namespace.name, Object: data}
-	s.client.session.AnswerUnderLocks(p.Encode())
+	s.client.session.SendUnderLocks(p.Encode(), true)
 	s.greeted.Store(isGreeted)
 	return true
 }

@@ -9,10 +9,11 @@ import "github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 // nothing else is sent to the client.
 func (s *Session) Answer(m *wire.Message) bool { return s.send(m, true) }
 
-// AnswerUnderLocks is [Session.Answer] for who holds locks that the listener may wait for:
-// a session whose queue is full is ended by another goroutine.
-func (s *Session) AnswerUnderLocks(m *wire.Message) bool {
-	ok, full := s.sendUncut(m, true)
+// SendUnderLocks is [Session.Send], or [Session.Answer] if answer is true, for who holds
+// locks that the listener may wait for: a session whose queue is full is ended by another
+// goroutine.
+func (s *Session) SendUnderLocks(m *wire.Message, answer bool) bool {
+	ok, full := s.sendUncut(m, answer)
 	if full {
 		s.server.losses.add(s, ReasonSlowClient)
 	}
