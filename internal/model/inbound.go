@@ -14,6 +14,34 @@ type inbound struct {
 	next int
 	// loose is true once it is not known of every message whether the server has to take it.
 	loose bool
+	// owed is how many bytes the client has sent that the rate does not make up for, at spentAt.
+	owed    float64
+	spentAt time.Duration
+	// heldUntil is until when the server may read no more from the client.
+	heldUntil time.Duration
+}
+
+// spend counts bytes that the client has sent. A client that sends more than it may is read from more
+// slowly; what it sends is then heard late, its pongs among it.
+func (s *Session) spend(bytes int) {
+	in := &s.in
+	if s.o.Rate == 0 {
+		return
+	}
+	in.owed = max(0, in.owed-float64(s.o.Rate)*(s.now-in.spentAt).Seconds())
+	in.spentAt = s.now
+	const header = 14 // of a frame, the longest
+	in.owed += float64(bytes + header)
+	if more := in.owed - float64(s.o.Burst); more > 0 {
+		in.heldUntil = s.now + time.Duration(more/float64(s.o.Rate)*float64(time.Second))
+		s.beat.loose = true
+	}
+}
+
+// IsHeldBack reports whether the server may read nothing from the client now, since that has sent too
+// much.
+func (s *Session) IsHeldBack(now time.Duration) bool {
+	return s.in.heldUntil > 0 && now <= s.in.heldUntil+s.o.Slack
 }
 
 // Message says that the program hears a message.
@@ -42,6 +70,14 @@ func (s *Session) ParseFailed(now time.Duration) {
 	s.act(now)
 	if !s.over.heard {
 		s.mustEnd(ParseError)
+	}
+}
+
+// Panicked says that the program has panicked when it heard a message, which ends the session.
+func (s *Session) Panicked(now time.Duration) {
+	s.act(now)
+	if !s.over.heard {
+		s.mustEnd(TransportError)
 	}
 }
 

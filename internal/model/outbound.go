@@ -32,7 +32,11 @@ func (s *Session) Sent(now time.Duration, m Message, ok bool) error {
 	size := m.size()
 	// The answer of a poll is made of the messages in it, and may count besides them.
 	waiting := 2*(s.out.bytes+size) + overhead*(s.out.undelivered()+1)
-	if waiting > s.o.SendBuffer {
+	most := s.o.SendBuffer
+	if s.o.SharedBuffer > 0 {
+		most = min(most, s.o.ModestBuffer)
+	}
+	if waiting > most {
 		s.mayEnd(SlowClient)
 	}
 	switch {
@@ -135,6 +139,11 @@ type heartbeat struct {
 	pongAt time.Duration
 	// tookAt is when the client has last sent something, or gone on taking what comes.
 	tookAt time.Duration
+	// aliveAt is when the server has last had to hear or see that the client is there, besides by a
+	// pong.
+	aliveAt time.Duration
+	// pingAt is when the last ping has come.
+	pingAt time.Duration
 	// pings counts what has come, pongs what was sent.
 	pings, pongs int
 	// since is true when a ping has come since the last pong.
@@ -147,15 +156,28 @@ func (s *Session) pinged(p Packet) error {
 	b := &s.beat
 	b.pings++
 	b.since = true
+	// A client that is there, but has not answered, is pinged again.
+	again := b.pingAt > 0 && s.now >= b.pingAt+min(s.o.PingInterval, s.o.PingTimeout)
+	b.pingAt = s.now
 	switch {
 	case p.Data != "":
 		return s.fail("a ping with data")
-	case b.pings > b.pongs+1 && !b.loose:
+	case b.pings > b.pongs+1 && !b.loose && !again:
 		return s.fail("a ping comes before the last one was answered")
 	case b.pongs == 0 && s.now < b.pongAt+s.o.PingInterval:
 		return s.fail("a ping comes before the ping interval is over")
 	}
 	return s.err
+}
+
+// takes says that the client has sent something, or is at taking something, up to a time.
+func (s *Session) takes(until time.Duration) { s.beat.tookAt = max(s.beat.tookAt, until) }
+
+// shows says that the client does something that the server must take for a sign of life: it has sent
+// so many bytes.
+func (s *Session) shows(bytes int) {
+	s.beat.aliveAt = s.now
+	s.spend(bytes)
 }
 
 // ponged says that the client has answered a ping, or has sent a pong for no reason.

@@ -27,9 +27,12 @@ type Poll struct {
 // poll of a session is its handshake.
 func (s *Session) Poll(now time.Duration, blocked bool) *Poll {
 	s.act(now)
-	s.beat.tookAt = s.now
+	s.takes(s.now)
 	p := &Poll{blocked: blocked, since: s.now, sent: s.now}
 	p.doubtful = len(s.polls) > 0 || s.sock != nil || s.over.gone || s.over.told || s.over.must && !s.over.closing
+	if !p.doubtful {
+		s.beat.aliveAt = s.now
+	}
 	if len(s.polls) > 0 {
 		// Two polls at a time are against the protocol. A client may have the answer of the first
 		// one before the server knows.
@@ -49,7 +52,16 @@ func (s *Session) Poll(now time.Duration, blocked bool) *Poll {
 func (s *Session) Blocked(now time.Duration, p *Poll, blocked bool) {
 	s.act(now)
 	p.blocked, p.since = blocked, s.now
-	s.beat.tookAt = s.now
+	s.takes(s.now)
+}
+
+// Took says that a client takes so many bytes of an answer, and then nothing again.
+func (s *Session) Took(now time.Duration, p *Poll, bytes int) {
+	s.act(now)
+	if p.blocked && bytes >= s.o.Chunk {
+		p.since = s.now
+	}
+	s.takes(s.now)
 }
 
 // Abandon says that the client gives a poll up before it has the answer.
@@ -91,7 +103,7 @@ func (s *Session) Answered(now time.Duration, p *Poll, status int, body string) 
 		return s.fail("a poll is answered with nothing")
 	}
 	// A slow client may still be at the answer.
-	s.beat.tookAt = s.now + time.Duration(len(body))*time.Second/slowest
+	s.takes(s.now + time.Duration(len(body))*time.Second/slowest)
 	packets := strings.Split(body, Separator)
 	for _, text := range packets {
 		packet, ok := Decode(text)
@@ -104,7 +116,7 @@ func (s *Session) Answered(now time.Duration, p *Poll, status int, body string) 
 			if !alone {
 				return s.fail("a noop comes with other packets")
 			}
-			if !s.released && !s.probed && !s.ends() {
+			if !s.released && !s.probed && !s.ends() && !(s.o.MaxHold > 0 && s.now-p.sent >= s.o.MaxHold) {
 				return s.fail("a poll is answered with a noop for no reason")
 			}
 		case TypeClose:
@@ -141,8 +153,8 @@ func (s *Session) tell() error {
 // refused says that a poll was refused.
 func (s *Session) refused(p *Poll, status int) error {
 	switch {
-	case !s.opened && s.over.closing && status == http.StatusServiceUnavailable:
-		// The server was shut down before the session began.
+	case !s.opened && (s.over.closing || s.o.SharedBuffer > 0) && status == http.StatusServiceUnavailable:
+		// The server was shut down before the session began, or has no memory for it.
 		s.over.refused = true
 		return s.err
 	case status != http.StatusBadRequest:
@@ -167,7 +179,7 @@ type Post struct {
 // Post says that the client begins a POST.
 func (s *Session) Post(now time.Duration) *Post {
 	s.act(now)
-	s.beat.tookAt = s.now
+	s.takes(s.now)
 	p := &Post{begun: s.now, doubtful: len(s.posts) > 0 || s.websocket || s.sock != nil || s.ends()}
 	if len(s.posts) > 0 {
 		for _, other := range s.posts {
@@ -188,7 +200,7 @@ func (s *Session) Post(now time.Duration) *Post {
 func (s *Session) Complete(now time.Duration, p *Post, body string, sent bool) {
 	s.act(now)
 	p.complete = true
-	s.beat.tookAt = s.now
+	s.takes(s.now)
 	switch {
 	case !sent:
 		s.mustEndPost(p, TransportError)
@@ -198,6 +210,7 @@ func (s *Session) Complete(now time.Duration, p *Post, body string, sent bool) {
 		s.sendsDoubtful(body)
 	default:
 		was := s.over.must
+		s.shows(len(body))
 		s.sends(body)
 		p.legal = was == s.over.must
 	}

@@ -14,7 +14,7 @@ func (s *Session) Rest(now time.Duration, busy bool) error {
 	busy = busy || s.sock != nil && s.sock.blocked
 	late := !busy || s.now-s.acted > s.o.Slack
 	switch {
-	case s.err != nil || s.over.refused:
+	case s.err != nil || s.over.refused || s.IsHeldBack(s.now):
 		return s.err
 	case late && s.over.must && !s.over.heard:
 		return s.fail("the session has not ended, for which there is reason: %s", list(s.over.may))
@@ -102,6 +102,8 @@ func (s *Session) restPolls() error {
 			return s.fail("a poll is not answered, and %v waits", s.out.messages[s.out.next].Packets[s.out.part])
 		case s.pingIsDue():
 			return s.fail("a poll is not answered, and a ping is due")
+		case s.o.MaxHold > 0 && s.now-p.sent > s.o.MaxHold && !p.doubtful:
+			return s.fail("a poll is held for %v", s.now-p.sent)
 		case s.sock != nil && s.sock.probed && !s.sock.ended && held > s.o.PollEnd:
 			return s.fail("a poll is held for %v though the client waits to change over", held)
 		}

@@ -23,8 +23,19 @@ type Options struct {
 	Slack time.Duration
 	// PollEnd is how long a poll may be held once the new transport has been probed.
 	PollEnd time.Duration
+	// MaxHold, unless it is zero, is how long a poll is held at most.
+	MaxHold time.Duration
+	// Chunk is how many bytes a client has to take within WriteTimeout so that it is not stuck.
+	Chunk int
 	// SendBuffer is how many bytes may wait for the client before it may be cut off.
 	SendBuffer int
+	// SharedBuffer, unless it is zero, is how many bytes may wait for all clients, and have come
+	// from them, before clients for which more than ModestBuffer waits may be cut off, and new ones
+	// refused.
+	SharedBuffer, ModestBuffer int
+	// Rate, unless it is zero, is how many bytes a second are read from the client once it has
+	// sent Burst bytes.
+	Rate, Burst int
 	// MaxPayload is the largest message or body of the client, in bytes.
 	MaxPayload int
 }
@@ -102,13 +113,18 @@ func (s *Session) fail(format string, args ...any) error {
 // timePasses notes what may happen because of the time.
 func (s *Session) timePasses() {
 	s.expireWait()
+	s.waitsForHeld()
 	if s.isStuck() {
 		s.over.gone = true
 	}
 	if s.over.heard {
 		return
 	}
-	if s.now >= s.beat.pongAt+s.o.PingInterval+s.o.PingTimeout {
+	since := s.beat.pongAt + s.o.PingInterval
+	if !s.beat.loose {
+		since = max(since, s.beat.aliveAt-s.o.Slack)
+	}
+	if s.now >= since+s.o.PingTimeout {
 		s.mayEnd(PingTimeout)
 	}
 	if s.isStuck() {
@@ -116,9 +132,21 @@ func (s *Session) timePasses() {
 	}
 }
 
+// waitsForHeld notes that a client whose poll is held back is not silent. It is not to blame for a
+// pong that is late while the ping is held back, either.
+func (s *Session) waitsForHeld() {
+	if !s.held || len(s.polls) == 0 {
+		return
+	}
+	s.takes(s.now)
+	if !s.beat.since && slices.ContainsFunc(s.polls, func(p *Poll) bool { return p.rested && !p.blocked && !p.doubtful }) {
+		s.beat.aliveAt = s.now
+	}
+}
+
 // expireWait gives up on a client on long-polling that has not come to hear of the end.
 func (s *Session) expireWait() {
-	if s.over.closing && !s.over.told && s.now >= s.over.closedAt+s.o.CloseWait-s.o.Slack && !s.onSocket() {
+	if s.over.closing && !s.over.told && s.now >= s.over.waitsUntil-s.o.Slack && !s.onSocket() {
 		s.over.gone = true
 	}
 }
@@ -154,10 +182,11 @@ type ending struct {
 	// must is true once the session has to end. It has to have begun by since.
 	must  bool
 	since time.Duration
-	// closing is true once the program has closed the session, at closedAt.
-	closing  bool
-	closedAt time.Duration
-	by       []string
+	// closing is true once the program has closed the session. It waits for a request of a client
+	// on long-polling until waitsUntil at most.
+	closing    bool
+	waitsUntil time.Duration
+	by         []string
 	// gone is true once there are no demands on what reaches the client: it has left, has broken
 	// the protocol, or cannot be reached.
 	gone bool
@@ -202,7 +231,7 @@ func (s *Session) Close(now time.Duration, reason string) {
 		return
 	}
 	if !s.over.closing {
-		s.over.closing, s.over.closedAt = true, s.now
+		s.over.closing, s.over.waitsUntil = true, s.now+s.o.CloseWait
 	}
 	s.over.by = append(s.over.by, reason)
 	s.mayEnd(reason)
@@ -223,8 +252,8 @@ func (s *Session) Shutdown(now time.Duration, reason string, served bool) {
 		s.over.gone = true
 	}
 	s.over.unserved = s.over.unserved || !served
-	s.o.CloseWait = min(s.o.CloseWait, s.o.ShutdownWait)
 	s.Close(now, reason)
+	s.over.waitsUntil = min(s.over.waitsUntil, s.now+s.o.ShutdownWait)
 }
 
 // Heard says that the program has heard of the end.

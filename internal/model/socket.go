@@ -77,10 +77,10 @@ func (k *Socket) IsDead() bool { return k.dead }
 func (k *Socket) Refused(now time.Duration, status int) error {
 	k.s.at(now)
 	k.ended = true
-	if !k.s.opened && k.s.over.closing {
+	if !k.s.opened && (k.s.over.closing || k.confirmed && k.s.o.SharedBuffer > 0) {
 		k.s.over.refused = true
 	}
-	if k.spare || k.s.ends() {
+	if k.spare || k.s.ends() || k.s.over.refused {
 		return k.s.err
 	}
 	return k.s.fail("a WebSocket is refused with status %d", status)
@@ -98,18 +98,27 @@ func (k *Socket) stuckFor(now time.Duration) time.Duration {
 func (k *Socket) Blocked(now time.Duration, blocked bool) {
 	k.s.act(now)
 	k.blocked, k.since = blocked, k.s.now
-	k.s.beat.tookAt = k.s.now
+	k.s.takes(k.s.now)
+}
+
+// Took says that the client reads so many bytes, and then nothing again.
+func (k *Socket) Took(now time.Duration, bytes int) {
+	k.s.act(now)
+	if k.blocked && bytes >= k.s.o.Chunk {
+		k.since = k.s.now
+	}
+	k.s.takes(k.s.now)
 }
 
 // Text says that the client sends a text message.
 func (k *Socket) Text(now time.Duration, text string) {
 	s := k.s
 	s.act(now)
-	s.beat.tookAt = s.now
+	s.takes(s.now)
 	p, ok := Decode(text)
 	switch {
 	case k.spare || k.dead || k.closeSent || k.lost:
-	case k.confirmed && !ok:
+	case k.confirmed && k.shows(len(text)) && !ok:
 		s.mustEnd(ParseError)
 	case k.confirmed && len(text) > s.o.MaxPayload:
 		s.mustEnd(TooLarge)
@@ -125,6 +134,12 @@ func (k *Socket) Text(now time.Duration, text string) {
 	default:
 		k.dead = true
 	}
+}
+
+// shows is [Session.shows], and returns true.
+func (k *Socket) shows(bytes int) bool {
+	k.s.shows(bytes)
+	return true
 }
 
 func (k *Socket) confirm() {
@@ -143,12 +158,12 @@ func (k *Socket) confirm() {
 func (k *Socket) Bytes(now time.Duration, data string) {
 	s := k.s
 	s.act(now)
-	s.beat.tookAt = s.now
+	s.takes(s.now)
 	switch {
 	case k.spare || k.dead || k.closeSent || k.lost:
 	case !k.confirmed:
 		k.dead = true
-	case len(data) > s.o.MaxPayload:
+	case k.shows(len(data)) && len(data) > s.o.MaxPayload:
 		s.mustEnd(TooLarge)
 	default:
 		s.sendsPacket(Binary(data))
@@ -158,9 +173,12 @@ func (k *Socket) Bytes(now time.Duration, data string) {
 // Ping says that the client sends a ping frame.
 func (k *Socket) Ping(now time.Duration, data string) {
 	k.s.act(now)
-	k.s.beat.tookAt = k.s.now
+	k.s.takes(k.s.now)
 	if !k.spare && !k.dead && !k.closeSent && !k.lost && !(k.confirmed && k.s.over.heard) {
 		k.pings = append(k.pings, data)
+		if k.confirmed {
+			k.shows(len(data))
+		}
 	}
 }
 

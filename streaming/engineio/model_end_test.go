@@ -69,7 +69,7 @@ func (pl *play) isBusy() bool {
 		return true
 	}
 	for _, p := range pl.players {
-		if p.busy.Load() > 0 {
+		if p.busy.Load() > 0 || p.model != nil && p.model.IsHeldBack(pl.now()) {
 			return true
 		}
 	}

@@ -2,6 +2,8 @@ package engineio
 
 import (
 	"bufio"
+	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"io"
@@ -242,7 +244,23 @@ func (r *request) finish() {
 		return
 	}
 	r.complete = true
-	r.player.note(happening{kind: r.kind, request: r, socket: r.socket, status: r.status, text: string(r.body)})
+	r.player.note(happening{kind: r.kind, request: r, socket: r.socket, status: r.status, text: r.text()})
+}
+
+// text is the body of the answer as the client reads it.
+func (r *request) text() string {
+	if r.header.Get("Content-Encoding") != "gzip" {
+		return string(r.body)
+	}
+	z, err := gzip.NewReader(bytes.NewReader(r.body))
+	if err != nil {
+		return "no gzip: " + err.Error()
+	}
+	body, err := io.ReadAll(z)
+	if err != nil {
+		return "no gzip: " + err.Error()
+	}
+	return string(body)
 }
 
 func (r *request) SetReadDeadline(t time.Time) error {

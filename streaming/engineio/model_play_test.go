@@ -27,7 +27,17 @@ var playOptions = []Options{
 	{PingInterval: 2 * time.Second, PingTimeout: time.Second, UpgradeTimeout: 300 * time.Millisecond,
 		WriteTimeout: 100 * time.Millisecond, MaxPayload: 2000, SendBuffer: 100_000, LogConnections: LogAll,
 		Limits: Limits{Connections: 100, HalfOpen: 100}},
+	{PingInterval: 1500 * time.Millisecond, PingTimeout: time.Second, UpgradeTimeout: 500 * time.Millisecond,
+		WriteTimeout: 100 * time.Millisecond, MaxPayload: 2000, SendBuffer: 400_000,
+		Deflate: &Compression{Threshold: 500}, HTTPCompression: &Compression{Threshold: 500}},
+	{PingInterval: time.Second, PingTimeout: 500 * time.Millisecond, UpgradeTimeout: 400 * time.Millisecond,
+		WriteTimeout: 200 * time.Millisecond, MaxPayload: 2000, SendBuffer: 400_000, ServerBuffer: 200_000,
+		Limits: Limits{Bytes: &Rate{Amount: 200, Per: time.Second, Burst: 150}}},
 }
+
+// playMaxHold is how long polls are held at most by a server that compresses: one option goes with the
+// other, for there is no need to play all combinations.
+const playMaxHold = 150 * time.Millisecond
 
 // playSlack is how late the server may be when a handler is at work: two ticks of the wheel, and
 // what it tolerates.
@@ -42,6 +52,8 @@ type play struct {
 	gate    gate
 	held    bool
 	shut    bool
+	// maxHold is how long polls are held at most, or zero.
+	maxHold time.Duration
 	// restNow is true when a step has to be at rest before the next one.
 	restNow bool
 	logs    playLog
@@ -56,6 +68,9 @@ const playerHeader = "Player"
 
 func newPlay(options, players int) *play {
 	pl := &play{options: playOptions[options%len(playOptions)], began: time.Now()}
+	if pl.options.HTTPCompression != nil {
+		pl.maxHold = playMaxHold
+	}
 	pl.logs.on = pl.options.LogConnections == LogAll
 	pl.server = New(pl.options, pl.accept, slog.New(&pl.logs))
 	for i := range players {
@@ -78,8 +93,25 @@ func (p *player) modelOptions() model.Options {
 	return model.Options{
 		PingInterval: o.PingInterval, PingTimeout: o.PingTimeout, UpgradeTimeout: o.UpgradeTimeout, WriteTimeout: o.WriteTimeout,
 		CloseWait: min(o.PingTimeout, maxPollGrace), ShutdownWait: farewellLinger, CloseGrace: closeGrace, Slack: playSlack, PollEnd: upgradePollInterval,
-		SendBuffer: o.SendBuffer, MaxPayload: int(o.MaxPayload),
+		SendBuffer: o.SendBuffer, MaxPayload: int(o.MaxPayload), MaxHold: p.play.maxHold, Chunk: writeChunk,
+		SharedBuffer: int(o.ServerBuffer), ModestBuffer: modestBacklog, Rate: p.play.rate(), Burst: p.play.burst(),
 	}
+}
+
+// rate and burst are how many bytes clients may send in a second, and at once, or zero. That is a limit
+// of the server, which sessions do not keep.
+func (pl *play) rate() int {
+	if rate := pl.options.Limits.Bytes; rate != nil {
+		return int(rate.Amount)
+	}
+	return 0
+}
+
+func (pl *play) burst() int {
+	if rate := pl.options.Limits.Bytes; rate != nil {
+		return int(rate.Burst)
+	}
+	return 0
 }
 
 func (pl *play) accept(session *Session) Listener {
@@ -158,7 +190,7 @@ func (pl *play) serve(r *request, method, query string, kind happeningKind) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
 	r.kind = kind
-	h := http.Header{playerHeader: {strconv.Itoa(p.number)}}
+	h := http.Header{playerHeader: {strconv.Itoa(p.number)}, "Accept-Encoding": {"gzip"}}
 	hr := &http.Request{
 		Method: method, URL: &url.URL{Path: "/socket.io/", RawQuery: query}, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: h, Host: "example.com", RemoteAddr: "192.0.2.1:1234", Body: http.NoBody,
@@ -168,13 +200,14 @@ func (pl *play) serve(r *request, method, query string, kind happeningKind) {
 	}
 	if r.conn != nil {
 		h["Connection"], h["Upgrade"] = []string{"Upgrade"}, []string{"websocket"}
+		h["Sec-Websocket-Extensions"] = []string{"permessage-deflate"}
 		h["Sec-Websocket-Version"], h["Sec-Websocket-Key"] = []string{"13"}, []string{"dGhlIHNhbXBsZSBub25jZQ=="}
 	}
 	pl.serving.Add(1)
 	go func() {
 		defer pl.serving.Add(-1)
 		defer cancel()
-		_ = pl.server.ServeHTTP(r, hr.WithContext(ctx), Inbound{Hold: pl.gate.pass})
+		_ = pl.server.ServeHTTP(r, hr.WithContext(ctx), Inbound{Hold: pl.gate.pass, MaxHold: pl.maxHold})
 		r.change(r.finish)
 	}()
 }

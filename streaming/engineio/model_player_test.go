@@ -1,8 +1,12 @@
 package engineio
 
 import (
+	"bytes"
+	"compress/flate"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,6 +43,8 @@ const (
 	sends                          // the program sends a message
 	ends                           // the program closes the session
 	fails                          // the program makes no sense of a message
+	panics                         // the program panics when it hears a message
+	takes                          // the client takes some of what comes, and stops again
 	holds                          // answers are held back, or no longer
 	releases                       // polls are to end
 	shuts                          // the server is shut down
@@ -63,7 +69,8 @@ type happening struct {
 	message model.Message
 	text    string
 	ok      bool
-	status  int
+	// status is that of an answer, or how many bytes are taken.
+	status int
 }
 
 // socket is a WebSocket of a player.
@@ -153,6 +160,12 @@ func (p *player) tell(e *happening) error {
 		} else {
 			m.Blocked(e.at, p.pollModels[e.request], e.kind == blocks)
 		}
+	case takes:
+		if e.socket != nil {
+			e.socket.model.Took(e.at, e.status)
+		} else {
+			m.Took(e.at, p.pollModels[e.request], e.status)
+		}
 	case abandons:
 		p.polls = slices.DeleteFunc(p.polls, func(r *request) bool { return r == e.request })
 		m.Abandon(e.at, p.pollModels[e.request])
@@ -183,6 +196,8 @@ func (p *player) tell(e *happening) error {
 		m.Close(e.at, e.text)
 	case fails:
 		m.ParseFailed(e.at)
+	case panics:
+		m.Panicked(e.at)
 	case holds:
 		m.Held(e.at, e.ok)
 	case releases:
@@ -235,7 +250,7 @@ func (k *socket) read(at time.Duration, came string) error {
 		b := k.came
 		size, header := int(b[1]&0x7f), 2
 		switch {
-		case b[0]&0xf0 != 0x80 || b[1]&0x80 != 0:
+		case b[0]&0xb0 != 0x80 || b[1]&0x80 != 0:
 			return errors.New("a frame of the server is masked, not final, or has reserved bits set")
 		case size == 126 && len(b) >= 4:
 			size, header = int(binary.BigEndian.Uint16(b[2:])), 4
@@ -247,12 +262,25 @@ func (k *socket) read(at time.Duration, came string) error {
 		if len(b) < header+size {
 			return nil
 		}
-		if err := k.model.Frame(at, b[0]&0x0f, string(b[header:header+size])); err != nil {
+		payload := b[header : header+size]
+		if b[0]&0x40 != 0 {
+			var err error
+			if payload, err = inflate(payload); err != nil {
+				return fmt.Errorf("a compressed frame: %w", err)
+			}
+		}
+		if err := k.model.Frame(at, b[0]&0x0f, string(payload)); err != nil {
 			return err
 		}
 		k.came = b[header+size:]
 	}
 	return nil
+}
+
+// inflate undoes what section 7.2.1 of RFC 7692 says.
+func inflate(payload []byte) ([]byte, error) {
+	const end = "\x00\x00\xff\xff\x01\x00\x00\xff\xff"
+	return io.ReadAll(flate.NewReader(io.MultiReader(bytes.NewReader(payload), strings.NewReader(end))))
 }
 
 // fillers is what messages are filled up with.
@@ -310,6 +338,7 @@ const (
 	verbEnd      = 'c' // close as work, and go on
 	verbEndNow   = 'd' // close at once
 	verbNonsense = 'x' // make no sense of it
+	verbPanic    = 'p' // panic
 )
 
 // handlerPause is what a handler waits for each unit.
@@ -334,6 +363,9 @@ func (p *player) Message(data []byte, isBinary bool) (Work, error) {
 	case verbNonsense:
 		p.note(happening{kind: fails})
 		return nil, errNonsense
+	case verbPanic:
+		p.note(happening{kind: panics})
+		panic("deliberate")
 	case verbWork, verbLong, verbHandOver, verbEnd:
 		p.busy.Add(1)
 		return &playerWork{p, verb, n}, nil

@@ -1,14 +1,11 @@
 package engineio
 
 import (
-	"bytes"
 	"context"
 	"math/rand/v2"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/gobwas/ws"
 
 	"github.com/caddy-socketio/socketio-stream/internal/model"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
@@ -23,6 +20,7 @@ const (
 	opAbandon
 	opBlock
 	opUnblock
+	opTrickle
 	opPost
 	opPostSlowly
 	opPostMore
@@ -48,14 +46,14 @@ const (
 )
 
 var opNames = [opCount]string{
-	"opOpen", "opPoll", "opAbandon", "opBlock", "opUnblock", "opPost", "opPostSlowly", "opPostMore", "opPostCut", "opPong",
+	"opOpen", "opPoll", "opAbandon", "opBlock", "opUnblock", "opTrickle", "opPost", "opPostSlowly", "opPostMore", "opPostCut", "opPong",
 	"opUpgrade", "opProbe", "opConfirm", "opFrame", "opCloseFrame", "opUpdateKeys", "opCut", "opSend", "opBroadcast",
 	"opEnd", "opEndSome", "opSleep", "opGate", "opRelease", "opReload", "opShutdown",
 }
 
 // opWeights are how often steps are drawn.
 var opWeights = [opCount]int{
-	opOpen: 2, opPoll: 22, opAbandon: 2, opBlock: 4, opUnblock: 5, opPost: 8, opPostSlowly: 2, opPostMore: 3, opPostCut: 1, opPong: 8,
+	opOpen: 2, opPoll: 22, opAbandon: 2, opBlock: 4, opUnblock: 5, opTrickle: 4, opPost: 8, opPostSlowly: 2, opPostMore: 3, opPostCut: 1, opPong: 8,
 	opUpgrade: 7, opProbe: 8, opConfirm: 8, opFrame: 10, opCloseFrame: 3, opUpdateKeys: 3, opCut: 2, opSend: 24,
 	opBroadcast: 4, opEnd: 3, opEndSome: 1, opSleep: 10, opGate: 2, opRelease: 1, opReload: 1, opShutdown: 1,
 }
@@ -124,6 +122,7 @@ func (pl *play) do(st step) {
 	case opReload:
 		o := playOptions[int(st.a)%len(playOptions)]
 		o.LogConnections = pl.options.LogConnections
+		o.Limits.Bytes = pl.options.Limits.Bytes
 		pl.server.SetOptions(o)
 		return
 	case opShutdown:
@@ -164,12 +163,16 @@ func (p *player) do(st step) {
 	case opBlock:
 		if k := p.current; k != nil && k.model != nil && !k.model.IsOver() {
 			k.conn.change(func() {
-				k.conn.room = []int{0, 1, 100, 70_000}[st.a%4]
-				p.note(happening{kind: blocks, socket: k})
+				if k.conn.room < 0 {
+					k.conn.room = []int{0, 1, 100, 70_000}[st.a%4]
+					p.note(happening{kind: blocks, socket: k})
+				}
 			})
 		}
 	case opUnblock:
 		p.unblock()
+	case opTrickle:
+		p.trickle([]int{10, 1000, writeChunk, 3 * writeChunk}[st.a%4])
 	case opPost:
 		if len(p.posts) == 0 || st.a%16 == 3 {
 			body := p.body(st.b)
@@ -244,6 +247,26 @@ func (p *player) unblock() {
 	}
 }
 
+// trickle has a client that is blocked take so many bytes.
+func (p *player) trickle(bytes int) {
+	for _, r := range p.polls {
+		r.change(func() {
+			if r.room >= 0 {
+				r.room += bytes
+				p.note(happening{kind: takes, request: r, status: bytes})
+			}
+		})
+	}
+	if k := p.current; k != nil && k.model != nil {
+		k.conn.change(func() {
+			if k.conn.room >= 0 {
+				k.conn.room += bytes
+				p.note(happening{kind: takes, socket: k, status: bytes})
+			}
+		})
+	}
+}
+
 func (p *player) open(a uint8) {
 	if p.begun || p.play.shut {
 		return
@@ -262,8 +285,11 @@ func (p *player) open(a uint8) {
 // text is a new message of the client. b says what the program does with it.
 func (p *player) text(b uint8) string {
 	p.said++
-	verbs := "nnnrrneelhcdxeen"
-	return strconv.Itoa(p.said) + string(verbs[b%16]) + string('0'+b>>4%4)
+	verb := "nnnrrneelhcdxeen"[b%16]
+	if verb == verbNonsense && b>>4%2 == 1 {
+		verb = verbPanic
+	}
+	return strconv.Itoa(p.said) + string(verb) + string('0'+b>>4%4)
 }
 
 // body is the body of a POST.
@@ -310,92 +336,6 @@ func (p *player) sendSome(a, b uint8) {
 	}
 	for range 1 + b>>4%4 {
 		p.send("s", size, attachments, flags)
-	}
-}
-
-// say sends a text frame on the current socket.
-func (p *player) say(text string) {
-	p.note(happening{kind: says, socket: p.current, text: text})
-	p.current.conn.push(frameOf(ws.OpText, true, text))
-}
-
-// doOnSocket does a step that is about a WebSocket.
-func (p *player) doOnSocket(st step) {
-	k := p.current
-	if st.op == opUpgrade {
-		switch {
-		case !p.isQuiet():
-		case k == nil, k.model.IsOver() && !k.model.IsConfirmed() && k.conn.isClosed():
-			p.current = p.dial(upgrades)
-		case st.a%8 == 0 && !k.model.IsOver() && !k.model.IsDead():
-			p.dial(upgrades)
-			p.play.restNow = true
-		}
-		return
-	}
-	if k == nil || k.model == nil || k.model.IsOver() || k.left {
-		return
-	}
-	switch st.op {
-	case opProbe:
-		if !k.model.IsConfirmed() {
-			p.say("2probe")
-		}
-	case opConfirm:
-		if k.model.IsProbed() && !k.model.IsConfirmed() {
-			p.say("5")
-		}
-	case opFrame:
-		if k.model.IsConfirmed() || st.a%8 == 0 {
-			p.frame(k, st.a, st.b)
-		}
-	case opCloseFrame:
-		p.note(happening{kind: closes, socket: k})
-		k.conn.push(frameOf(ws.OpClose, true, ""))
-	case opUpdateKeys:
-		k.conn.updateKeys()
-	case opCut:
-		p.note(happening{kind: cuts, socket: k})
-		k.left = true
-		k.conn.cut()
-	}
-}
-
-// frame sends frames of many kinds.
-func (p *player) frame(k *socket, a, b uint8) {
-	text := p.text(b)
-	switch a % 16 {
-	case 0, 1, 2, 3, 4:
-		p.say("4" + text)
-	case 5, 6:
-		p.note(happening{kind: saysBytes, socket: k, text: text})
-		k.conn.push(frameOf(ws.OpBinary, true, text))
-	case 7:
-		p.say(model.Binary(text).Encode())
-	case 8, 9:
-		p.note(happening{kind: pings, socket: k, text: text})
-		k.conn.push(frameOf(ws.OpPing, true, text))
-	case 10:
-		// A message in two frames, with a ping between them.
-		p.note(happening{kind: pings, socket: k, text: text})
-		p.note(happening{kind: says, socket: k, text: "4" + text})
-		k.conn.push(frameOf(ws.OpText, false, "4"))
-		k.conn.push(frameOf(ws.OpPing, true, text))
-		k.conn.push(frameOf(ws.OpContinuation, true, text))
-	case 11:
-		p.say([]string{"x", "2", "1", "", "6", "5"}[b%6])
-	case 12:
-		p.note(happening{kind: violates, socket: k, text: string(ReasonTransportError)})
-		k.conn.push(bytes.Repeat([]byte{0xff}, 14))
-	case 13:
-		p.note(happening{kind: violates, socket: k, text: string(ReasonParseError)})
-		k.conn.push(frameOf(ws.OpText, true, "4\xff"))
-	case 14:
-		p.note(happening{kind: violates, socket: k, text: string(ReasonTooLarge)})
-		k.conn.push(frameOf(ws.OpText, true, fillers[:2100]))
-	default:
-		p.say("4" + text)
-		p.say("4" + p.text(b+16))
 	}
 }
 
