@@ -287,8 +287,7 @@ func (s *Session) flush(p *progress, from writer) (done flushed, again bool) {
 		s.mu.Unlock()
 		return flushed{}, false
 	}
-	list, taken := s.pending.take()
-	s.inFlight = taken
+	list, taken := s.takeLocked()
 	conn := s.conn
 	s.mu.Unlock()
 

@@ -23,7 +23,23 @@ type heartbeat struct {
 	// asked is true.
 	received received
 	asked    bool
+	// ping is how far the last ping is on its way to the client. When it is gone, goneAt is
+	// when that was, like sentAt.
+	ping   pingState
+	goneAt uint32
 }
+
+// pingState is how far a ping is on its way.
+type pingState uint8
+
+const (
+	// pingGone is a ping that was handed to the kernel, or none.
+	pingGone pingState = iota
+	// pingQueued is one that waits in the queue, or is about to.
+	pingQueued
+	// pingInFlight is one that is being written.
+	pingInFlight
+)
 
 // Beater is a [Listener] that wants to look after something now and then. Beat
 // is called with each heartbeat, by a goroutine that must not be held up; calls
@@ -55,6 +71,7 @@ func (s *Session) onDeadline(now int64) {
 	next, expired, ping, again := s.beatLocked(now)
 	if ping {
 		s.heartbeat.sentAt = microseconds(s.server.clock())
+		s.heartbeat.ping = pingQueued
 	}
 	s.mu.Unlock()
 
@@ -141,11 +158,13 @@ func (s *Session) beatLocked(now int64) (next int64, expired, ping, again bool) 
 
 // pingsAgainLocked reports whether the client, which has not answered the last ping, is
 // to get another one: it takes the server for lost when it gets none for interval and
-// timeout together. It gets none while the last one is still on its way.
+// timeout together. It gets none while the last one is still on its way, and has as long
+// to answer that as if it had been sent when it went out.
 func (s *Session) pingsAgainLocked(now int64) bool {
+	h := &s.heartbeat
 	least := int64(min(s.options.PingInterval, s.options.PingTimeout))
-	return s.pending.empty() && s.inFlight == load{} && now >= s.heartbeat.pingAt+least &&
-		time.Duration(microseconds(now)-s.heartbeat.sentAt)*time.Microsecond >= time.Duration(least)
+	return h.ping == pingGone && now >= h.pingAt+least &&
+		time.Duration(microseconds(now)-h.goneAt)*time.Microsecond >= time.Duration(least)
 }
 
 // waitingSinceLocked is when the time for the pong that is waited for has begun.

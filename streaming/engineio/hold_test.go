@@ -141,3 +141,25 @@ func TestGateHoldsTheEndBack(t *testing.T) {
 		expect(t, "poll", (<-poll).Body.String(), "1")
 	})
 }
+
+// TestTheTimeForThePongBeginsWithThePing has the answer with a ping held back for longer than a
+// client may take for its pong: its time begins when it gets the ping.
+func TestTheTimeForThePongBeginsWithThePing(t *testing.T) {
+	const timeout = 500 * time.Millisecond
+	inBubble(t, func(t *testing.T) {
+		s, g := newEngineInBubble(t, Options{PingInterval: time.Second, PingTimeout: timeout}), new(gate)
+		request := s.gated(t, g)
+		<-request(t.Context(), http.MethodGet, "", "")
+		sid := s.recorders[0].session.id
+		g.Shut()
+		poll := request(t.Context(), http.MethodGet, sid, "")
+		time.Sleep(4 * time.Second)
+		synctest.Wait()
+		expect(t, "open sessions", s.Sessions(), 1)
+		g.Open()
+		expect(t, "poll", (<-poll).Body.String(), "2")
+		watch := startWatch()
+		expect(t, "next poll", (<-request(t.Context(), http.MethodGet, sid, "")).Body.String(), "1")
+		watch.expectPassed(t, "the end", timeout)
+	})
+}

@@ -1,6 +1,7 @@
 package engineio
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -10,6 +11,24 @@ import (
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 )
+
+// holdPoll holds the answer to a poll back. The client is not to blame for what it has not
+// got meanwhile: its time for a pong begins when that is over.
+func (s *Session) holdPoll(ctx context.Context, in *Inbound) {
+	if in.Hold == nil {
+		return
+	}
+	s.setHeld(true)
+	in.Hold(ctx)
+	s.aliveAt.Store(s.server.clock())
+	s.setHeld(false)
+}
+
+func (s *Session) setHeld(held bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.polling.held = held
+}
 
 // pollAnswer is what a poll is answered with: messages, or else a single packet.
 type pollAnswer struct {

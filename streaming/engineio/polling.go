@@ -33,6 +33,8 @@ type polling struct {
 	takenAt int64
 	// stopBody makes reading the body of the current POST fail.
 	stopBody func()
+	// held is true while the answer to a GET is held back, see [Inbound.Hold].
+	held bool
 }
 
 // upgradePollInterval is how long a poll is held once a new transport has been
@@ -139,7 +141,7 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request, in Inbound) 
 		s.step(evAnswered)
 		return err
 	}
-	in.hold(r.Context())
+	s.holdPoll(r.Context(), &in)
 
 	s.mu.Lock()
 	if _, ok := s.stepLocked(evAnswer); !ok {
@@ -149,8 +151,7 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request, in Inbound) 
 		refusal.write(w)
 		return refusal
 	}
-	list, taken := s.pending.take()
-	s.inFlight = taken
+	list, taken := s.takeLocked()
 	var last wire.PacketType
 	over := evAnswered
 	switch {

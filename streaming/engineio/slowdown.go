@@ -137,9 +137,9 @@ func (s *Session) overLocked() <-chan struct{} {
 }
 
 // heldUpLocked reports whether the client has had to wait since a time: what it has
-// sent may not have been read yet.
+// sent may not have been read yet, or it may not have got the ping.
 func (s *Session) heldUpLocked(since int64) bool {
-	return s.stalled.Load() || s.spending.until != 0 && s.spending.until >= since
+	return s.stalled.Load() || s.polling.held || s.spending.until != 0 && s.spending.until >= since
 }
 
 // endSlowDown makes slowDown return, since the session is over. It is called once.

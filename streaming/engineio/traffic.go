@@ -2,6 +2,7 @@ package engineio
 
 import (
 	"io"
+	"slices"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 )
@@ -40,10 +41,23 @@ func (s *Session) arrived(bytes, messages int) bool {
 	return true
 }
 
+// takeLocked takes out of the queue what is to be written.
+func (s *Session) takeLocked() (*messageList, load) {
+	list, taken := s.pending.take()
+	s.inFlight = taken
+	if s.heartbeat.ping == pingQueued && list != nil && slices.Contains(list.messages, pingPacket) {
+		s.heartbeat.ping = pingInFlight
+	}
+	return list, taken
+}
+
 // writtenLocked counts what has been written, and that the writer holds nothing any
 // more of what it took from the queue.
 func (s *Session) writtenLocked(bytes, messages int) {
 	s.inFlight = load{}
+	if h := &s.heartbeat; h.ping == pingInFlight {
+		h.ping, h.goneAt = pingGone, microseconds(s.server.clock())
+	}
 	s.traffic.BytesOut += int64(bytes)
 	s.traffic.MessagesOut += int64(messages)
 }
