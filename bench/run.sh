@@ -23,6 +23,9 @@ for program in go node npm nginx; do
 		exit 1
 	fi
 done
+# A workspace around this folder would change what is measured, and a clone that belongs to another
+# user has no version that could be asked.
+export GOWORK=off GOFLAGS="$(go env GOFLAGS) -buildvcs=false"
 
 bin=$(mktemp -d)
 trap 'rm -rf "$bin"' EXIT

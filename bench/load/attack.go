@@ -24,7 +24,7 @@ type attack struct {
 }
 
 // attacks are all there are, in order.
-var attacks = []attack{
+var attacks = [...]attack{
 	{"handshakes", floodHandshakes},
 	{"half_open", holdHalfOpen},
 	{"slow_posts", postSlowly},
@@ -123,7 +123,7 @@ type patient struct {
 }
 
 // attackPhases is how many measurements there are: before, one for each attack, and after.
-const attackPhases = 15
+const attackPhases = len(attacks) + 2
 
 func newHonest(sockets []*Socket, rate int) *honest {
 	h := &honest{failures: newTally()}

@@ -28,7 +28,8 @@ type Settings struct {
 	PingInterval, PingTimeout time.Duration
 	// Subscribers sends a stream's data to those who joined it, in place of everyone.
 	Subscribers bool
-	// Limited gives this module a hub_buffer of HubBuffer compression and a second namespace, /apart, and makes this module limit clients on loopback as it does others.
+	// Limited gives this module a hub_buffer of HubBuffer, compression and a second namespace,
+	// /apart, and makes it limit clients on loopback as it does others.
 	Limited bool
 }
 
