@@ -52,6 +52,8 @@ func (s *Session) Poll(now time.Duration, blocked bool) *Poll {
 func (s *Session) Blocked(now time.Duration, p *Poll, blocked bool) {
 	s.act(now)
 	p.blocked, p.since = blocked, s.now
+	// An answer that it has not taken may be coming.
+	p.rested = p.rested && blocked
 	s.takes(s.now)
 }
 

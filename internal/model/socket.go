@@ -193,9 +193,13 @@ func (k *Socket) Close(now time.Duration) {
 	k.leaves(TransportClose)
 }
 
-// Violate says that the client breaks the WebSocket protocol, for which the session ends with reason.
-func (k *Socket) Violate(now time.Duration, reason string) {
+// Violate says that the client breaks the WebSocket protocol by a frame of so many bytes, for which the
+// session ends with reason.
+func (k *Socket) Violate(now time.Duration, reason string, bytes int) {
 	k.s.act(now)
+	if k.confirmed {
+		k.shows(bytes)
+	}
 	k.leaves(reason)
 	k.lost = true
 }

@@ -69,7 +69,7 @@ type happening struct {
 	message model.Message
 	text    string
 	ok      bool
-	// status is that of an answer, or how many bytes are taken.
+	// status is that of an answer, or how many bytes are taken, or sent against the protocol.
 	status int
 }
 
@@ -187,7 +187,7 @@ func (p *player) tell(e *happening) error {
 	case closes:
 		e.socket.model.Close(e.at)
 	case violates:
-		e.socket.model.Violate(e.at, e.text)
+		e.socket.model.Violate(e.at, e.text, e.status)
 	case cuts:
 		e.socket.model.Cut(e.at)
 	case sends:

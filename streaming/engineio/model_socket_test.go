@@ -56,6 +56,12 @@ func (p *player) doOnSocket(st step) {
 	}
 }
 
+// violate sends a frame that ends the session with reason.
+func (p *player) violate(k *socket, reason Reason, frame []byte) {
+	p.note(happening{kind: violates, socket: k, text: string(reason), status: len(frame)})
+	k.conn.push(frame)
+}
+
 // frame sends frames of many kinds.
 func (p *player) frame(k *socket, a, b uint8) {
 	text := p.text(b)
@@ -80,14 +86,11 @@ func (p *player) frame(k *socket, a, b uint8) {
 	case 11:
 		p.say([]string{"x", "2", "1", "", "6", "5"}[b%6])
 	case 12:
-		p.note(happening{kind: violates, socket: k, text: string(ReasonTransportError)})
-		k.conn.push(bytes.Repeat([]byte{0xff}, 14))
+		p.violate(k, ReasonTransportError, bytes.Repeat([]byte{0xff}, 14))
 	case 13:
-		p.note(happening{kind: violates, socket: k, text: string(ReasonParseError)})
-		k.conn.push(frameOf(ws.OpText, true, "4\xff"))
+		p.violate(k, ReasonParseError, frameOf(ws.OpText, true, "4\xff"))
 	case 14:
-		p.note(happening{kind: violates, socket: k, text: string(ReasonTooLarge)})
-		k.conn.push(frameOf(ws.OpText, true, fillers[:2100]))
+		p.violate(k, ReasonTooLarge, frameOf(ws.OpText, true, fillers[:2100]))
 	default:
 		p.say("4" + text)
 		p.say("4" + p.text(b+16))
