@@ -88,7 +88,6 @@ func (s *Session) restPolls() error {
 			return s.err
 		}
 		waiting++
-		held := s.now - max(p.sent, s.probedAt)
 		switch {
 		case s.over.heard:
 			return s.fail("a poll of a session that has ended is not answered")
@@ -104,8 +103,8 @@ func (s *Session) restPolls() error {
 			return s.fail("a poll is not answered, and a ping is due")
 		case s.o.MaxHold > 0 && s.now-p.sent > s.o.MaxHold && !p.doubtful:
 			return s.fail("a poll is held for %v", s.now-p.sent)
-		case s.sock != nil && s.sock.probed && !s.sock.ended && held > s.o.PollEnd:
-			return s.fail("a poll is held for %v though the client waits to change over", held)
+		case s.sock != nil && s.sock.probed && !s.sock.ended && s.now-max(p.sent, s.sock.probedAt) > s.o.PollEnd:
+			return s.fail("a poll is held for %v though the client waits to change over", s.now-max(p.sent, s.sock.probedAt))
 		}
 	}
 	if waiting > 1 {

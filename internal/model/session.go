@@ -75,8 +75,7 @@ type Session struct {
 	// released is true once the server was asked to answer polls with nothing.
 	released bool
 	// probed is true once a probe of a new transport was sent: polls then end early.
-	probed   bool
-	probedAt time.Duration
+	probed bool
 	// acted is when the client or the program last did something.
 	acted time.Duration
 }

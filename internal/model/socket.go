@@ -13,6 +13,8 @@ type Socket struct {
 	// answered.
 	probes int
 	probed bool
+	// probedAt is when the first probe was sent.
+	probedAt time.Duration
 	// confirmed is true once the client has moved to the socket.
 	confirmed bool
 	// settled is true once the server must have read the confirmation.
@@ -126,8 +128,9 @@ func (k *Socket) Text(now time.Duration, text string) {
 		s.sendsPacket(p)
 	case ok && p == Packet{Type: TypePing, Data: "probe"}:
 		k.probes++
-		if !s.probed {
-			s.probed, s.probedAt = true, s.now
+		s.probed = true
+		if k.probedAt == 0 {
+			k.probedAt = s.now
 		}
 	case ok && p.Type == TypeUpgrade && !p.Binary:
 		k.confirm()

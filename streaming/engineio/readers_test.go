@@ -166,6 +166,8 @@ func TestLargeAnswerIsNotHeld(t *testing.T) {
 		watch := startWatch()
 		need(conn.ReadText())(t)
 		expect(t, "time it took", time.Since(time.Time(watch)), 0)
+		// The client has it before the writer has noted that.
+		synctest.Wait()
 		expect(t, "bytes that wait", w.session.QueuedBytes(), 0)
 		close(finish)
 	})
