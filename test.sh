@@ -7,7 +7,8 @@
 #
 # Parts:
 #   lint    gofmt, go vet, golangci-lint
-#   go      go test -race of this module and of tools/
+#   go      go test -race of this module and of tools/, with a million steps
+#           of the model of a session
 #   bench   go vet and go test of bench/
 #   client  type check, tests and build of client/, and of the page on it
 #   e2e     the built Caddy with the real socket.io-client and a real browser,
@@ -17,6 +18,9 @@
 #   CHROMIUM   the browser, if it is not in the PATH as chromium,
 #              chromium-browser, google-chrome or google-chrome-stable
 #   NGINX      nginx, if it is not in the PATH or in /usr/sbin
+#   MODEL_STEPS
+#              how many steps the model of a session takes in a step of its
+#              own, a million if it is not set
 
 set -euo pipefail
 
@@ -194,6 +198,11 @@ run_go() {
 
 	step 'go test -race'
 	go test -race -timeout 10m -json ./... | build/testlog
+
+	# The programs are the same each time, unlike a part of those above.
+	step 'go test -race: the model'
+	go test -race -timeout 30m -json -run '^TestModel$' ./streaming/engineio \
+		-args -model.steps="${MODEL_STEPS:-1000000}" -model.seed=2000001 | build/testlog
 
 	step 'go test tools'
 	go -C tools test -json ./... | build/testlog

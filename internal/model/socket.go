@@ -13,7 +13,7 @@ type Socket struct {
 	// answered.
 	probes int
 	probed bool
-	// probedAt is when the first probe was sent.
+	// probedAt is when the first one was answered.
 	probedAt time.Duration
 	// confirmed is true once the client has moved to the socket.
 	confirmed bool
@@ -129,9 +129,6 @@ func (k *Socket) Text(now time.Duration, text string) {
 	case ok && p == Packet{Type: TypePing, Data: "probe"}:
 		k.probes++
 		s.probed = true
-		if k.probedAt == 0 {
-			k.probedAt = s.now
-		}
 	case ok && p.Type == TypeUpgrade && !p.Binary:
 		k.confirm()
 	default:
@@ -269,7 +266,9 @@ func (k *Socket) Frame(now time.Duration, op byte, payload string) error {
 		return s.fail("a frame holds %q, which is no packet", payload)
 	case k.probes > 0 && p == Packet{Type: TypePong, Data: "probe"}:
 		k.probes--
-		k.probed = true
+		if !k.probed {
+			k.probed, k.probedAt = true, s.now
+		}
 		return s.err
 	case !k.confirmed || k.spare:
 		return s.fail("%v comes on a socket that is not the session's", p)
