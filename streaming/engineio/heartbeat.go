@@ -180,14 +180,16 @@ func (s *Session) askLocked() {
 
 // takesLocked reports whether the client has taken something since askLocked was
 // called last, and asks again. Where the kernel does not tell, a client on long-polling
-// has the time for its last answer that a slow one needs.
+// has the time for its last answer that a slow one needs, but not where it has ended the
+// connection that the answer went over.
 func (s *Session) takesLocked(now int64) bool {
 	before, asked := s.heartbeat.received, s.heartbeat.asked
 	s.askLocked()
-	if !s.heartbeat.received.known && now < s.polling.takenAt {
+	r := s.heartbeat.received
+	if !r.known && !r.closed && now < s.polling.takenAt {
 		return true
 	}
-	return asked && s.heartbeat.received.movedOnFrom(before)
+	return asked && r.movedOnFrom(before)
 }
 
 // isLost reports whether the client has missed its heartbeat and the wheel has not

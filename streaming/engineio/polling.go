@@ -27,7 +27,7 @@ type polling struct {
 	// ended, when not nil, is closed with the session.
 	ended chan struct{}
 	// conn is the connection that the last answer was written to, or nil when it is not
-	// known.
+	// known, or was to be closed after the answer.
 	conn net.Conn
 	// takenAt is when a slow client has taken the last answer, by the server's clock.
 	takenAt int64
@@ -162,7 +162,9 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request, in Inbound) 
 	case noop && list == nil:
 		last = wire.PacketNoop
 	}
-	s.polling.conn = in.Conn
+	if s.polling.conn = in.Conn; r.Close {
+		s.polling.conn = nil
+	}
 	s.mu.Unlock()
 
 	done := flushed{queued: taken.bytes}

@@ -136,6 +136,8 @@ type received struct {
 	waits bool
 	// known is true when the kernel has told.
 	known bool
+	// closed is true when this side has closed the connection, so that it is not known.
+	closed bool
 }
 
 // slowestRate is how many bytes a second a client takes at least whose connection the

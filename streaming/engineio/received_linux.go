@@ -1,6 +1,7 @@
 package engineio
 
 import (
+	"errors"
 	"net"
 	"syscall"
 
@@ -17,12 +18,13 @@ func askKernel(conn net.Conn) (r received) {
 	if err != nil {
 		return r
 	}
-	_ = raw.Control(func(fd uintptr) {
+	err = raw.Control(func(fd uintptr) {
 		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
 			r.acked = uint32(info.Bytes_acked) //nolint:gosec // wraps around on purpose
 			r.known = true
 			r.waits = info.Unacked > 0 || info.Notsent_bytes > 0
 		}
 	})
+	r.closed = errors.Is(err, net.ErrClosed)
 	return r
 }

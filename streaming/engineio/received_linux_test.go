@@ -55,6 +55,38 @@ func TestWhatTheKernelKeepsIsWatched(t *testing.T) {
 	}
 }
 
+// TestWhoLeavesAnAnswerIsGone has clients poll, and the kernel keep the answer. One ends its
+// connection, and is lost as soon as its pong is. Another one has the server end it, and takes
+// what was sent before.
+func TestWhoLeavesAnAnswerIsGone(t *testing.T) {
+	const (
+		size    = 2_000_000
+		rate    = 500_000 // bytes a second
+		timeout = 2 * time.Second
+	)
+	options := Options{PingInterval: time.Second, PingTimeout: timeout, WriteTimeout: timeout}
+	s := newServerOn(t, options, func(l net.Listener) net.Listener { return largeBuffers{l} })
+	poll := func(header string) (*net.TCPConn, *recorder) {
+		p, r := s.poller(t)
+		r.session.Send(text(strings.Repeat("x", size)))
+		conn := need(net.Dial("tcp", s.http.Listener.Addr().String()))(t).(*net.TCPConn)
+		t.Cleanup(func() { _ = conn.Close() })
+		must(t, conn.SetReadBuffer(32<<10))
+		_, err := fmt.Fprintf(conn, "GET /socket.io/?%s HTTP/1.1\r\nHost: example.com\r\n%s\r\n", p.Query(rawclient.Polling), header)
+		must(t, err)
+		eventually(t, "the answer to be written", func() bool { return r.session.Counts().BytesOut > size })
+		return conn, r
+	}
+	left, gone := poll("")
+	must(t, left.SetLinger(0))
+	must(t, left.Close())
+	gone.waitClosed(t, ReasonPingTimeout)
+
+	closing, slow := poll("Connection: close\r\n")
+	need(io.Copy(io.Discard, slowConn{closing, rate}))(t)
+	expect(t, "reasons to close", len(slow.closed()), 0)
+}
+
 // largeBuffers makes the system keep much of what a client does not read.
 type largeBuffers struct{ net.Listener }
 
