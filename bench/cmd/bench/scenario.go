@@ -108,6 +108,7 @@ var attackColumns = []column{
 	{"peak_mib", "peak MiB", 0},
 	{"half_open_recovery_ms", "recovery ms, half-open", 0},
 	{"storm_recovery_ms", "recovery ms, storm", 0},
+	{"left", "left over", 0},
 }
 
 var ackMain = column{"cpu_us_per_ack", "server CPU µs/ack", 1}
