@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"net/netip"
 	"net/textproto"
 	"slices"
 	"strings"
@@ -191,7 +192,7 @@ func (b *Backend) Authenticate(ctx context.Context, c *streaming.Credentials) (*
 		}
 	}
 	figures := b.figures.of(c.Namespace)
-	q := b.call(key, func() (*http.Request, error) { return b.request(body, header) }, addressOf(c.Handshake.RemoteAddr), figures)
+	q := b.call(key, func() (*http.Request, error) { return b.request(body, header) }, c.Handshake.Address(), figures)
 	select {
 	case <-q.done:
 		if q.err != nil {
@@ -208,7 +209,7 @@ func (b *Backend) Authenticate(ctx context.Context, c *streaming.Credentials) (*
 
 // call returns a question that is under way, which is a new one unless there is an equal
 // one.
-func (b *Backend) call(key cacheKey, request func() (*http.Request, error), address addressKey, figures *namespaceFigures) *call {
+func (b *Backend) call(key cacheKey, request func() (*http.Request, error), address netip.Prefix, figures *namespaceFigures) *call {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if q := b.calls[key]; q != nil {
@@ -254,7 +255,7 @@ func (b *Backend) leave(key cacheKey, q *call) {
 
 // wait waits for a place, and asks.
 func (b *Backend) wait(
-	ctx context.Context, request func() (*http.Request, error), address addressKey, figures *namespaceFigures,
+	ctx context.Context, request func() (*http.Request, error), address netip.Prefix, figures *namespaceFigures,
 ) (v verdict, err error) {
 	defer func() {
 		if r := recover(); r != nil {

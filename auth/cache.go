@@ -3,6 +3,7 @@ package auth
 import (
 	"container/list"
 	"crypto/sha256"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -45,7 +46,7 @@ type cache struct {
 	// all has the entries as they came, and so as they end. shares has those of each
 	// address, in the same order.
 	all    cacheShare
-	shares map[addressKey]*cacheShare
+	shares map[netip.Prefix]*cacheShare
 }
 
 // cacheShare is some of the entries, in the order in which they came.
@@ -64,14 +65,14 @@ func (s *cacheShare) oldest() *cached { return s.list.Front().Value.(*cached) }
 type cached struct {
 	verdict
 	key     cacheKey
-	address addressKey
+	address netip.Prefix
 	ends    time.Time
 	// inAll and inShare are its places in the lists.
 	inAll, inShare *list.Element
 }
 
 func newCache(lifetime time.Duration) *cache {
-	return &cache{lifetime: lifetime, entries: make(map[cacheKey]*cached), shares: make(map[addressKey]*cacheShare)}
+	return &cache{lifetime: lifetime, entries: make(map[cacheKey]*cached), shares: make(map[netip.Prefix]*cacheShare)}
 }
 
 // get returns what is kept.
@@ -92,7 +93,7 @@ func (c *cache) get(key cacheKey) (v verdict, ok bool) {
 
 // put keeps the answer to a question of an address. The oldest ones of that address
 // make room for it, and then the oldest of all.
-func (c *cache) put(key cacheKey, address addressKey, v verdict) {
+func (c *cache) put(key cacheKey, address netip.Prefix, v verdict) {
 	if c == nil {
 		return
 	}

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -19,7 +20,9 @@ func letsIn(id string, size int) verdict {
 }
 
 // atAddress is one of many addresses.
-func atAddress(n int) addressKey { return addressOf(fmt.Sprintf("192.0.%d.%d", n/256, n%256)) }
+func atAddress(n int) netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, byte(n / 256), byte(n)}), 32)
+}
 
 func TestCacheIsBounded(t *testing.T) {
 	c := newCache(time.Hour)

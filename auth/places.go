@@ -20,24 +20,6 @@ const (
 // errCrowd is a question of an address that has as many waiting as it may have.
 var errCrowd = errors.New("too many questions of this address wait to be asked")
 
-// addressKey is what counts as one address: an IPv4 address, or the first 64 bits of
-// an IPv6 address. All addresses that cannot be read are one.
-type addressKey struct{ prefix netip.Prefix }
-
-func addressOf(text string) addressKey {
-	address, err := netip.ParseAddr(text)
-	if err != nil {
-		return addressKey{}
-	}
-	address = address.Unmap().WithZone("")
-	bits := 64
-	if address.Is4() {
-		bits = 32
-	}
-	prefix, _ := address.Prefix(bits)
-	return addressKey{prefix}
-}
-
 // places are those of the questions that are under way at the same time. Who waits
 // for one has its turn address by address, and within an address in the order in
 // which they came: an address that is alone may have all places, and one with
@@ -47,7 +29,7 @@ type places struct {
 	free int
 	// lines has the line of each address that waits, turns the same lines in the
 	// order in which they have their turns.
-	lines map[addressKey]*line
+	lines map[netip.Prefix]*line
 	turns list.List
 	// waiting is how many wait in all lines.
 	waiting int
@@ -55,7 +37,7 @@ type places struct {
 
 // line is the questions of one address that wait for a place.
 type line struct {
-	address addressKey
+	address netip.Prefix
 	// waiters has a channel for each, which is closed when it has a place.
 	waiters list.List
 	// turn is where the line stands among the turns.
@@ -63,11 +45,11 @@ type line struct {
 }
 
 func newPlaces(free int) *places {
-	return &places{free: free, lines: make(map[addressKey]*line)}
+	return &places{free: free, lines: make(map[netip.Prefix]*line)}
 }
 
 // take waits for a place. With an error there is none: errCrowd, or that of ctx.
-func (p *places) take(ctx context.Context, address addressKey) error {
+func (p *places) take(ctx context.Context, address netip.Prefix) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ type identity struct{ method, id string }
 // Client is who shares are counted for when a socket takes something: all connections of one identity
 // are one client; without an identity each connection is one.
 func Client(socket *streaming.Socket) share.Client {
-	who := share.Client{ID: Connection(socket), Address: share.AddressOf(socket.Handshake().RemoteAddr)}
+	who := share.Client{ID: Connection(socket), Address: socket.Handshake().Address()}
 	if known := socket.Identity(); known != nil {
 		who.ID = identity{known.Method, known.ID}
 	}

@@ -11,7 +11,7 @@ import (
 const (
 	// maxHistoryBytes bounds what is kept for the late joiners of a namespace.
 	maxHistoryBytes = 64 << 20
-	// leastHistory is what of it one client may have in any case.
+	// leastHistory is how much of it counts as little, see [share.Table].
 	leastHistory = 64 << 10
 	// contentOverhead is about what a content that is kept takes of memory besides its bytes.
 	contentOverhead = 512

@@ -152,6 +152,60 @@ func TestHonestClientsBesideAHostileOne(t *testing.T) {
 	}
 }
 
+// One connection of an address after the other makes sessions with keys, which give way to nobody, fills
+// their histories, and goes. Ten honest clients elsewhere, some of them there before it, lose nothing and
+// are refused nothing, while it does so and once the address has used up all that it may have.
+func TestAnAddressThatComesAndGoesUsesUpItsOwnShare(t *testing.T) {
+	const most, perConnection = 2000, 20
+	s := newServer(t, &Set{MaxSessions: most, History: 50, Timeout: time.Hour, Fingerprint: FingerprintFirst})
+	s.historyBound(2_000_000)
+	var honest []*honestClient
+	arrive := func(i int) {
+		c := &honestClient{client: s.from(fmt.Sprint("192.0.2.", 1+i%5)), own: fmt.Sprint("honest ", i)}
+		c.arrives()
+		honest = append(honest, c)
+	}
+	content := strings.Repeat("h", 2000)
+	refused := 0
+	for n := 0; refused < 2*perConnection; n++ {
+		if n > most {
+			t.Fatalf("after %d connections there is still room for one address", n)
+		}
+		hostile := s.Connect()
+		for i := range perConnection {
+			id := fmt.Sprintf("left behind %d-%d", n, i)
+			hostile.Send(joinText(id, "e", `,"fingerprint":"e"`))
+			answer, err := hostile.readAnswer()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !answer.Success {
+				refused++
+				continue
+			}
+			refused = 0
+			hostile.Send(fmt.Sprintf(`2["content",{"sessionId":%q,"content":%q,"token":%q}]`, id, content, answer.Token))
+		}
+		hostile.Close()
+		hostile.Gone()
+		if n%40 == 0 && len(honest) < 5 {
+			arrive(len(honest))
+		}
+		if n%40 == 20 {
+			honest[n/40%len(honest)].findsItsSession()
+		}
+	}
+	if got := s.stats().Sessions; got < most/3 || got > most/2+20 {
+		t.Errorf("%d sessions are left behind", got)
+	}
+	for len(honest) < 10 {
+		arrive(len(honest))
+	}
+	for _, c := range honest {
+		c.findsItsSession()
+	}
+}
+
 // honestClient has a session of its own, which it leaves and joins again, and is in one with others.
 type honestClient struct {
 	*client

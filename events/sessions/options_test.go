@@ -2,6 +2,7 @@ package sessions
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -97,7 +98,7 @@ func TestHistoryOfAllSessionsIsBounded(t *testing.T) {
 	var histories [30]history
 	for i := range 20_000 {
 		address := i / 30 % 20
-		who := share.Client{ID: i % 600, Address: share.AddressOf(fmt.Sprintf("192.0.2.%d", address))}
+		who := share.Client{ID: i % 600, Address: netip.MustParsePrefix(fmt.Sprintf("192.0.2.%d/32", address))}
 		all.add(&histories[i%30], who, content, 1000, 1<<30)
 		if bytes := all.size(); bytes > maxHistoryBytes {
 			t.Fatalf("%d bytes are kept", bytes)

@@ -2,6 +2,7 @@ package sessions
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -131,7 +132,7 @@ func TestHistoryOfAnAddressIsBounded(t *testing.T) {
 	all := newBuckets()
 	sent, begun := 0, time.Now()
 	for i := range 1000 {
-		a := &allowance{buckets: all, burst: replayBurst, who: share.Client{ID: i, Address: share.AddressOf(elsewhere)}}
+		a := &allowance{buckets: all, burst: replayBurst, who: share.Client{ID: i, Address: netip.MustParsePrefix(elsewhere + "/32")}}
 		if wait := a.take(replayBurst, true); wait != 0 || a.bytes > replayBurst {
 			t.Fatalf("one client is sent %d bytes, and waits %s", a.bytes, wait)
 		}

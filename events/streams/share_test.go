@@ -93,6 +93,46 @@ func TestClientsOfOneAddressLeaveStreamsToOthers(t *testing.T) {
 	}
 }
 
+// TestAnAddressThatComesAndGoesLeavesStreamsToOthers has one connection of an address after the other
+// start streams and be cut off, so that the names are held. Clients of other addresses start theirs
+// meanwhile, and once the address has used up all that it may have.
+func TestAnAddressThatComesAndGoesLeavesStreamsToOthers(t *testing.T) {
+	const most = 400
+	s, _ := newNarrowServer(t, &Set{Audience: AudienceSubscribers, MaxStreams: most})
+	header := strings.Repeat("h", 10_000)
+	honest := 0
+	start := func() {
+		honest++
+		c := s.ConnectAs(eventstest.Who{Address: fmt.Sprint("192.0.2.", 100+honest)})
+		for n := range 4 {
+			c.startWith(fmt.Sprintf("honest %d-%d", honest, n), header)
+		}
+	}
+	for n := range 100 {
+		evil := s.ConnectAs(eventstest.Who{Address: "192.0.2.1"})
+		evil.Send(fmt.Sprintf(`51-9["stream:start",{"streamId":"left behind %d","header":%s}]`, n, placeholder0), header)
+		for i := range 10 {
+			evil.Send(fmt.Sprintf(`29["stream:start",{"streamId":"left behind %d-%d"}]`, n, i))
+		}
+		if err := evil.Answers(); err != nil {
+			t.Fatal(err)
+		}
+		evil.Close()
+		if n%20 == 0 {
+			start()
+		}
+	}
+	for range 5 {
+		start()
+	}
+	table := s.table()
+	table.mu.Lock()
+	defer table.mu.Unlock()
+	if held := table.names.Held(); held > most/2+int64(4*honest) {
+		t.Errorf("one address has more than half of %d: with what %d others have it is %d", most, honest, held)
+	}
+}
+
 // TestClientIsToldWhoseStreamsAreTooMany holds that a refusal says what the wish is over.
 func TestClientIsToldWhoseStreamsAreTooMany(t *testing.T) {
 	s := newServer(t, &Set{MaxStreams: 20})

@@ -33,12 +33,13 @@ type streams struct {
 	names, replays share.Table[struct{}]
 }
 
-// Bounds of a namespace, and what one client may have whatever others have.
 const (
 	// maxReplayBytes bounds what is kept for the late joiners of a namespace.
 	maxReplayBytes = 64 << 20
-	leastStreams   = 4
-	leastReplay    = 256 << 10
+	// leastStreams and leastReplay are how many streams, and bytes, count as little, see
+	// [share.Table].
+	leastStreams = 4
+	leastReplay  = 256 << 10
 )
 
 // What a client is sent of replays: so many bytes at once, and so many in each second

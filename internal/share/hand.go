@@ -15,8 +15,5 @@ func (h *Holding[T]) HandTo(who Client) {
 	h.Release()
 	h.table, h.who = table, before
 	table.enter(h)
-	table.held += size
-	h.client.held += size
-	h.address.held += size
-	h.size = size
+	h.grow(size)
 }

@@ -3,14 +3,15 @@
 //
 // An address may have as much as is still free, which is half of a table for one that is alone. A
 // client may have a fifth of that, divided by how many clients of the address have something: a tenth
-// of the table for one that is alone. One half of what an address may have is for clients that want
-// no more than the least, so that those who have little find room beside those who take all they can.
+// of the table for one that is alone. One half of what an address may have is for clients that have
+// little, so that they find room beside those who take all they can. What an address may have shrinks
+// when others come, and nothing is taken from it then: where its clients that have much hold all of
+// it, those that have little may still have a third of what everybody else has left.
 package share
 
 import (
 	"container/list"
 	"net/netip"
-	"strings"
 )
 
 // Client is who takes something.
@@ -18,24 +19,9 @@ type Client struct {
 	// ID tells clients apart: a comparable value, such as a client's identity, or else the name
 	// of its connection.
 	ID any
-	// Address is where it comes from, see [AddressOf].
+	// Address is where it comes from: an IPv4 address, or the first 64 bits of an IPv6 address.
+	// The zero value stands for all that are not known.
 	Address netip.Prefix
-}
-
-// addressBits is how much of an IPv6 address one customer of a provider has at least.
-const addressBits = 64
-
-// AddressOf returns what shares are counted by for a client's IP address: an IPv4 address, or the
-// first 64 bits of an IPv6 address. All addresses that cannot be read count as one.
-func AddressOf(remote string) netip.Prefix {
-	remote, _, _ = strings.Cut(remote, "%") // the zone of a link-local address
-	address, err := netip.ParseAddr(remote)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	address = address.Unmap()
-	prefix, _ := address.Prefix(min(addressBits, address.BitLen()))
-	return prefix
 }
 
 // Over says what a client's wish is over.
@@ -57,6 +43,10 @@ const (
 	// of what its address may have where it is the only client there.
 	clientPart  = 10
 	addressPart = 5
+	// littlePart is which part of what everybody else has left is for the clients of an address
+	// that have little. It is what they have in an address that has its whole share, one half of
+	// that for those who have much.
+	littlePart = 3
 )
 
 // Table is something bounded, and who has what of it. Its unit is up to the caller, such as bytes, or
@@ -64,8 +54,8 @@ const (
 type Table[T any] struct {
 	// Bound is how much there is for all. It may be changed at any time.
 	Bound int64
-	// Least is what a client may have while there is any room, however little that is. No more
-	// than a tenth of Bound, but at least 1, is taken of it.
+	// Least is how much counts as little. No more than a tenth of Bound, but at least 1, is taken
+	// of it.
 	Least int64
 
 	held      int64
@@ -88,6 +78,8 @@ type account struct {
 // address is the account of an address.
 type address struct {
 	account
+	// little is how much of what it has was taken by clients that had no more than Least by then.
+	little int64
 	// clients are those that have something, each with how many holdings.
 	clients map[any]int
 }
@@ -102,6 +94,8 @@ type Holding[T any] struct {
 	client  *account
 	address *address
 	size    int64
+	// little is its part of that of the address.
+	little int64
 	// own, near and far are its places among what may give way: to its client, to its address,
 	// to all.
 	own, near, far *list.Element
@@ -148,26 +142,42 @@ func (h *Holding[T]) Resize(size int64) Over {
 			return over
 		}
 	}
+	h.grow(more)
+	return Within
+}
+
+// grow writes into the books that a holding is so much more, or less.
+func (h *Holding[T]) grow(more int64) {
 	h.table.held += more
 	h.client.held += more
 	h.address.held += more
-	h.size = size
-	return Within
+	h.size += more
+	little := min(h.little, h.size)
+	if more > 0 && h.client.held <= h.table.least() {
+		little += more
+	}
+	h.address.little += little - h.little
+	h.little = little
 }
+
+// most is how much one client may have, and least how much counts as little.
+func (t *Table[T]) most() int64  { return max(t.Bound/clientPart, 1) }
+func (t *Table[T]) least() int64 { return min(max(t.Least, 1), t.most()) }
 
 // over says what it would be over if a client had so much more. What is over the client's share is
 // said first: others need not give way to that.
 func (t *Table[T]) over(c *account, a *address, more int64) Over {
 	client, address, all := c.held+more, a.held+more, t.held+more
-	most := max(t.Bound/clientPart, 1)
-	least := min(max(t.Least, 1), most)
+	least := t.least()
 	// Half of what others have left, rounded up.
 	share := max((t.Bound-(all-address)+1)/2, least)
 	fair := share / addressPart / int64(len(a.clients))
 	switch {
-	case client > min(most, max(least, fair)), client > least && address > (share+1)/2:
+	case client > min(t.most(), max(least, fair)), client > least && address > (share+1)/2:
 		return OverClient
-	case address > share:
+	// From here on the client has little. Where others of the address have much, and its share has
+	// shrunk since, that is not held against it.
+	case address > share && littlePart*(a.little+more) > t.Bound-(t.held-a.little):
 		return OverAddress
 	case all > t.Bound:
 		return OverBound

@@ -3,6 +3,7 @@ package share
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"testing"
 )
 
@@ -17,7 +18,8 @@ func take(t *Table[int], who Client) (count int64, over Over) {
 }
 
 func client(address, id int) Client {
-	return Client{ID: fmt.Sprint(address, " ", id), Address: AddressOf(fmt.Sprintf("192.0.%d.%d", address/256, address%256))}
+	from := netip.AddrFrom4([4]byte{192, 0, byte(address / 256), byte(address)})
+	return Client{ID: fmt.Sprint(address, " ", id), Address: netip.PrefixFrom(from, 32)}
 }
 
 func TestOneClientHasATenthAndOneAddressAHalf(t *testing.T) {
@@ -68,6 +70,65 @@ func TestGreedyAddressesLeaveRoom(t *testing.T) {
 	}
 	if got, _ := take(table, client(10, 0)); got < 4 {
 		t.Errorf("one more address has %d", got)
+	}
+}
+
+// An address has more than it could take now, since others have come after it. Where its clients that
+// have much hold that, those that have little find room nevertheless, and so do other addresses.
+func TestThoseWhoHaveLittleFindRoomWhenTheShareHasShrunk(t *testing.T) {
+	table := &Table[int]{Bound: 10_000, Least: 4}
+	if got, _ := take(table, client(0, 0)); got != 1000 {
+		t.Fatalf("one client has %d", got)
+	}
+	for address := range 8001 {
+		if _, over := table.Take(client(1+address, 0), 1, 0); over != Within {
+			t.Fatalf("address %d: over %d", address, over)
+		}
+	}
+	for id := range 10 {
+		if got, over := take(table, client(0, 1+id)); got != 4 || over != OverClient {
+			t.Errorf("one more client of the address has %d, over %d", got, over)
+		}
+	}
+	// Those who have much get no more, and very many who have little leave some to others.
+	if got, over := take(table, client(0, 0)); got != 0 || over != OverClient {
+		t.Errorf("who has much has %d more, over %d", got, over)
+	}
+	for id := range 1000 {
+		take(table, client(0, 100+id))
+	}
+	if got := table.Bound - table.Held(); got < 600 {
+		t.Errorf("one address has left %d", got)
+	}
+	for address := range 10 {
+		if got, _ := take(table, client(9000+address, 0)); got < 4 {
+			t.Errorf("another address has %d", got)
+		}
+	}
+}
+
+// However many addresses take all they can, and in whatever order their clients do, there is room for
+// one more, and no address has more than half of the table.
+func TestNoOrderOfTakingFillsTheTable(t *testing.T) {
+	for seed := range uint64(5) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		table := &Table[int]{Bound: 10_000, Least: 4}
+		for range 500 {
+			who := client(random.IntN(6), random.IntN(400))
+			for range 1 + random.IntN(500) {
+				if _, over := table.Take(who, 1, 0); over != Within {
+					break
+				}
+			}
+		}
+		for _, a := range table.addresses {
+			if a.held > table.Bound/2 {
+				t.Errorf("seed %d: an address has %d", seed, a.held)
+			}
+		}
+		if got, over := take(table, client(7, 0)); got < 4 {
+			t.Errorf("seed %d: one more address has %d, over %d", seed, got, over)
+		}
 	}
 }
 
@@ -173,6 +234,15 @@ func TestBooksAgree(t *testing.T) {
 		if sum != table.Held() || sum > table.Bound {
 			t.Fatalf("%d are held, the table says %d", sum, table.Held())
 		}
+		little := make(map[*address]int64)
+		for _, h := range held {
+			little[h.address] += h.little
+		}
+		for a, sum := range little {
+			if a.little != sum || sum > a.held {
+				t.Fatalf("%d of %d were taken by clients that had little, the address says %d", sum, a.held, a.little)
+			}
+		}
 	}
 	for _, h := range held {
 		h.Release()
@@ -180,20 +250,5 @@ func TestBooksAgree(t *testing.T) {
 	if table.Held() != 0 || len(table.clients) != 0 || len(table.addresses) != 0 || table.spare.Len() != 0 {
 		t.Errorf("%d, %d clients, %d addresses and %d spare are left",
 			table.Held(), len(table.clients), len(table.addresses), table.spare.Len())
-	}
-}
-
-func TestAddresses(t *testing.T) {
-	for _, same := range [][2]string{
-		{"192.0.2.1", "::ffff:192.0.2.1"}, {"2001:db8::1", "2001:db8::2:3:4:5"}, {"fe80::1%eth0", "fe80::2%eth1"}, {"", "@"}, {"", "localhost"},
-	} {
-		if AddressOf(same[0]) != AddressOf(same[1]) {
-			t.Errorf("%q and %q count as two", same[0], same[1])
-		}
-	}
-	for _, different := range [][2]string{{"192.0.2.1", "192.0.2.2"}, {"2001:db8::1", "2001:db8:0:1::1"}, {"", "0.0.0.0"}, {"", "::"}} {
-		if AddressOf(different[0]) == AddressOf(different[1]) {
-			t.Errorf("%q and %q count as one", different[0], different[1])
-		}
 	}
 }

@@ -25,19 +25,20 @@ func TestAddressesAreTakenForWhoTheyAre(t *testing.T) {
 		}
 		return key
 	}
+	shared := func(remote string) netip.Prefix { return (&Handshake{RemoteAddr: remote}).Address() }
 	for _, pair := range [][2]string{
 		{"192.0.2.1", "::ffff:192.0.2.1"},
 		{"2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff"},
 		{"fe80::1%eth0", "fe80::2%eth1"},
 	} {
-		if key(pair[0]) != key(pair[1]) {
+		if key(pair[0]) != key(pair[1]) || shared(pair[0]) != shared(pair[1]) {
 			t.Errorf("%s and %s are different", pair[0], pair[1])
 		}
 	}
 	for _, pair := range [][2]string{
 		{"192.0.2.1", "192.0.2.2"}, {"2001:db8:1:2::1", "2001:db8:1:3::1"}, {"192.0.2.1", "2001:db8::c000:201"},
 	} {
-		if key(pair[0]) == key(pair[1]) {
+		if key(pair[0]) == key(pair[1]) || shared(pair[0]) == shared(pair[1]) {
 			t.Errorf("%s and %s are the same", pair[0], pair[1])
 		}
 	}
@@ -50,11 +51,11 @@ func TestAddressesAreTakenForWhoTheyAre(t *testing.T) {
 		}
 	}
 	for _, remote := range []string{"", "@", "/run/caddy.sock", "example.com", "1.2.3", "192.0.2.1:80", "unknown"} {
-		if key(remote) != noAddressKey {
+		if key(remote) != noAddressKey || shared(remote) != (netip.Prefix{}) {
 			t.Errorf("%q is taken for an address", remote)
 		}
 	}
-	if key("0.1.0.0") == noAddressKey || key("::") == noAddressKey {
+	if key("0.1.0.0") == noAddressKey || key("::") == noAddressKey || !shared("0.0.0.0").IsValid() || !shared("::").IsValid() {
 		t.Error("an address is taken for none")
 	}
 }

@@ -1,6 +1,7 @@
 package engineio
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"slices"
 	"strings"
@@ -57,7 +58,7 @@ func (l *Limits) keyOf(client ClientAddr) (key addressKey, limited bool) {
 	if !client.NotExempt && slices.ContainsFunc(l.Exempt, func(p netip.Prefix) bool { return p.Contains(address) }) {
 		return 0, false
 	}
-	return keyOfAddress(address), true
+	return keyOfNetwork(networkOf(address)), true
 }
 
 func parseAddress(remote string) (address netip.Addr, ok bool) {
@@ -66,20 +67,33 @@ func parseAddress(remote string) (address netip.Addr, ok bool) {
 	return address.Unmap(), err == nil
 }
 
-func keyOfAddress(address netip.Addr) (key addressKey) {
+// networkBits is how much of an IPv6 address one customer of a provider has at least.
+const networkBits = 64
+
+// networkOf returns what counts as one address, see [Limits].
+func networkOf(address netip.Addr) netip.Prefix {
+	network, _ := address.Prefix(min(networkBits, address.BitLen()))
+	return network
+}
+
+// Address is what counts as one address of clients wherever something is shared among them:
+// an IPv4 address, or the first 64 bits of an IPv6 address. The zero value stands for all that
+// cannot be read.
+func (h *Handshake) Address() netip.Prefix {
+	address, _ := parseAddress(h.RemoteAddr)
+	return networkOf(address)
+}
+
+func keyOfNetwork(network netip.Prefix) addressKey {
+	address := network.Addr()
 	if address.Is4() {
 		// No host has an address that begins with so many zeros: 0000::/8 is
 		// reserved, so this is never the beginning of an IPv6 address.
-		for _, b := range address.As4() {
-			key = key<<8 | addressKey(b)
-		}
-		return key
+		whole := address.As4()
+		return addressKey(binary.BigEndian.Uint32(whole[:]))
 	}
 	whole := address.As16()
-	for _, b := range whole[:8] {
-		key = key<<8 | addressKey(b)
-	}
-	return key
+	return addressKey(binary.BigEndian.Uint64(whole[:]))
 }
 
 // take makes the session count among those of its address in place of the visit. The
@@ -131,5 +145,5 @@ func (s *Session) addressKey() addressKey {
 	if !ok {
 		return noAddressKey
 	}
-	return keyOfAddress(address)
+	return keyOfNetwork(networkOf(address))
 }
