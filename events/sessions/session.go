@@ -190,14 +190,14 @@ func (s *session) dismiss(m *member) (empty bool) {
 
 // share passes an event on to the other members. Content that is to be kept
 // for those who come later is given as kept as well; share reports false when
-// there was no room to keep it. Who has been told that it has left gets nothing
-// any more.
+// there was no room to keep it, or when the session is gone: its sender may have its place on another
+// connection by now. Who has been told that it has left gets nothing any more.
 func (s *session) share(
 	sender *streaming.Socket, event string, args packet.Args, flags packet.Flags, kept *packet.Args, options *Set,
 ) (ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ok = kept == nil ||
+	ok = kept == nil || !s.gone &&
 		s.table.history.add(&s.history, events.Client(sender), *kept, options.History, options.HistorySize)
 	_ = sender.To(s.room).EmitArgs(event, args, flags)
 	return ok

@@ -229,8 +229,9 @@ func (s *service) join(r *request) *denial {
 func (s *service) sit(r *request, session *session, name string, key *fingerprint, asked bool) (*member, *denial) {
 	allowed := s.allowance(r, session)
 	defer allowed.end()
-	// It may have waited for that.
+	// It may have waited for that, and the session may have been made for it.
 	if !r.socket.MayJoin(session.room) {
+		s.table.settle(session, s.Timeout)
 		return nil, deniedForbidden
 	}
 	if m, old := session.takeOver(r, key, allowed, &s.Set); m != nil {

@@ -35,7 +35,7 @@ type table struct {
 	sweeping bool
 }
 
-// leastSessions is how many sessions one client may have made in any case.
+// leastSessions is how many sessions count as little, see [share.Table].
 const leastSessions = 4
 
 // sweepInterval is how far sweeps of the empty sessions are apart, at least.
@@ -108,7 +108,8 @@ func (t *table) hold(s *session, who share.Client, most int) *share.Holding[*ses
 }
 
 // settle is called after a session has got its first client or lost its last
-// one: an empty session is kept for a while or removed.
+// one, or has not got the one that it was made for: an empty session is kept for
+// a while or removed.
 func (t *table) settle(s *session, timeout time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
