@@ -369,17 +369,23 @@ func (c *client) addressee(namespace string) (*Socket, error) {
 	return nil, errState
 }
 
-// wait gives the client time to connect to a namespace, unless it is connected
-// to one, or about to be.
+// wait gives the client time to connect to a namespace, unless it is connected to one.
 func (c *client) wait() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed || len(c.sockets) > 0 || c.patience != nil {
+	c.waitLocked()
+}
+
+func (c *client) waitLocked() {
+	if c.closed || c.patience != nil || c.isInLocked() {
 		return
 	}
 	c.spread = false
 	c.patience = time.AfterFunc(time.Duration(c.server.connectTimeout.Load()), c.impatient)
 }
+
+// isInLocked reports whether the client is connected to any namespace.
+func (c *client) isInLocked() bool { return slices.ContainsFunc(c.sockets, (*Socket).Connected) }
 
 // connected says that the client has connected to a namespace, as whom.
 func (c *client) connected(n *Namespace, who *Identity) {
@@ -390,7 +396,8 @@ func (c *client) connected(n *Namespace, who *Identity) {
 	if who != nil {
 		c.who = who
 	}
-	if !c.leaves {
+	// Its socket may have ended meanwhile.
+	if !c.leaves && c.isInLocked() {
 		c.loseTimer()
 	}
 }
@@ -406,9 +413,19 @@ func (c *client) loseTimer() {
 func (c *client) remove(s *Socket) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if i := slices.Index(c.sockets, s); i >= 0 {
-		c.sockets = slices.Delete(c.sockets, i, i+1)
+	c.removeLocked(s)
+}
+
+// removeLocked takes a socket out of those of the client. It reports false if it is not among them.
+// Who is in no other namespace has time to connect to one.
+func (c *client) removeLocked(s *Socket) bool {
+	i := slices.Index(c.sockets, s)
+	if i < 0 {
+		return false
 	}
+	c.sockets = slices.Delete(c.sockets, i, i+1)
+	c.waitLocked()
+	return true
 }
 
 // take removes all sockets and lets no more in, since the connection ends.

@@ -208,7 +208,6 @@ func (g *grants) expire(due *grant) {
 		return
 	}
 	s.dismiss(ReasonAuthExpired, &Refusal{Code: CodeTokenExpired, Reason: "the identity has ended"})
-	s.client.wait()
 }
 
 // grantHeap is the grants that end, the next one first.

@@ -76,8 +76,7 @@ func (l *leftNamespaces) forgetIf(forget func(*leftNamespace) bool) {
 func (c *client) dismissed(s *Socket) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if i := slices.Index(c.sockets, s); i >= 0 {
-		c.sockets = slices.Delete(c.sockets, i, i+1)
+	if c.removeLocked(s) {
 		c.left.add(s.namespace.name, c.server.limits.Load().Namespaces)
 	}
 }

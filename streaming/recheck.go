@@ -306,7 +306,6 @@ func (g *grants) revoke(s *Socket, refusal *Refusal) {
 			"connection", c.session.LogID(), "client_ip", c.session.Handshake().RemoteAddr)
 	}
 	s.dismiss(ReasonAuthRevoked, refusal)
-	c.wait()
 }
 
 // exchange gives a socket an identity in place of a grant that it must still
