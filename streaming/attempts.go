@@ -41,10 +41,7 @@ func (s *Socket) attempt() (wait time.Duration) {
 	if s.namespace.handlers.Load().authenticator == nil {
 		return 0
 	}
-	s.mu.Lock()
-	spent := s.extras != nil && s.extras.unjudged != nil
-	s.mu.Unlock()
-	if spent {
+	if s.waits() {
 		return 0
 	}
 	c := s.client

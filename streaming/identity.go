@@ -153,8 +153,9 @@ func refusalOf(err error) *Refusal {
 
 // AuthMetrics tells of the clients that had to show who they are.
 type AuthMetrics struct {
-	// Identified is how many sockets have an identity now, Unjudged how many wait to
-	// be asked who their client is.
+	// Identified is how many sockets have an identity now, Unjudged how many wait until it
+	// is found out who their client is: the authenticator is being asked, or will be, again
+	// or for the first time.
 	Identified, Unjudged int64
 	// The others count since the server was made: connections that were
 	// refused, sockets whose identity has expired, refreshed identities, and
@@ -229,6 +230,10 @@ func (s *Socket) identityID() string {
 
 // identify asks the authenticator who the client is.
 func (s *Socket) identify(ctx context.Context, a Authenticator) error {
+	if !s.waits() {
+		s.namespace.server.auth.counts.unjudged.Add(1)
+		defer s.namespace.server.auth.counts.unjudged.Add(-1)
+	}
 	identity, err := ask(ctx, a, s, &Credentials{Auth: s.AuthObject(), Since: s.shownSince()})
 	if err != nil {
 		if refusal := refusalOf(err); !refusal.isPassing() {

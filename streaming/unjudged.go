@@ -34,7 +34,7 @@ const (
 	comeAgain = "come_again"
 )
 
-// unjudged is a socket that waits until it is asked who its client is. A socket
+// unjudged is a socket that waits until it is asked, or asked again, who its client is. A socket
 // that has one has spent an attempt, see attempts.
 type unjudged struct {
 	// since is when it began to wait.
@@ -72,11 +72,14 @@ func (s *Socket) connectLater(why *Refusal) {
 		return
 	}
 	u := s.waitLocked()
+	first := u.tries == 0
 	wait := min(s.namespace.server.auth.judgeRetry<<min(u.tries, 10), judgeLastRetry)
 	u.tries++
 	s.connectInLocked(wait/2 + rand.N(wait/2)) //nolint:gosec // no secret
 	s.mu.Unlock()
-	s.logUnjudged(why)
+	if first {
+		s.logUnjudged(why)
+	}
 }
 
 // connectIn has a socket connect after a while.
@@ -87,6 +90,13 @@ func (s *Socket) connectIn(wait time.Duration) {
 		s.waitLocked()
 		s.connectInLocked(wait)
 	}
+}
+
+// waits reports whether the socket is one that waits, and so counts as unjudged already.
+func (s *Socket) waits() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.extras != nil && s.extras.unjudged != nil
 }
 
 // waitLocked has the socket be one that waits.
@@ -112,7 +122,8 @@ func (s *Socket) judgedLocked() {
 	}
 }
 
-// logUnjudged says why a client has to wait.
+// logUnjudged says why a client has to wait. There is one line, or one of those that are counted,
+// for each client and namespace, however often it is asked about.
 func (s *Socket) logUnjudged(why *Refusal) {
 	g := &s.namespace.server.auth
 	if g.waits.Allow(s.namespace.name) {

@@ -135,7 +135,7 @@ var (
 	metricIdentities = newGauge("identities",
 		"Clients that are connected to a namespace and have shown who they are.")
 	metricUnjudged = newGauge("unjudged",
-		"Clients that wait, since it cannot be found out now who they are.")
+		"Sockets that wait until it is found out who their client is.")
 	metricRefreshed = newCounter("identities_refreshed_total",
 		"Times that a client has shown anew who it is.")
 	metricEnded = newCounter("identities_ended_total",
