@@ -40,17 +40,17 @@ func TestFailedConnectsAreBounded(t *testing.T) {
 			const more = 3
 			for range more {
 				c.send(`0{"token":"bad"}`)
-				eventually(t, "it to wait", func() bool { return s.Metrics().Auth.Unjudged == 1 })
 				c.expect(unauthorized)
 			}
-			// One comes back in a second, and those before took less than that.
+			// One comes back in a second. Each failure takes up whatever has come back by then.
 			if took := time.Since(begun); took < (more-1)*attemptsEvery {
 				t.Errorf("%d more took %s", more, took)
 			}
 			if n, refused := asked.Load(), s.Metrics().Auth.Refused; int64(n) != refused || n != failuresAtOnce+more {
 				t.Errorf("asked %d times, refused %d", n, refused)
 			}
-			if n := s.met(LimitAuthAttempts); n != more {
+			// The first one need not wait where those before have taken long.
+			if n := s.met(LimitAuthAttempts); n < more-1 || n > more {
 				t.Errorf("counted %d of %d", n, more)
 			}
 			// Nobody else is held up.
@@ -67,6 +67,7 @@ func TestFailedConnectsAreBounded(t *testing.T) {
 func TestRefreshesAreBounded(t *testing.T) {
 	var asked atomic.Int32
 	s := newTestServer(t, Options{}, counted(&asked, byName), on("ping", func(e *Event) { e.Ack.Reply(packet.Args{}) }))
+	begun := time.Now()
 	c := s.as(`{"name":"ada"}`)
 	const atOnce = attemptsAtOnce + DefaultNamespaces
 	const flood = atOnce + 50
@@ -86,18 +87,19 @@ func TestRefreshesAreBounded(t *testing.T) {
 			told++
 		}
 	}
-	if good < atOnce-1 || good > atOnce+10 || good+refused != flood || told == 0 || told > 10 {
-		t.Errorf("%d were good, %d refused, %d errors", good, refused, told)
+	// One comes back in each second, and there is one error for each row of refusals.
+	back := int(time.Since(begun) / attemptsEvery)
+	if good < atOnce-1 || good > atOnce-1+back || good+refused != flood || told > back+1 || (told == 0) != (refused == 0) {
+		t.Errorf("%d were good, %d refused, %d errors, within %d s", good, refused, told, back)
 	}
 	if int(asked.Load()) != good+1 {
 		t.Errorf("asked %d times", asked.Load())
 	}
-	// Who goes on ends.
-	for i := range 3 * atOnce {
-		if c.trySend(fmt.Sprintf(`2%d["auth:refresh",{"name":"ada"}]`, i)) != nil {
-			break
+	// Who goes on ends, sooner or later: an attempt that comes back meanwhile begins another row.
+	go func() {
+		for c.trySend(`21["auth:refresh",{"name":"ada"}]`) == nil {
 		}
-	}
+	}()
 	rest := c.expectEnd()
 	if len(rest) == 0 || rest[len(rest)-1].text != "1" {
 		t.Errorf("the last was %v", rest)

@@ -228,7 +228,8 @@ func TestExpiryDisconnects(t *testing.T) {
 			c := s.dial(transport)
 			// It counts from the moment at which the client is in no namespace any more.
 			s.SetOptions(Options{ConnectTimeout: 200 * time.Millisecond})
-			c.send(`0{"name":"ada","lives":30,"leeway":20}`)
+			// So long that it is connected by then.
+			c.send(`0{"name":"ada","lives":1000,"leeway":20}`)
 			c.next()
 			c.expect(`2["error",{"message":"the token has expired","code":"token_expired"}]`, "1")
 			if reason := receive(t, "the disconnect", reasons); reason != ReasonAuthExpired {

@@ -31,8 +31,8 @@ func TestTooManyWaitingEventsStopReading(t *testing.T) {
 		events int
 		size   int
 	}{
-		{"many", 2000, 10},
-		{"large", 30, 500_000},
+		{"many", 2 * maxWaitingEvents, 10},
+		{"large", 12, 500_000},
 	} {
 		for _, transport := range bothTransports {
 			t.Run(test.name+"/"+string(transport), func(t *testing.T) {

@@ -46,13 +46,14 @@ func TestBurstsOfHonestClients(t *testing.T) {
 		for _, transport := range bothTransports {
 			t.Run(test.name+"/"+string(transport), func(t *testing.T) {
 				t.Parallel()
-				s, c, _ := serveChat(t, transport, Options{Limits: Limits{Events: rate}}, on("message", func(e *Event) {
+				_, c, _ := serveChat(t, transport, Options{Limits: Limits{Events: rate}}, on("message", func(e *Event) {
 					_ = e.Socket.EmitArgs("message", e.Args)
 				}))
 				packets := make([]any, events)
 				for i := range packets {
 					packets[i] = test.packet(i)
 				}
+				begun := time.Now()
 				go func() { _ = c.trySend(packets...) }()
 				var next [2]int
 				for i := range events {
@@ -70,11 +71,13 @@ func TestBurstsOfHonestClients(t *testing.T) {
 						t.Fatalf("got %s, want %s", got, want)
 					}
 				}
+				// However fast the machine is.
+				const least = time.Second * (events - 500) / 2000
+				if took := time.Since(begun); took < least-leastPause {
+					t.Errorf("all were answered within %s, and not %s", took, least)
+				}
 				c.expectChat()
 				c.expectAlive()
-				if s.met(LimitEvents) == 0 {
-					t.Error("nothing was slowed down")
-				}
 			})
 		}
 	}
@@ -87,7 +90,7 @@ func TestClientThatNeverLetsUpIsDisconnected(t *testing.T) {
 	for _, transport := range bothTransports {
 		t.Run(string(transport), func(t *testing.T) {
 			gone := make(chan Reason, 1)
-			s := newTestServer(t, Options{Limits: Limits{Events: &engineio.Rate{Amount: 500, Per: time.Second, Burst: 10}}}, echo(),
+			s := newTestServer(t, Options{Limits: Limits{Events: &engineio.Rate{Amount: 100, Per: time.Second, Burst: 10}}}, echo(),
 				handlers(func(_ *Namespace, h *Handlers) {
 					h.OnDisconnect(func(_ *Socket, reason Reason) { gone <- reason })
 				}))
@@ -116,8 +119,8 @@ func TestClientThatNeverLetsUpIsDisconnected(t *testing.T) {
 				rest[1].text != `2["error",{"message":"too many events","code":"rate_limited"}]` || rest[2].text != "1" {
 				t.Errorf("got %v", rest)
 			}
-			// The patience of half a second is worth some 250 events.
-			if answered < 100 || answered > 2500 {
+			// The patience of half a second is worth some 50 events.
+			if answered < 20 || answered > 500 {
 				t.Errorf("%d events were handled", answered)
 			}
 			if reason := receive(t, "the end", gone); reason != ReasonServerDisconnect {
@@ -178,8 +181,9 @@ func TestConnectsCountAsEvents(t *testing.T) {
 	}
 	c.send("0/nowhere,")
 	c.expect(`4/nowhere,{"message":"Invalid namespace"}`)
-	if took := time.Since(begun); took < 300*time.Millisecond || s.met(LimitEvents) == 0 {
-		t.Errorf("took %s, and was slowed down %d times", took, s.met(LimitEvents))
+	// Of eleven events three come at once.
+	if took := time.Since(begun); took < 300*time.Millisecond {
+		t.Errorf("took %s", took)
 	}
 }
 

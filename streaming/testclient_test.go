@@ -39,6 +39,9 @@ type testClient struct {
 	raw    *rawclient.Client
 	conn   *rawclient.Conn   // on WebSocket
 	poller *rawclient.Poller // on long-polling
+	// posting is held during a POST, since there may be one at a time. Heartbeats are answered
+	// by another goroutine than that of the test.
+	posting sync.Mutex
 	cancel context.CancelFunc
 	ctx    context.Context
 	done   chan struct{}
@@ -281,6 +284,8 @@ func (c *testClient) sendPackets(packets ...string) error {
 		}
 		return nil
 	}
+	c.posting.Lock()
+	defer c.posting.Unlock()
 	answer, err := c.poller.Post(c.ctx, packets...)
 	if err == nil && answer.Status != 200 {
 		err = fmt.Errorf("post answered %d: %s", answer.Status, answer.Body)

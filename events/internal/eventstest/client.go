@@ -299,7 +299,10 @@ func (c *Client) handled() error {
 // handled that.
 func (c *Client) Gone() {
 	c.T.Helper()
-	Eventually(c.T, "the server to notice that a client is gone", func() bool { return !c.socket.Connected() })
+	// It is no longer connected before it is taken out, and only then are its handlers told.
+	Eventually(c.T, "the server to notice that a client is gone", func() bool {
+		return !c.socket.Connected() && c.socket.Namespace().Find(c.ID) != c.socket
+	})
 	if err := c.handled(); err != nil {
 		c.T.Fatal(err)
 	}
