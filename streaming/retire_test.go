@@ -90,6 +90,8 @@ func TestSilentTellsWhoDoesNotAnswer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Without this the connection may be collected, and so closed, while nobody uses it.
+	defer func() { _ = conn.Close() }()
 	if err := conn.WriteText("40"); err != nil {
 		t.Fatal(err)
 	}

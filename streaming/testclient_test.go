@@ -42,9 +42,9 @@ type testClient struct {
 	// posting is held during a POST, since there may be one at a time. Heartbeats are answered
 	// by another goroutine than that of the test.
 	posting sync.Mutex
-	cancel context.CancelFunc
-	ctx    context.Context
-	done   chan struct{}
+	cancel  context.CancelFunc
+	ctx     context.Context
+	done    chan struct{}
 	// pings counts the heartbeats.
 	pings atomic.Int32
 

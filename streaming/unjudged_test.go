@@ -83,6 +83,7 @@ func TestAClientThatHasWaitedInVainIsToldNothing(t *testing.T) {
 				begun := time.Now()
 				c := s.dial(transport)
 				c.send(`0{"name":"ada"}`)
+				eventually(t, "it to be counted among those who wait", func() bool { return s.Metrics().Auth.Unjudged == 1 })
 				if rest := c.expectEnd(); len(rest) != 0 {
 					t.Errorf("it got %v", rest)
 				}

@@ -43,8 +43,8 @@ type Hub struct {
 	Connections int    `json:"connections"`
 	Sockets     int    `json:"sockets"`
 	Rooms       int    `json:"rooms"`
-	// Waiting is how many clients wait to be let into a namespace, since it cannot be found out now
-	// who they are. It is nil where that is not counted.
+	// Waiting is how many clients wait to be let into a namespace until it is found out who they
+	// are. It is nil where that is not counted.
 	Waiting *int64 `json:"waiting,omitempty"`
 	// BufferedBytes is what counts for hub_buffer: the bytes of memory that are taken by what waits
 	// for all clients, each message counted once.
