@@ -18,15 +18,17 @@ type siteOf struct {
 	// place is nil where it is not known.
 	place *sites.Place
 	// own is true where the handler names no hub, and has that which the site has to itself.
-	own     bool
-	release func()
+	own bool
+	// verification is how certificates of clients are verified, see [sites.Verification].
+	verification string
+	release      func()
 }
 
 // findSite finds out which site the handler is in, and takes the site's own hub where the config
 // names none.
 func (h *Handler) findSite(ctx caddy.Context) error {
 	place, release, err := sites.Find(ctx, h.CaddyModule().ID.Name(), h.DeclaredAt)
-	h.site = &siteOf{place: place, own: h.Hub == "", release: release}
+	h.site = &siteOf{place: place, own: h.Hub == "", verification: sites.Verification(ctx), release: release}
 	switch {
 	case err == nil && h.site.own:
 		h.Hub = place.Site.Name()
@@ -73,7 +75,7 @@ func (s *siteOf) describe(p *hub.Plan, namespaces []*Namespace) {
 		p.Guards = s.guards(namespaces, p.Paths...)
 		// What is not sure may read differently though it is the same.
 		front := slices.DeleteFunc(s.place.Guards(p.Paths), func(g sites.Guard) bool { return !g.Sure })
-		p.Front = fmt.Sprint(front)
+		p.Front = fmt.Sprint(front, s.verification)
 	}
 }
 

@@ -125,7 +125,8 @@ https://localhost:%[2]s {
 func (s *secured) dialAs(certificate *tls.Certificate) (*socket, error) {
 	config := &tls.Config{RootCAs: s.roots, ServerName: "localhost"}
 	if certificate != nil {
-		config.Certificates = []tls.Certificate{*certificate}
+		// Whatever authorities the server names.
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return certificate, nil }
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
