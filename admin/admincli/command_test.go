@@ -237,6 +237,23 @@ func TestWaitingClientsAreShown(t *testing.T) {
 	}
 }
 
+// TestWaitingClientsAreToldOf holds that who finds no socket hears of the clients that wait.
+func TestWaitingClientsAreToldOf(t *testing.T) {
+	for waiting, want := range map[string]string{
+		`"waiting":2,`: "No socket is connected. 2 clients wait, since it cannot be found out now who they are: the log says why.\n",
+		`"waiting":0,`: "No socket is connected.\n",
+		``:             "No socket is connected.\n",
+	} {
+		address := answering(t, map[string]string{
+			"GET /socketio/hubs?limit=1000":               `{"hubs":[{` + waiting + `"name":"default"}]}`,
+			"GET /socketio/hubs/default/sockets?limit=50": `{"sockets":[]}`,
+		})
+		if out, _, err := execute(t, "ls", "sockets", "--address", address); err != nil || out != want {
+			t.Errorf("%s: %s, %v", waiting, out, err)
+		}
+	}
+}
+
 func TestTopOnce(t *testing.T) {
 	address := answering(t, map[string]string{
 		"GET /socketio/hubs?limit=1000":                           oneHub,

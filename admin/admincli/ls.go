@@ -283,7 +283,7 @@ func (l *list) sockets(ctx context.Context, s *session, hubs []adminapi.Hub) err
 		return s.printJSON(map[string]any{"sockets": rows})
 	}
 	if len(rows) == 0 {
-		return s.printf("%s%s\n", l.nobody(), s.alike(ctx, hubs, l.identity))
+		return s.printf("%s%s%s\n", l.nobody(), s.alike(ctx, hubs, l.identity), l.waiting(hubs))
 	}
 	text := socketTable(s, rows, time.Now()).String()
 	if more {
@@ -300,6 +300,20 @@ func (l *list) sockets(ctx context.Context, s *session, hubs []adminapi.Hub) err
 		}
 	}
 	return s.printf("%s", text)
+}
+
+// waiting says, in a sentence that begins with a blank, how many clients wait to be let in, if any do.
+func (l *list) waiting(hubs []adminapi.Hub) string {
+	var total int64
+	for _, hub := range hubs {
+		if hub.Waiting != nil {
+			total += *hub.Waiting
+		}
+	}
+	if total == 0 || *l != (list{limit: l.limit}) {
+		return ""
+	}
+	return " " + some(total, "client waits", "clients wait") + ", since it cannot be found out now who they are: the log says why."
 }
 
 // nobody says that there are no sockets of the kind asked for.

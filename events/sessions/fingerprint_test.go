@@ -79,3 +79,19 @@ func TestMemberNamesTheFingerprintByJoiningAgain(t *testing.T) {
 	ben.enters("room", "Ben", key)
 	ann.Expect(joinedText("room", ben.ID, "Ben"))
 }
+
+// TestGuessingAKeyIsThrottledAndCounted holds that joins that are refused count for the throttle, so that
+// nobody can guess the key of a session faster, and that who watches the server sees them.
+func TestGuessingAKeyIsThrottledAndCounted(t *testing.T) {
+	s := newServer(t, &Set{Fingerprint: FingerprintFirst, Throttle: []Throttle{{"join", 2, time.Hour}}})
+	ann, eve := s.Connect(), s.Connect()
+	ann.enters("room", "Ann", `,"fingerprint":"right"`)
+	eve.refused("wrong_fingerprint", "room", "Eve", `,"fingerprint":"a"`)
+	eve.refused("wrong_fingerprint", "room", "Eve", `,"fingerprint":"b"`)
+	eve.refused("throttled", "room", "Eve", `,"fingerprint":"right"`)
+	eve.refused("throttled", "room", "Eve", `,"fingerprint":"right"`)
+	refused := s.Metrics().Namespaces[0].RefusedEvents
+	if refused.Of("wrong_fingerprint") != 2 || refused.Of("throttled") != 2 {
+		t.Errorf("counted %v", refused)
+	}
+}
