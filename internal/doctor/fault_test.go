@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"compress/gzip"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -281,6 +282,35 @@ func TestAnswersThatAreHeldBack(t *testing.T) {
 		expected{code: "poll-not-answered", status: Problem, words: "holds answers back", line: "proxy_buffering off;"}.check(t, report)
 		expected{code: "upgrade-poll-held", status: Problem, words: "does not end", line: "proxy_buffering off;"}.check(t, report)
 	})
+}
+
+// silent lets nobody in and refuses nobody, as an authenticator whose backend is down.
+type silent struct{}
+
+func (silent) Authenticate(context.Context, *streaming.Credentials) (*streaming.Identity, error) {
+	return nil, &streaming.Refusal{Code: streaming.CodeAuthUnavailable, Reason: "the backend is down"}
+}
+
+func (a silent) Register(_ *streaming.Namespace, h *streaming.Handlers) error {
+	return h.Authenticate(a)
+}
+
+// TestClientsThatAreNotJudged holds that a server which cannot find out who its clients are is not taken
+// for a proxy that holds answers back.
+func TestClientsThatAreNotJudged(t *testing.T) {
+	s := newSite(t, noOptions, nil)
+	if err := s.server.Of("/").Use(silent{}); err != nil {
+		t.Fatal(err)
+	}
+	s.options.Timeout = time.Second
+	report := s.examine()
+	expected{code: "namespace-unjudged", status: Problem, words: "waits for an auth backend"}.check(t, report)
+	if report.Problems != 1 {
+		t.Errorf("other problems: %s", text(t, report))
+	}
+	for _, code := range []string{"websocket-ok", "handshake-ok"} {
+		finding(t, report, code)
+	}
 }
 
 func TestSilenceThatIsCut(t *testing.T) {

@@ -29,6 +29,10 @@ func (d *visit) checkNamespace(ctx context.Context, s *session) bool {
 		d.tell(Problem, at, "poll-late", fmt.Sprintf("A poll was answered %s after there was something to say: something in between holds answers back.", seconds(late)), &poll)
 	}
 	for range maxPolls {
+		if isTimeout(errorOr(poll.err)) && d.isHeard(ctx, s.path) {
+			d.tellUnjudged(s.path, poll)
+			return false
+		}
 		if isTimeout(errorOr(poll.err)) {
 			d.tell(Problem, at, "poll-not-answered", fmt.Sprintf("A poll was not answered within %v though there was something to say: something in between holds answers back.", d.Timeout), &poll)
 			return false

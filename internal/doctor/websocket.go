@@ -71,9 +71,13 @@ func (d *visit) joinBySocket(at place, s *socket, a answer) bool {
 			return true
 		}
 	}
-	if errors.Is(err, errClosed) || isCut(err) {
+	switch {
+	case errors.Is(err, errClosed), isCut(err):
 		d.tell(Problem, at, "websocket-cut", "The WebSocket was closed when the first message was sent.", &a)
-	} else {
+	case isTimeout(errorOr(err)) && isHeardBySocket(s):
+		d.tellUnjudged(at.path, a)
+		return true
+	default:
 		d.tell(Problem, at, "websocket-silent", "The WebSocket opens, and the first message is not answered: "+d.readWords(err), &a)
 	}
 	return false
