@@ -95,6 +95,7 @@ func (h *Handler) countDeclaration(state map[string]any) {
 //		auth caddy
 //		auth jwt { ... }
 //		auth http <url> { ... }
+//		adapter              memory|redis ...
 //		namespace <name> {
 //			auth             none|caddy|jwt|http ...
 //			events streaming {
@@ -116,7 +117,8 @@ func (h *Handler) countDeclaration(state map[string]any) {
 //	}
 //
 // Every option may be given once; namespace once for each name, and events once for each set. The
-// blocks of auth are those of [authcaddy.JWT] and [authcaddy.HTTP]. Only fields are filled here:
+// blocks of auth are those of [authcaddy.JWT] and [authcaddy.HTTP], and that of adapter is that of
+// [rediscaddy.Redis]. Only fields are filled here:
 // defaults are Provision's, so that JSON and Caddyfile agree.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
@@ -184,6 +186,8 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 		err = h.Status.unmarshalCaddyfile(d)
 	case "auth":
 		h.AuthRaw, err = unmarshalAuth(d)
+	case "adapter":
+		h.AdapterRaw, err = unmarshalAdapter(d)
 	case "namespace":
 		ns := new(Namespace)
 		err = ns.unmarshalCaddyfile(d, h.Namespaces)
@@ -194,7 +198,7 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 		err = option.Unknown(d, directive, "hub", "path", "transports", "allow_upgrades", "ping_interval", "ping_timeout", "connect_timeout",
 			"upgrade_timeout", "max_http_buffer_size", "cors", "cookie", "send_buffer", "hub_buffer", "write_timeout", "max_connections",
 			"handshake_rate", "drain", "limits", "per_message_deflate", "http_compression", "log_connections", "serve_client", "health",
-			"status", "auth", "namespace")
+			"status", "auth", "adapter", "namespace")
 	}
 	return err
 }

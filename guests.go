@@ -16,6 +16,7 @@ import (
 	// The guest modules that every build has.
 	"github.com/caddy-socketio/socketio-stream/auth/authcaddy"
 	"github.com/caddy-socketio/socketio-stream/events/eventscaddy"
+	"github.com/caddy-socketio/socketio-stream/streaming/redis/rediscaddy"
 )
 
 // The JSON keys that name a guest module.
@@ -129,6 +130,14 @@ func (a *authentication) fingerprint() string {
 		rules = d.Fingerprint()
 	}
 	return auth.Fingerprint(string(a.CaddyModule().ID), rules)
+}
+
+// unmarshalAdapter hands the tokens after "adapter" to the guest module they name.
+func unmarshalAdapter(d *caddyfile.Dispenser) (json.RawMessage, error) {
+	if !d.NextArg() {
+		return nil, option.NoModule(d, rediscaddy.Namespace)
+	}
+	return unmarshalGuest(d, "adapter", rediscaddy.Namespace, rediscaddy.Key)
 }
 
 // unmarshalEvents hands the tokens after "events" to the guest module they name. given are the

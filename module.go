@@ -27,6 +27,7 @@ import (
 	"github.com/caddy-socketio/socketio-stream/internal/option"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/redis/rediscaddy"
 )
 
 func init() {
@@ -155,6 +156,10 @@ type Handler struct {
 	// let in.
 	AuthRaw json.RawMessage `json:"auth,omitempty" caddy:"namespace=http.handlers.socketio_stream.auth inline_key=method"`
 
+	// AdapterRaw says what brings the hub together with others: a module of the namespace
+	// http.handlers.socketio_stream.adapters named by its key "type". Default: "memory", nothing.
+	AdapterRaw json.RawMessage `json:"adapter,omitempty" caddy:"namespace=http.handlers.socketio_stream.adapters inline_key=type"`
+
 	// Namespaces are the Socket.IO namespaces and the event sets they speak. Default: "/" with the
 	// event set "streaming".
 	Namespaces []*Namespace `json:"namespaces,omitempty"`
@@ -170,6 +175,7 @@ type Handler struct {
 	paths   paths
 	client  clientFiles
 	claim   claim
+	adapter rediscaddy.Adapter
 	// site is what is known of the site, or nil.
 	site *siteOf
 }
@@ -232,7 +238,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	// The hub comes last: a config that fails after this point is cleaned up, and only then gives
 	// it up again.
-	joined, err := hub.Join(ctx, h.plan())
+	p := h.plan()
+	p.Server.Adapter, p.Connect = h.adapter.Join(h.Hub)
+	joined, err := hub.Join(ctx, p)
 	if err != nil {
 		return h.declared(err)
 	}
@@ -279,6 +287,10 @@ func (h *Handler) prepare(ctx caddy.Context) error {
 	}
 	h.Status.provision(t, &h.paths)
 	if err := t.Err(); err != nil {
+		return err
+	}
+	var err error
+	if h.adapter, err = rediscaddy.Load(ctx, h.AdapterRaw); err != nil {
 		return err
 	}
 	return h.provisionNamespaces(ctx, t)

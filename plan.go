@@ -27,6 +27,7 @@ func (h *Handler) plan() *hub.Plan {
 		Capture:    captures(h.Namespaces),
 	}
 	h.site.describe(p, h.Namespaces)
+	p.Options = append(p.Options, hub.Option{Name: "adapter", Value: h.adapter.String()})
 	for _, ns := range h.Namespaces {
 		p.Namespaces = append(p.Namespaces, ns.plan())
 		p.Options = append(p.Options, ns.options()...)
@@ -91,6 +92,8 @@ var ownOptions = map[string]bool{
 	"hub": true, "paths": true, "cors": true, "serve_client": true, "health": true, "status": true, "declared_at": true,
 	// The namespaces have options of their own, in which auth is for all.
 	"auth": true, "namespaces": true,
+	// It may hold a password, and is compared otherwise.
+	"adapter": true,
 }
 
 // optionsOf lists what handlers of one hub must agree on, by its name in JSON.

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/caddy-socketio/socketio-stream/admin/adminapi"
 	"github.com/caddy-socketio/socketio-stream/internal/rawclient"
+	"github.com/caddy-socketio/socketio-stream/streaming"
 )
 
 func TestAdminRefuses(t *testing.T) {
@@ -322,6 +324,12 @@ func TestAdminMovesAndDisconnectsSockets(t *testing.T) {
 	until(t, "the connection to be closed", func() bool { return s.hubs["default"].Connections() == 0 })
 }
 
+// cutOff is an adapter that reaches nobody.
+type cutOff struct{ streaming.Adapter }
+
+func (cutOff) Health() error { return errors.New("nobody answers") }
+func (cutOff) Close() error  { return nil }
+
 func TestAdminChecks(t *testing.T) {
 	s := newAdminServer(t)
 	var check adminapi.Check
@@ -330,6 +338,11 @@ func TestAdminChecks(t *testing.T) {
 	}
 	if s.get("/socketio/ready", &check); check.Status != "ready" || !slices.Equal(check.Hubs, []string{"default"}) {
 		t.Errorf("ready: %+v", check)
+	}
+	s.hubs["default"].SetOptions(streaming.Options{Adapter: func(streaming.Local) (streaming.Adapter, error) { return cutOff{}, nil }})
+	if response, body := s.send("GET", "/socketio/ready", "", ""); response.StatusCode != http.StatusServiceUnavailable ||
+		!strings.Contains(body, `"status":"cut off"`) || !strings.Contains(body, `"reason":"hub default: nobody answers"`) {
+		t.Errorf("cut off: %d %s", response.StatusCode, body)
 	}
 	delete(s.hubs, "default")
 	if response, body := s.send("GET", "/socketio/ready", "", ""); response.StatusCode != http.StatusServiceUnavailable || !strings.Contains(body, "no hub") {

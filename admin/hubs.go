@@ -23,7 +23,8 @@ func (r *request) live(w http.ResponseWriter) error {
 	return answer(w, http.StatusOK, adminapi.Check{Status: "live"})
 }
 
-// ready tells whether clients are welcome: there is a hub, and the process is not going down.
+// ready tells whether clients are welcome: there is a hub, the process is not going down, and all hubs
+// reach the others of their clusters.
 func (r *request) ready(w http.ResponseWriter) error {
 	if _, err := r.query(); err != nil {
 		return err
@@ -35,6 +36,15 @@ func (r *request) ready(w http.ResponseWriter) error {
 	names := r.names()
 	if len(names) == 0 {
 		return answer(w, http.StatusServiceUnavailable, adminapi.Check{Status: "no hub"})
+	}
+	for _, name := range names {
+		if _, server := r.find(name); server != nil {
+			if err := server.Health(); err != nil {
+				return answer(w, http.StatusServiceUnavailable, adminapi.Check{
+					Status: "cut off", Hubs: names, Reason: "hub " + name + ": " + err.Error(),
+				})
+			}
+		}
 	}
 	return answer(w, http.StatusOK, adminapi.Check{Status: "ready", Hubs: names})
 }

@@ -11,6 +11,7 @@ func (hub *hub) apply(c *Claim, grace time.Duration) {
 	hub.drain, hub.grace = c.plan.Drain, grace
 	hub.mu.Unlock()
 	hub.logger.Use(c.logger)
+	c.plan.connect()
 	hub.server.SetOptions(c.plan.Server)
 	hub.addresses.use(c.plan)
 	plans := hub.plansOf(c.generation)

@@ -64,6 +64,7 @@ func newHub(ctx caddy.Context, p *Plan) (*hub, error) {
 		authRules: p.rules(),
 	}
 	hub.addresses.use(p)
+	p.connect()
 	if leaving := departures.find(p.Hub); leaving != nil {
 		// What an address has there it has not here besides.
 		hub.server.CountWith(leaving.server)

@@ -27,6 +27,9 @@ type Plan struct {
 	Options []Option
 	// Server are the options of the Socket.IO server.
 	Server streaming.Options
+	// Connect, when not nil, is called when the plan is put in force, before the server has its
+	// options: it connects the hub with others as the plan says. It must not wait for them.
+	Connect func()
 	// Namespaces are those that the hub has while the plan is in force, and no others.
 	Namespaces []Namespace
 	// Drain is the time that closing the connections is spread over when the hub ends.
@@ -109,6 +112,13 @@ func (p *Plan) differs(other *Plan) error {
 		}
 	}
 	return nil
+}
+
+// connect calls Connect.
+func (p *Plan) connect() {
+	if p.Connect != nil {
+		p.Connect()
+	}
 }
 
 // option returns the value of the option of that name, or "" where the plan has none.

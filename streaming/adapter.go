@@ -2,8 +2,10 @@ package streaming
 
 import (
 	"context"
+	"log/slog"
 	"sync/atomic"
 
+	"github.com/caddy-socketio/socketio-stream/streaming/measure"
 	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
@@ -65,6 +67,13 @@ type Adapter interface {
 	Close() error
 }
 
+// Healthy is what an [Adapter] may be besides: one that can tell whether it reaches
+// other processes.
+type Healthy interface {
+	// Health says why other processes are not reached, or is nil. It must not wait.
+	Health() error
+}
+
 // Local is what an [Adapter] may do in this process for others that ask it to:
 // the same verbs, for the sockets of this process alone. Its methods may be
 // called from any goroutine, and do not wait for a client.
@@ -72,6 +81,15 @@ type Local struct{ namespace *Namespace }
 
 // Namespace is the name of the namespace. It begins with a slash.
 func (l Local) Namespace() string { return l.namespace.name }
+
+// Logger is that of the server.
+func (l Local) Logger() *slog.Logger { return l.namespace.server.logger }
+
+// Counter returns the counter of a figure, see [Namespace.Counter].
+func (l Local) Counter(figure Figure) *measure.Counter { return l.namespace.Counter(figure) }
+
+// Has reports whether a room has members in this process.
+func (l Local) Has(room string) bool { return l.namespace.Count(room) > 0 }
 
 // Broadcast sends an event to the sockets that are meant. The packet must be an
 // event of this namespace that asks for no answer, and must not be changed any

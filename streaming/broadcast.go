@@ -74,11 +74,12 @@ func (b Broadcast) EmitCounted(event string, a packet.Args, flags ...packet.Flag
 	p := &packet.Packet{Type: packet.TypeEvent, Namespace: n.name, Event: event, Args: a, Flags: union(flags)}
 	n.counts.broadcast(b.sender)
 	n.server.taps.toMany(n.name, t, p)
-	if n.remote == nil {
+	r := n.remote.Load()
+	if r == nil {
 		return n.deliver(p, t), nil
 	}
-	n.remote.sending.Lock()
-	defer n.remote.sending.Unlock()
+	r.sending.Lock()
+	defer r.sending.Unlock()
 	receivers = n.deliver(p, t)
 	n.elsewhere("a broadcast", func(a Adapter) { a.Broadcast(p, t) })
 	return receivers, nil
@@ -125,7 +126,7 @@ func (b Broadcast) Sockets() []*Socket { return b.namespace.rooms.sockets(b.targ
 func (b Broadcast) FetchSockets(ctx context.Context) ([]SocketState, error) {
 	n, t := b.namespace, b.target()
 	states := Local{n}.Sockets(t)
-	if n.remote == nil {
+	if n.remote.Load() == nil {
 		return states, nil
 	}
 	others, err := askElsewhere(ctx, n, "finding sockets", func(a Adapter) ([]SocketState, error) { return a.Sockets(ctx, t) })
@@ -139,7 +140,7 @@ func (b Broadcast) FetchSockets(ctx context.Context) ([]SocketState, error) {
 func (b Broadcast) Join(rooms ...string) {
 	n, t := b.namespace, b.target()
 	Local{n}.Join(t, rooms)
-	if n.remote != nil {
+	if n.remote.Load() != nil {
 		n.elsewhere("joining rooms", func(a Adapter) { a.Join(t, rooms) })
 	}
 }
@@ -148,7 +149,7 @@ func (b Broadcast) Join(rooms ...string) {
 func (b Broadcast) Leave(rooms ...string) {
 	n, t := b.namespace, b.target()
 	Local{n}.Leave(t, rooms)
-	if n.remote != nil {
+	if n.remote.Load() != nil {
 		n.elsewhere("leaving rooms", func(a Adapter) { a.Leave(t, rooms) })
 	}
 }
@@ -157,7 +158,7 @@ func (b Broadcast) Leave(rooms ...string) {
 func (b Broadcast) Disconnect(closeConnection bool) {
 	n, t := b.namespace, b.target()
 	Local{n}.Disconnect(t, closeConnection)
-	if n.remote != nil {
+	if n.remote.Load() != nil {
 		n.elsewhere("disconnecting", func(a Adapter) { a.Disconnect(t, closeConnection) })
 	}
 }

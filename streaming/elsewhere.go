@@ -21,16 +21,56 @@ type remote struct {
 	sending sync.Mutex
 	// done is closed once the adapter is.
 	done chan struct{}
-	// present is how many sockets have connected whose handlers have not ended,
-	// leaving is true once the adapter is to be closed when there are none.
-	present atomic.Int64
-	leaving atomic.Bool
 }
 
 // errAdapterPanic is an adapter that has panicked. The log has more.
 var errAdapterPanic = errors.New("the adapter has panicked")
 
-// attach gives a namespace that nobody can find yet its adapter.
+// setAdapter has namespaces that are made from now on get their adapters from
+// create, and those that are there, if they have had none so far. nil takes those
+// away that there are.
+func (s *Server) setAdapter(create func(Local) (Adapter, error)) {
+	s.mu.Lock()
+	unchanged := (create == nil) == (s.adapter == nil) || s.ended
+	s.adapter = create
+	s.mu.Unlock()
+	if unchanged {
+		return
+	}
+	for _, n := range s.Namespaces() {
+		if create == nil {
+			n.detach()
+			n.remote.Store(nil)
+		} else if err := n.attach(create); err != nil {
+			s.logger.Error("namespace without an adapter", "namespace", n.name, "error", err)
+		}
+	}
+}
+
+// Health is nil as long as the adapters of all namespaces reach other processes,
+// as far as they can tell, see [Healthy].
+func (s *Server) Health() error {
+	for _, n := range s.Namespaces() {
+		if err := n.health(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// health is nil also where there is no adapter, or one that cannot tell.
+func (n *Namespace) health() error {
+	r := n.remote.Load()
+	if r == nil || r.closed.Load() {
+		return nil
+	}
+	if h, ok := r.adapter.(Healthy); ok {
+		return h.Health()
+	}
+	return nil
+}
+
+// attach gives a namespace its adapter.
 func (n *Namespace) attach(create func(Local) (Adapter, error)) error {
 	var (
 		adapter Adapter
@@ -43,7 +83,7 @@ func (n *Namespace) attach(create func(Local) (Adapter, error)) error {
 		return fmt.Errorf("adapter of the namespace %s: %w", n.name, err)
 	}
 	if adapter != nil {
-		n.remote = &remote{adapter: adapter, done: make(chan struct{})}
+		n.remote.Store(&remote{adapter: adapter, done: make(chan struct{})})
 	}
 	return nil
 }
@@ -51,11 +91,8 @@ func (n *Namespace) attach(create func(Local) (Adapter, error)) error {
 // came takes note of a socket that connects. It reports false when none may any
 // more, since the adapter is closed or is about to be.
 func (n *Namespace) came() bool {
-	if n.remote == nil {
-		return true
-	}
-	n.remote.present.Add(1)
-	if n.remote.leaving.Load() {
+	n.present.Add(1)
+	if n.leaving.Load() && n.remote.Load() != nil {
 		n.went()
 		return false
 	}
@@ -64,7 +101,7 @@ func (n *Namespace) came() bool {
 
 // went takes note of a socket whose last handler has ended.
 func (n *Namespace) went() {
-	if n.remote != nil && n.remote.present.Add(-1) == 0 && n.remote.leaving.Load() {
+	if n.present.Add(-1) == 0 && n.leaving.Load() {
 		n.detach()
 	}
 }
@@ -72,32 +109,31 @@ func (n *Namespace) went() {
 // takeLeave closes the adapter as soon as the sockets that there are have gone,
 // and their handlers have said so to other processes. It does not wait.
 func (n *Namespace) takeLeave() {
-	if n.remote == nil {
-		return
-	}
-	n.remote.leaving.Store(true)
-	if n.remote.present.Load() == 0 {
+	n.leaving.Store(true)
+	if n.present.Load() == 0 {
 		n.detach()
 	}
 }
 
 // detach closes the adapter. Only the first call does anything.
 func (n *Namespace) detach() {
-	if n.remote == nil || n.remote.closed.Swap(true) {
+	r := n.remote.Load()
+	if r == nil || r.closed.Swap(true) {
 		return
 	}
-	defer close(n.remote.done)
+	defer close(r.done)
 	n.guard("closing it", func() {
-		if err := n.remote.adapter.Close(); err != nil {
+		if err := r.adapter.Close(); err != nil {
 			n.server.logger.Warn("closing an adapter failed", "namespace", n.name, "error", err)
 		}
 	})
 }
 
-// elsewhere does something with the adapter, if it is not closed. The caller
-// has seen that there is one. It reports false when the adapter has panicked.
+// elsewhere does something with the adapter, if there is one and it is not closed.
+// It reports false when the adapter has panicked.
 func (n *Namespace) elsewhere(during string, do func(Adapter)) (ok bool) {
-	return n.remote.closed.Load() || n.guard(during, func() { do(n.remote.adapter) })
+	r := n.remote.Load()
+	return r == nil || r.closed.Load() || n.guard(during, func() { do(r.adapter) })
 }
 
 // askElsewhere is elsewhere for what waits for other processes. It returns when
@@ -140,7 +176,7 @@ func (n *Namespace) guard(during string, do func()) (ok bool) {
 // are any: to their event sets and not to clients, see [Handlers.OnTell]. It
 // does not wait for them.
 func (n *Namespace) Tell(event string, args packet.Args) {
-	if n.remote != nil {
+	if n.remote.Load() != nil {
 		n.elsewhere("telling", func(a Adapter) { a.Tell(event, args) })
 	}
 }

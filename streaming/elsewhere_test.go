@@ -2,6 +2,7 @@ package streaming
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 
@@ -179,5 +180,72 @@ func TestNobodyComesOnceTheAdapterIsClosed(t *testing.T) {
 	client.send("0")
 	if rest := client.expectEnd(); len(rest) != 0 {
 		t.Errorf("it got %v", rest)
+	}
+}
+
+// TestAdaptersComeAndGoWithTheOptions holds that a server whose options have an adapter from some time
+// on gives one to the namespaces that are there, with their sockets, and takes it away again.
+func TestAdaptersComeAndGoWithTheOptions(t *testing.T) {
+	c := new(cluster)
+	one, two := newTestServer(t, Options{}), newTestServer(t, Options{Adapter: c.adapter(1)})
+	here, _ := one.connected(engineio.WebSocket)
+	there, _ := two.connected(engineio.WebSocket)
+	n := one.Of("/")
+	_ = n.Emit("alone")
+	here.expect(`2["alone"]`)
+	for i := range 2 {
+		one.SetOptions(Options{Adapter: c.adapter(0)})
+		_ = n.Emit("together", i)
+		for _, client := range []*testClient{here, there} {
+			client.expect(fmt.Sprintf(`2["together",%d]`, i))
+		}
+		one.SetOptions(Options{Adapter: c.adapter(0)})
+		if made := c.of(0, "/"); len(made) != i+1 || made[i].closed.Load() != 0 {
+			t.Errorf("%d adapters were made, the last one is closed %d times", len(made), made[len(made)-1].closed.Load())
+		}
+		one.SetOptions(Options{})
+		if closed := c.of(0, "/")[i].closed.Load(); closed != 1 {
+			t.Errorf("the adapter is closed %d times", closed)
+		}
+		_ = n.Emit("alone again", i)
+		here.expect(fmt.Sprintf(`2["alone again",%d]`, i))
+	}
+	_ = two.Of("/").Emit("end")
+	there.expect(`2["end"]`)
+}
+
+// ailing is an adapter that says how it is.
+type ailing struct {
+	brokenAdapter
+	err error
+}
+
+func (a *ailing) Health() error { return a.err }
+
+// TestHealthOfAdaptersIsTold holds that a server says why one of its adapters does not reach others, and
+// that a figure tells it.
+func TestHealthOfAdaptersIsTold(t *testing.T) {
+	adapter := new(ailing)
+	s := New(Options{Adapter: func(Local) (Adapter, error) { return adapter, nil }}, nil)
+	defer s.Close()
+	s.Of("/")
+	figure := func() float64 {
+		for _, value := range s.Metrics().Namespaces[0].Figures {
+			if value.Figure == clusterUp {
+				return value.Value
+			}
+		}
+		return -1
+	}
+	if err := s.Health(); err != nil || figure() != 1 {
+		t.Errorf("%v, %v", err, figure())
+	}
+	adapter.err = errAdapter
+	if err := s.Health(); !errors.Is(err, errAdapter) || figure() != 0 {
+		t.Errorf("%v, %v", err, figure())
+	}
+	s.SetOptions(Options{})
+	if err := s.Health(); err != nil || figure() != -1 {
+		t.Errorf("%v, %v", err, figure())
 	}
 }

@@ -149,6 +149,23 @@ func (s *Server) Metrics() Metrics {
 	return m
 }
 
+// clusterUp tells of an adapter's health.
+var clusterUp = Figure{Name: "cluster_up", Help: "Whether other servers of the cluster are reached (1), or not (0)."}
+
+func init() { RegisterFigures(clusterUp) }
+
+// reached is the figure of the adapter, if there is one.
+func (n *Namespace) reached() (up float64, ok bool) {
+	r := n.remote.Load()
+	if r == nil || r.closed.Load() {
+		return 0, false
+	}
+	if n.health() == nil {
+		up = 1
+	}
+	return up, true
+}
+
 func (n *Namespace) metrics() NamespaceMetrics {
 	counts := n.counts
 	m := NamespaceMetrics{
@@ -172,6 +189,9 @@ func (n *Namespace) metrics() NamespaceMetrics {
 		m.Figures = append(m.Figures, FigureValue{figure, float64(counter.Load())})
 	}
 	counts.mu.Unlock()
+	if reached, ok := n.reached(); ok {
+		m.Figures = append(m.Figures, FigureValue{clusterUp, reached})
+	}
 	// Two sets that use one name must not spoil what all others tell.
 	slices.SortStableFunc(m.Figures, func(a, b FigureValue) int { return cmp.Compare(a.Name, b.Name) })
 	m.Figures = slices.CompactFunc(m.Figures, func(a, b FigureValue) bool { return a.Name == b.Name })

@@ -16,8 +16,12 @@ type Namespace struct {
 	name   string
 	server *Server
 	rooms  *rooms
-	// remote is nil, unless other processes have the namespace too.
-	remote   *remote
+	// remote holds nil, unless other processes have the namespace too.
+	remote atomic.Pointer[remote]
+	// present is how many sockets have connected whose handlers have not ended,
+	// leaving is true once the adapter is to be closed when there are none.
+	present  atomic.Int64
+	leaving  atomic.Bool
 	handlers atomic.Pointer[Handlers]
 	counts   *namespaceCounts
 	ackID    atomic.Uint64

@@ -24,9 +24,10 @@ type Options struct {
 	ConnectTimeout time.Duration
 	// Limits bound what one client may take.
 	Limits Limits
-	// Adapter, when not nil, makes the adapter of a namespace that is made from
-	// then on: what brings it together with the same namespace of other
-	// processes. It may use what it is given at once.
+	// Adapter, when not nil, makes the adapter of a namespace: what brings it
+	// together with the same namespace of other processes. It may use what it is
+	// given at once. A namespace that has none when there was none to be had gets
+	// its own when there is one, and loses it when there is none any more.
 	Adapter func(Local) (Adapter, error)
 }
 
@@ -100,10 +101,8 @@ func (s *Server) SetOptions(options Options) {
 	}
 	s.connectTimeout.Store(int64(options.ConnectTimeout))
 	s.limits.Store(options.Limits.withDefaults())
-	s.mu.Lock()
-	s.adapter = options.Adapter
-	s.mu.Unlock()
 	s.engine.SetOptions(options.Engine)
+	s.setAdapter(options.Adapter)
 }
 
 // Of returns the namespace of that name, which must begin with a slash, and
@@ -193,11 +192,12 @@ func (s *Server) takeLeave() {
 func (s *Server) detach(ctx context.Context) {
 	s.takeLeave()
 	for _, n := range s.Namespaces() {
-		if n.remote == nil {
+		r := n.remote.Load()
+		if r == nil {
 			continue
 		}
 		select {
-		case <-n.remote.done:
+		case <-r.done:
 		case <-ctx.Done():
 			n.detach()
 		}

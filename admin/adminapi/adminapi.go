@@ -156,6 +156,8 @@ type RoomNames struct {
 type Check struct {
 	Status string   `json:"status"`
 	Hubs   []string `json:"hubs,omitempty"`
+	// Reason says more of a status that is not good.
+	Reason string `json:"reason,omitempty"`
 }
 
 // Directions of a line.

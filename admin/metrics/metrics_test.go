@@ -15,12 +15,13 @@ import (
 	"github.com/caddy-socketio/socketio-stream/events/streams"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/redis"
 )
 
 // newServer makes a server of which everything is told that can be.
 func newServer(t *testing.T) *streaming.Server {
 	t.Helper()
-	server := streaming.New(streaming.Options{}, nil)
+	server := streaming.New(streaming.Options{Adapter: redis.NewNode().Adapter}, nil)
 	t.Cleanup(server.Close)
 	backend, err := auth.NewBackend(auth.BackendOptions{URL: "http://127.0.0.1/"})
 	if err != nil {

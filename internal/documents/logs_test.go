@@ -61,7 +61,7 @@ func loggedBy(call *ast.CallExpr) (message string, ok bool) {
 		ok = isLogger(f.X)
 	case "Log", "LogAttrs":
 		place, ok = 2, isLogger(f.X)
-	case "log": // of the log of refusals
+	case "log", "line": // of the log of refusals, and of a node of a cluster
 		place, ok = 2, true
 	case "recoverPanic": // of the Engine.IO server
 	default:

@@ -1,0 +1,426 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/measure"
+)
+
+// maxBackoff is how long is waited at most before Redis is tried again.
+const maxBackoff = 5 * time.Second
+
+// link is a node's connection to one Redis: one goroutine publishes, another one hears.
+type link struct {
+	node    *Node
+	options Options
+	client  redis.UniversalClient
+	address string
+	queue   *queue
+	ctx     context.Context
+	end     context.CancelFunc
+	done    sync.WaitGroup
+	// pulse is the channel by which the link hears itself, urgent what it is to say there now.
+	pulse  string
+	urgent chan string
+	// mark tells others of the node's links that this one takes their place.
+	mark string
+
+	// deaf is why nothing is heard. It is nil while the link hears itself.
+	deaf atomic.Pointer[error]
+	// heard is when the link has last heard itself, in Unix nanoseconds.
+	heard atomic.Int64
+	// wasUp is true once it has.
+	wasUp atomic.Bool
+	// open is true while what is heard is handed on.
+	open atomic.Bool
+	// over is closed when nothing is handed on any more.
+	over     chan struct{}
+	overOnce sync.Once
+
+	mu  sync.Mutex
+	sub *redis.PubSub
+	// lost is how many messages were lost since Redis could last be reached.
+	lost int64
+}
+
+// errNotYet is the health of a link that has not been up.
+var errNotYet = errors.New("not connected yet")
+
+// newLink makes a link that is not connected yet. What it hears is handed on once open is true.
+func newLink(n *Node, o Options) (*link, error) {
+	client, address, err := o.client()
+	if err != nil {
+		return nil, err
+	}
+	l := &link{
+		node: n, options: o, client: client, address: address, queue: newQueue(), over: make(chan struct{}),
+		pulse: o.Prefix + "-node#" + n.uid + "#", urgent: make(chan string, 4), mark: " " + newID(),
+	}
+	l.deaf.Store(&errNotYet)
+	l.ctx, l.end = context.WithCancel(context.Background())
+	return l, nil
+}
+
+// start begins to connect.
+func (l *link) start() {
+	l.run("publishing", l.publish)
+	l.run("hearing", l.hear)
+}
+
+// run runs what ends with the link.
+func (l *link) run(what string, do func()) {
+	l.done.Go(func() {
+		defer func() {
+			if r := recover(); r != nil {
+				l.logger().Error("panic in the adapter redis", "during", what, "panic", r, "stack", string(debug.Stack()))
+			}
+		}()
+		do()
+	})
+}
+
+func (l *link) logger() *slog.Logger {
+	return l.node.logger().With("redis", l.address, "node", l.node.uid)
+}
+
+// health says why others are not heard, or is nil.
+func (l *link) health() error {
+	if err := l.deaf.Load(); err != nil {
+		return fmt.Errorf("redis at %s: %w", l.address, *err)
+	}
+	return nil
+}
+
+// close ends the link once what is queued is published, or time is over.
+func (l *link) close(patience time.Duration) {
+	l.shut()
+	l.queue.close()
+	select {
+	case <-l.queue.drained:
+	case <-time.After(patience):
+	}
+	l.end()
+	l.mu.Lock()
+	if l.sub != nil {
+		_ = l.sub.Close()
+	}
+	l.mu.Unlock()
+	_ = l.client.Close()
+	l.done.Wait()
+}
+
+// shut has nothing handed on any more.
+func (l *link) shut() {
+	l.open.Store(false)
+	l.overOnce.Do(func() { close(l.over) })
+}
+
+// batchBytes bounds what is published at once, unless one message has more.
+const batchBytes = 1 << 20
+
+// publish publishes what is queued, and lets the link hear itself.
+func (l *link) publish() {
+	beat := time.NewTicker(l.options.beat)
+	defer beat.Stop()
+	for {
+		batch := l.queue.take(batchBytes)
+		var more <-chan struct{}
+		idle := make(chan struct{})
+		switch {
+		case batch == nil && l.queue.isDrained():
+			return
+		case batch == nil:
+			more = l.queue.more
+		default:
+			close(idle)
+		}
+		select {
+		case <-beat.C:
+			batch = append(batch, l.beat(""))
+		case mark := <-l.urgent:
+			batch = append(batch, l.beat(mark))
+		case <-more:
+		case <-idle:
+		case <-l.ctx.Done():
+			l.lose(batch)
+			l.lose(l.queue.take(0))
+			return
+		}
+		if len(batch) == 0 {
+			continue
+		}
+		if err := l.send(batch); err != nil {
+			l.awaitRedis(err)
+		}
+	}
+}
+
+// beat is what the link sends to itself. mark is what it says besides.
+func (l *link) beat(mark string) message {
+	return message{channel: l.pulse, payload: []byte(l.node.nonce + mark)}
+}
+
+// hurry sends a beat now, unless some are under way.
+func (l *link) hurry(mark string) {
+	select {
+	case l.urgent <- mark:
+	default:
+	}
+}
+
+// send publishes a batch. The error is that of the connection: some of the batch may have been
+// published then, and nothing of it is again.
+func (l *link) send(batch []message) error {
+	pipe := l.client.Pipeline()
+	for _, m := range batch {
+		pipe.Publish(l.ctx, m.channel, m.payload)
+	}
+	commands, err := pipe.Exec(l.ctx)
+	if err == nil {
+		for _, m := range batch {
+			m.count(m.published)
+		}
+		return nil
+	}
+	var broken error
+	for i, m := range batch {
+		err := commands[i].Err()
+		if err == nil {
+			m.count(m.published)
+			continue
+		}
+		l.lose(batch[i : i+1])
+		var refused redis.Error
+		if errors.As(err, &refused) && !isLogin(err) {
+			l.node.line("refused", slog.LevelWarn, "Redis has refused a message", "channel", m.channel, "error", err.Error())
+		} else {
+			broken = err
+		}
+	}
+	return broken
+}
+
+// isLogin reports whether Redis does not let the node in.
+func isLogin(err error) bool {
+	return redis.HasErrorPrefix(err, "NOAUTH") || redis.HasErrorPrefix(err, "WRONGPASS") || redis.HasErrorPrefix(err, "NOPERM")
+}
+
+// awaitRedis waits until Redis answers again. Meanwhile what is to be published is lost.
+func (l *link) awaitRedis(err error) {
+	l.queue.refuse(true)
+	defer l.queue.refuse(false)
+	for pause := l.options.beat / 16; l.ctx.Err() == nil; pause = min(2*pause, maxBackoff) {
+		l.lose(l.queue.take(0))
+		l.cut(err)
+		select {
+		case <-time.After(pause):
+		case <-l.ctx.Done():
+		}
+		if err = l.client.Ping(l.ctx).Err(); err == nil {
+			return
+		}
+	}
+}
+
+// lose counts messages that cannot be published.
+func (l *link) lose(batch []message) {
+	for _, m := range batch {
+		if m.lost != nil {
+			m.count(m.lost)
+			l.mu.Lock()
+			l.lost++
+			l.mu.Unlock()
+		}
+	}
+}
+
+// hear hands on what others publish, and subscribes again whenever that is needed.
+func (l *link) hear() {
+	for pause := l.options.beat / 16; l.ctx.Err() == nil; pause = min(2*pause, maxBackoff) {
+		begun := time.Now()
+		l.cut(l.listen())
+		if time.Since(begun) > maxBackoff {
+			pause = l.options.beat / 16
+		}
+		select {
+		case <-time.After(pause):
+		case <-l.ctx.Done():
+		}
+	}
+}
+
+// errDeaf is a subscription that seems to stand, and by which nothing comes.
+var errDeaf = errors.New("this server does not hear itself")
+
+// listen subscribes, and returns when the subscription is of no use any more.
+func (l *link) listen() error {
+	sub, err := l.subscribe()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		l.mu.Lock()
+		l.sub = nil
+		l.mu.Unlock()
+		_ = sub.Close()
+	}()
+	since := time.Now()
+	l.hurry("")
+	for {
+		received, err := sub.ReceiveTimeout(l.ctx, l.options.beat)
+		if err != nil && !isTimeout(err) {
+			return err
+		}
+		if m, ok := received.(*redis.Message); ok {
+			l.take(m)
+		}
+		last := time.Unix(0, l.heard.Load())
+		if last.Before(since) {
+			last = since
+		}
+		if time.Since(last) > deafAfter*l.options.beat {
+			return errDeaf
+		}
+	}
+}
+
+func isTimeout(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// subscribe makes a subscription of all channels that there are to be.
+func (l *link) subscribe() (*redis.PubSub, error) {
+	sub := l.client.Subscribe(l.ctx)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	patterns, channels := l.node.channels(l.options.Prefix)
+	err := sub.Subscribe(l.ctx, append(channels, l.pulse)...)
+	if err == nil && len(patterns) > 0 {
+		err = sub.PSubscribe(l.ctx, patterns...)
+	}
+	if err != nil {
+		_ = sub.Close()
+		return nil, err
+	}
+	l.sub = sub
+	return sub, nil
+}
+
+// follow subscribes the channels of one more namespace, or ends that. What fails is noticed by who
+// listens.
+func (l *link) follow(a *adapter, on bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.sub == nil {
+		return
+	}
+	pattern, channels := a.channels(l.options.Prefix)
+	if on {
+		_ = l.sub.Subscribe(l.ctx, channels...)
+		_ = l.sub.PSubscribe(l.ctx, pattern)
+	} else {
+		_ = l.sub.PUnsubscribe(l.ctx, pattern)
+		_ = l.sub.Unsubscribe(l.ctx, channels...)
+	}
+}
+
+// take hands on what is heard.
+func (l *link) take(m *redis.Message) {
+	if m.Channel == l.pulse {
+		l.pulsed(m.Payload)
+		return
+	}
+	if !l.open.Load() {
+		return
+	}
+	for _, a := range l.node.all() {
+		if rest, ok := strings.CutPrefix(m.Channel, l.options.Prefix); ok && a.take(rest, m.Payload) {
+			return
+		}
+	}
+}
+
+// pulsed takes note of what the link has sent to itself.
+func (l *link) pulsed(payload string) {
+	nonce, mark := payload, ""
+	if at := strings.IndexByte(payload, ' '); at >= 0 {
+		nonce, mark = payload[:at], payload[at:]
+	}
+	if nonce != l.node.nonce {
+		l.node.line("name", slog.LevelError, "another server of the cluster has the name of this one", "node", l.node.uid)
+		return
+	}
+	l.heard.Store(time.Now().UnixNano())
+	if before := l.deaf.Swap(nil); before != nil {
+		l.mu.Lock()
+		lost := l.lost
+		l.lost = 0
+		l.mu.Unlock()
+		if l.wasUp.Swap(true) {
+			l.logger().Info("connected to Redis again", "lost", lost)
+		} else {
+			l.logger().Info("connected to Redis", "prefix", l.options.Prefix)
+		}
+	}
+	l.node.beaten(l, mark)
+}
+
+// cut takes note of why Redis is not reached. Only what is news is logged.
+func (l *link) cut(err error) {
+	if l.ctx.Err() != nil || err == nil {
+		return
+	}
+	reason := reasonOf(err)
+	before := l.deaf.Swap(&reason)
+	switch {
+	case before != nil && (*before).Error() == reason.Error():
+	case errors.Is(err, errDeaf):
+		l.logger().Error("this server does not hear itself through Redis and subscribes again; "+
+			"clients of other servers and of this one do not hear of each other", "error", reason.Error())
+	case before == nil || *before == errNotYet || isLogin(err):
+		l.logger().Error("no connection to Redis; clients of other servers and of this one do not hear of each other",
+			"error", reason.Error())
+	}
+}
+
+// reasonOf says what is wrong in words that do not change from one try to the next.
+func reasonOf(err error) error {
+	switch {
+	case isLogin(err):
+		return fmt.Errorf("it does not let this server in: %w", err)
+	case errors.Is(err, errDeaf):
+		return err
+	}
+	var refused redis.Error
+	if errors.As(err, &refused) {
+		return fmt.Errorf("it answers with an error: %w", err)
+	}
+	return fmt.Errorf("it cannot be reached: %w", err)
+}
+
+// message is what is to be published.
+type message struct {
+	channel string
+	payload []byte
+	// published and lost count the message, if they are not nil.
+	published, lost *measure.Counter
+}
+
+func (m message) size() int { return len(m.channel) + len(m.payload) + 64 }
+
+func (m message) count(counter *measure.Counter) {
+	if counter != nil {
+		counter.Add(0, 1)
+	}
+}
