@@ -166,6 +166,15 @@ need_prometheus() {
 	RUNLEVEL=1 install prometheus
 }
 
+# need_redis makes sure of Redis, which the tests start themselves.
+need_redis() {
+	command -v redis-server >/dev/null && return
+	can_install || fail "Redis is missing: install redis-server (https://redis.io/docs/latest/operate/oss_and_stack/install/)." \
+		"On Debian: apt-get install redis-server"
+	# In a runlevel without services the package does not start its own.
+	RUNLEVEL=1 install redis-server
+}
+
 # --- Parts -----------------------------------------------------------------
 
 run_lint() {
@@ -189,6 +198,7 @@ run_lint() {
 run_go() {
 	need_go
 	need_race
+	need_redis
 	mkdir -p build
 
 	step 'go build -race'
@@ -267,6 +277,10 @@ run_e2e() {
 	step 'e2e: prometheus'
 	need_prometheus
 	prometheus --version 2>&1 | sed -n 1p
+
+	step 'e2e: redis'
+	need_redis
+	redis-server --version
 
 	step 'e2e: npm ci'
 	(cd e2e && npm ci --no-audit --no-fund --loglevel=error)
