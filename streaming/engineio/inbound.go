@@ -22,7 +22,8 @@ type Inbound struct {
 	// answer waits in the kernel for a slow client, the server asks it whether the
 	// client goes on taking it, where it is TCP's and the system is Linux. Where it
 	// cannot ask, the client is taken to be there for as long as one at 32 kbit/s needs
-	// for the answer. The connection may be wrapped by what has a method NetConn.
+	// for the answer, but a client that has ended the connection meanwhile is gone. The
+	// connection may be wrapped by what has a method NetConn.
 	// Default: the value of ConnKey of the request's context.
 	Conn net.Conn
 	// MaxHold, when positive, is how long a poll is held at most. A server that
