@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-socketio/socketio-stream/internal/option"
+	"github.com/caddy-socketio/socketio-stream/internal/sites"
 )
 
 const directive = "socketio_stream"
@@ -24,6 +25,7 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 		return nil, err
 	}
 	h.countDeclaration(helper.State)
+	h.DeclaredIn = sites.BlockOf(helper)
 	return h, nil
 }
 
@@ -132,7 +134,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	switch name := d.Val(); name {
 	case "hub":
-		h.Hub, err = option.Text(d, "<name>")
+		h.Hub, err = parseHub(d)
 	case "path":
 		h.Paths, err = option.Paths(d)
 	case "transports":

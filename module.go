@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"regexp"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -165,10 +164,15 @@ type Handler struct {
 	Namespaces []*Namespace `json:"namespaces,omitempty"`
 
 	// DeclaredAt is where the Caddyfile declared this handler, as file:line, so that messages can
-	// name the place. Handlers of one config with the same value are one declaration in one site,
-	// which Caddy provisions on several servers; " #2" is added for the second time that the line is
-	// read, as when it is imported twice. The Caddyfile adapter fills it in.
+	// name the place; " #2" is added for the second time that the line is read, as when it is
+	// imported twice, and so on. The Caddyfile adapter fills it in.
 	DeclaredAt string `json:"declared_at,omitempty"`
+
+	// DeclaredIn is a digest of the addresses of the site block that the Caddyfile declared this
+	// handler in, where Caddy may make several servers of it. Handlers of one config with the same
+	// DeclaredAt and DeclaredIn are in one site; without it, a handler's site is on its server
+	// alone. The Caddyfile adapter fills it in.
+	DeclaredIn string `json:"declared_in,omitempty"`
 
 	logger  *zap.Logger
 	origins cors.Policy
@@ -378,16 +382,6 @@ func (h *Handler) warn() {
 			zap.Int64("max_http_buffer_size", h.MaxHTTPBufferSize),
 			zap.String("declared_at", h.DeclaredAt))
 	}
-}
-
-// hubName is what a hub may be called: the name appears in admin addresses and in metrics.
-var hubName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
-
-func checkHubName(name string) error {
-	if !hubName.MatchString(name) {
-		return fmt.Errorf("hub %q: a name is up to 64 letters, digits, dots, dashes and underscores", name)
-	}
-	return nil
 }
 
 // defaultHubBuffer returns the hub_buffer of a hub that names none, in bytes: a quarter of the

@@ -89,7 +89,8 @@ var connectionLogs = map[string]engineio.ConnectionLog{
 // ownOptions are the options in which handlers of one hub may differ. They must agree on all
 // others.
 var ownOptions = map[string]bool{
-	"hub": true, "paths": true, "cors": true, "serve_client": true, "health": true, "status": true, "declared_at": true,
+	"hub": true, "paths": true, "cors": true, "serve_client": true, "health": true, "status": true,
+	"declared_at": true, "declared_in": true,
 	// The namespaces have options of their own, in which auth is for all.
 	"auth": true, "namespaces": true,
 	// It may hold a password, and is compared otherwise.

@@ -3,19 +3,23 @@ package socketiostream
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 
 	"github.com/caddy-socketio/socketio-stream/auth/authcaddy"
 	"github.com/caddy-socketio/socketio-stream/hub"
+	"github.com/caddy-socketio/socketio-stream/internal/option"
 	"github.com/caddy-socketio/socketio-stream/internal/sites"
 )
 
 // siteOf is what a handler knows of the site that it is in.
 type siteOf struct {
-	// place is nil where it is not known.
+	// place is nil where nothing is known of it.
 	place *sites.Place
 	// own is true where the handler names no hub, and has that which the site has to itself.
 	own bool
@@ -27,7 +31,8 @@ type siteOf struct {
 // findSite finds out which site the handler is in, and takes the site's own hub where the config
 // names none.
 func (h *Handler) findSite(ctx caddy.Context) error {
-	place, release, err := sites.Find(ctx, h.CaddyModule().ID.Name(), h.DeclaredAt)
+	declaration := sites.Declaration{At: h.DeclaredAt, In: h.DeclaredIn}
+	place, release, err := sites.Find(ctx, h.CaddyModule().ID.Name(), declaration)
 	h.site = &siteOf{place: place, own: h.Hub == "", verification: sites.Verification(ctx), release: release}
 	switch {
 	case err == nil && h.site.own:
@@ -41,21 +46,26 @@ func (h *Handler) findSite(ctx caddy.Context) error {
 	return h.checkDoors()
 }
 
-// checkDoors refuses a handler that clients come to by two paths when what is in front of one of
-// them, and keeps clients out, is not in front of the other.
+// checkDoors refuses a handler that clients come to by two paths, or two hosts, when what is in
+// front of one of them, and keeps clients out, is not in front of the other.
 func (h *Handler) checkDoors() error {
-	first := h.site.guards(h.Namespaces, h.paths.first)
-	for _, path := range h.paths.socket {
-		sure, unsure := sites.Difference(first, h.site.guards(h.Namespaces, path))
+	if h.site.place == nil {
+		return nil
+	}
+	doors := h.site.place.Doors(append([]string{h.paths.first}, h.paths.socket...))
+	for _, door := range doors {
+		first := doors[0]
+		sure, unsure := sites.Difference(relevant(first.Guards, h.Namespaces), relevant(door.Guards, h.Namespaces))
 		switch {
 		case len(sure) > 0:
-			return fmt.Errorf("%s in front of the paths %s and %s is not the same, so that who may not pass at one may come in at "+
+			return fmt.Errorf("%s in front of %s and %s is not the same, so that who may not pass at one may come in at "+
 				"the other; put the same in front of both, or give one of them a handler and a hub of its own, as in: hub <name>",
-				sites.Kinds(sure), h.paths.first, path)
+				sites.Kinds(sure), first, door)
 		case len(unsure) > 0:
-			h.logger.Warn("it cannot be told whether the same clients can come to two paths",
-				zap.String("differing", sites.Kinds(unsure)), zap.String("path", h.paths.first), zap.String("other_path", path),
-				zap.String("declared_at", h.DeclaredAt))
+			h.logger.Warn("it cannot be told whether the same clients can come to two paths; "+
+				"put the same in front of both, or give one of them a handler and a hub of its own",
+				zap.String("differing", sites.Kinds(unsure)), zap.Stringer("path", first), zap.Stringer("other_path", door),
+				zap.String("declared_at", h.place()+" ("+h.site.place.String()+")"))
 		}
 	}
 	return nil
@@ -66,27 +76,23 @@ func (s *siteOf) describe(p *hub.Plan, namespaces []*Namespace) {
 	switch {
 	case s == nil:
 	case s.place == nil:
-		p.Guards = []sites.Guard{{Kind: "what stands where the handler is invoked"}}
+		p.Guards = []sites.Guard{{Kind: "what stands where the handler is", Rule: p.DeclaredAt}}
 	default:
 		p.DeclaredAt += " (" + s.place.String() + ")"
+		p.Addresses = s.place.Site.Keys()
 		if s.own {
-			p.Site = s.place.Site.Key()
+			p.Site = strings.Join(p.Addresses, "\n")
 		}
-		p.Guards = s.guards(namespaces, p.Paths...)
-		// What is not sure may read differently though it is the same.
-		front := slices.DeleteFunc(s.place.Guards(p.Paths), func(g sites.Guard) bool { return !g.Sure })
-		p.Front = fmt.Sprint(front, s.verification)
+		guards := s.place.Guards(p.Paths)
+		p.Front = fmt.Sprint(guards, s.verification)
+		p.Guards = relevant(guards, namespaces)
 	}
 }
 
-// guards lists what keeps clients from the handler, on the way to paths.
-func (s *siteOf) guards(namespaces []*Namespace, paths ...string) []sites.Guard {
-	if s.place == nil {
-		return nil
-	}
-	guards := s.place.Guards(paths)
+// relevant returns the guards that matter for who comes into the namespaces.
+func relevant(guards []sites.Guard, namespaces []*Namespace) []sites.Guard {
 	if identifiesAll(namespaces) {
-		guards = slices.DeleteFunc(guards, sites.Guard.Identifies)
+		return slices.DeleteFunc(slices.Clone(guards), sites.Guard.Identifies)
 	}
 	return guards
 }
@@ -114,4 +120,23 @@ func (n *Namespace) isForNamed() bool {
 // which one that was.
 func identifiesAll(namespaces []*Namespace) bool {
 	return !slices.ContainsFunc(namespaces, func(n *Namespace) bool { return !n.isForNamed() })
+}
+
+// hubName is what a hub may be called: the name appears in admin addresses and in metrics.
+var hubName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+func checkHubName(name string) error {
+	if !hubName.MatchString(name) {
+		return fmt.Errorf("hub %q: a name is up to 64 letters, digits, dots, dashes and underscores, as in: hub main", name)
+	}
+	return nil
+}
+
+// parseHub parses the option hub.
+func parseHub(d *caddyfile.Dispenser) (string, error) {
+	name, err := option.Text(d, "<name>")
+	if err == nil && !strings.Contains(name, "{") {
+		err = option.Wrap(d, checkHubName(name))
+	}
+	return name, err
 }

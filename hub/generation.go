@@ -111,27 +111,31 @@ func (g *generation) start(grace time.Duration) {
 	})
 }
 
-// begin puts the plans of the config in force, if it has started and they are not.
-func (g *generation) begin() {
+// begin puts the plans of the config in force, if it has started and they are not, and reports whether
+// it has.
+func (g *generation) begin() bool {
 	g.mu.Lock()
 	begins := g.started && !g.begun
 	g.begun = g.begun || begins
 	claims, grace := g.claims, g.grace
 	g.mu.Unlock()
 	if !begins {
-		return
+		return false
 	}
 	for _, c := range claims {
 		c.hub.show()
 		c.hub.apply(c, grace)
 	}
+	return true
 }
 
 // beginNext puts the plans of the config in force that has started beside one which ends: Caddy ends
 // a config only when the next one cannot fail any more.
 func beginNext(ending *generation) {
 	for _, other := range others(ending) {
-		other.begin()
+		if other.begin() && ending != nil {
+			other.warnRenamed(ending)
+		}
 	}
 }
 

@@ -21,6 +21,8 @@ type Plan struct {
 	// Site is "" where the handler names the hub. Otherwise the hub is its site's own, and Site is
 	// the same for the handlers of that site alone.
 	Site string
+	// Addresses are those by which clients come to the handler's site, in a form that is only compared.
+	Addresses []string
 	// Guards are what of Caddy's stands in front of the handler.
 	Guards []sites.Guard
 	// Options are what all handlers of the hub in one config must agree on.

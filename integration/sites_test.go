@@ -1,6 +1,8 @@
 package integration
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -22,8 +24,8 @@ type sites struct {
 	a, b *server
 }
 
-// startSites runs Caddy with a Caddyfile.
-func startSites(t *testing.T, caddyfile string) *sites {
+// startSites runs Caddy with a Caddyfile, and with global options besides.
+func startSites(t *testing.T, caddyfile string, options ...string) *sites {
 	t.Helper()
 	awaitNoHubs(t)
 	s := &sites{t: t, dir: t.TempDir(), a: &server{t: t, port: testport.Reserve(t)}, b: &server{t: t, port: testport.Reserve(t)}}
@@ -32,16 +34,16 @@ func startSites(t *testing.T, caddyfile string) *sites {
 			t.Errorf("stopping Caddy: %v", err)
 		}
 	})
-	if err := s.load(caddyfile); err != nil {
+	if err := s.load(caddyfile, options...); err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
 // load makes Caddy run a Caddyfile.
-func (s *sites) load(caddyfile string) error {
+func (s *sites) load(caddyfile string, options ...string) error {
 	s.t.Helper()
-	config, err := s.adapt(caddyfile)
+	config, err := s.adapt(caddyfile, options...)
 	if err != nil {
 		return err
 	}
@@ -53,8 +55,8 @@ func (s *sites) load(caddyfile string) error {
 	return nil
 }
 
-func (s *sites) adapt(caddyfile string) ([]byte, error) {
-	text := "{\n admin off\n default_bind 127.0.0.1\n persist_config off\n grace_period 1s\n storage file_system " + s.dir + "\n}\n" +
+func (s *sites) adapt(caddyfile string, options ...string) ([]byte, error) {
+	text := "{\n" + strings.Join(options, "\n") + "\n admin off\n default_bind 127.0.0.1\n persist_config off\n grace_period 1s\n storage file_system " + s.dir + "\n}\n" +
 		strings.NewReplacer("A.port", s.a.port, "B.port", s.b.port).Replace(caddyfile)
 	config, _, err := caddyAdapter().Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
 	return config, err
@@ -187,6 +189,8 @@ func TestHubsThatSitesMayNotShare(t *testing.T) {
 		{"another backend asks", site("A", "forward_auth 127.0.0.1:9 {\n uri /\n}\n"+hubMain) + site("B", hubMain), []string{"forward_auth"}},
 		{"two doors of one site", site("A", "handle /in/* {\n"+basicAuth+"socketio_stream {\n path /in/\n}\n}\nhandle {\nsocketio_stream\n}\n"), []string{"basic_auth"}},
 		{"two paths of one handler", site("A", strings.Replace(basicAuth, "basic_auth", "basic_auth /in/*", 1)+"socketio_stream {\n path /in/ /socket.io/\n}\n"), []string{"basic_auth", "/in/ and /socket.io/", "Caddyfile:"}},
+		{"a route that sites invoke, and one guards", "&(shared) {\n" + hubMain + "}\n" + site("A", basicAuth+"invoke shared\n") + site("B", hubMain), []string{"basic_auth", "Caddyfile:"}},
+		{"a route that hosts invoke, and one guards", "&(shared) {\n" + hubMain + "}\nhttp://a.test:A.port {\n" + basicAuth + "invoke shared\n}\nhttp://b.test:A.port {\ninvoke shared\n}\n", []string{"basic_auth", "a.test/socket.io/ and b.test/socket.io/"}},
 		{"a route that sites invoke", "&(shared) {\n socketio_stream\n}\n" + site("A", "invoke shared\n"), []string{"hub is missing", "Caddyfile:", "hub <name>"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -229,5 +233,92 @@ func TestHubOfASiteIsNotAnothersByItsName(t *testing.T) {
 	client.alive() // to name it as it is called already changes nothing for those who are in
 	if response, body := s.b.request(http.MethodGet, "/socket.io/?EIO=4&transport=polling", ""); response.StatusCode != http.StatusOK {
 		t.Errorf("%d %s", response.StatusCode, body)
+	}
+}
+
+// TestSitesOfTwoCaddyfilesAreStrangers holds that sites of Caddyfiles that are adapted apart do not
+// share a hub where their servers come into one config, though they say the same at the same lines.
+func TestSitesOfTwoCaddyfilesAreStrangers(t *testing.T) {
+	s := startSites(t, "http://127.0.0.1:A.port {\n socketio_stream\n}\n")
+	one, err := s.adapt("http://127.0.0.1:A.port {\n socketio_stream\n}\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, err := s.adapt("http://127.0.0.1:B.port {\n socketio_stream\n}\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config, other map[string]any
+	if err := errors.Join(json.Unmarshal(one, &config), json.Unmarshal(two, &other)); err != nil {
+		t.Fatal(err)
+	}
+	serversOf := func(config map[string]any) map[string]any {
+		return config["apps"].(map[string]any)["http"].(map[string]any)["servers"].(map[string]any)
+	}
+	serversOf(config)["other"] = serversOf(other)["srv0"]
+	merged, err := json.Marshal(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := caddy.Load(merged, true); err != nil {
+		t.Fatal(err)
+	}
+	s.b.settle()
+	if got := hubs(); len(got) != 2 {
+		t.Errorf("hubs %q", got)
+	}
+	listener, here, there := s.a.connect("/socket.io/"), s.a.connect("/socket.io/"), s.b.connect("/socket.io/")
+	there.send(`42["message","from the other site"]`)
+	there.send(`420["stream:start",{"streamId":"its own"}]`)
+	there.wait("430") // both are done
+	here.send(`42["message","from this site"]`)
+	if got := listener.wait("42"); got != `42["message","from this site"]` {
+		t.Errorf("heard %s", got)
+	}
+}
+
+// TestLogTellsOfHubs holds that the log tells when a reload gives a site another hub, when the one
+// before is closed, and what cannot be told of a hub that is shared.
+func TestLogTellsOfHubs(t *testing.T) {
+	log := newLogFile(t, "hubs.log")
+	site := func(letter, directives string) string {
+		return "http://127.0.0.1:" + letter + ".port {\n" + directives + "}\n"
+	}
+	s := startSites(t, site("A", "socketio_stream\n"), log.own())
+	before := hubs()[0]
+	if err := s.load("http://127.0.0.1:A.port, http://127.0.0.1:B.port {\n socketio_stream\n}\n", log.own()); err != nil {
+		t.Fatal(err)
+	}
+	renamed := log.wait("a site has another hub now, so its clients have to connect again", 1)[0]
+	expectFields(t, renamed, map[string]any{"level": "warn", "hub_before": before})
+	if remedy, _ := renamed["remedy"].(string); !strings.HasSuffix(remedy, "hub "+before) {
+		t.Errorf("the remedy is %q", remedy)
+	}
+	expectFields(t, log.wait("hub closed", 1)[0], map[string]any{"level": "info", "hub": before, "reason": "hub removed", "clients": 0})
+
+	const shared = "socketio_stream {\n hub main\n}\n"
+	if err := s.load(site("A", "@bot header User-Agent *bot*\nredir @bot /bots\n"+shared)+site("B", shared), log.own()); err != nil {
+		t.Fatal(err)
+	}
+	doubt := log.wait("handlers share a hub, and it cannot be told whether the same clients can come to them; "+
+		"put the same in front of both, or give one of them a hub of its own", 1)[0]
+	expectFields(t, doubt, map[string]any{"hub": "main", "differing": "the matcher header"})
+	for _, field := range []string{"declared_at", "and_at"} {
+		if at, _ := doubt[field].(string); !strings.Contains(at, "Caddyfile:") || !strings.Contains(at, "127.0.0.1 on ") {
+			t.Errorf("%s is %q", field, at)
+		}
+	}
+	if lines := log.wait("a site has another hub now, so its clients have to connect again", 2); len(lines) != 2 {
+		t.Errorf("%d warnings of another hub", len(lines))
+	}
+}
+
+// TestGuardOfOneHostIsRefused holds that the hosts of one site have one door.
+func TestGuardOfOneHostIsRefused(t *testing.T) {
+	const basicAuth = "basic_auth @b {\n ada $2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG\n}\n"
+	s := startSites(t, "http://a.test:A.port {\n socketio_stream\n}\n")
+	err := s.load("http://a.test:A.port, http://b.test:A.port {\n@b host b.test\n" + basicAuth + "socketio_stream\n}\n")
+	if err == nil || !strings.Contains(err.Error(), "basic_auth in front of a.test/socket.io/ and b.test/socket.io/") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -74,7 +74,7 @@ func TestGuards(t *testing.T) {
 		{"basic_auth at the path", "basic_auth /socket.io/ {\n  ada " + hash + "\n }\n probe p", "basic_auth"},
 		{"basic_auth in another block", "handle /a/* {\n  basic_auth {\n   ada " + hash + "\n  }\n }\n handle {\n  probe p\n }", ""},
 		{"basic_auth in a block around", "route {\n  basic_auth {\n   ada " + hash + "\n  }\n  handle {\n   probe p\n  }\n }", "basic_auth"},
-		{"forward_auth", "forward_auth 127.0.0.1:9 {\n  uri /auth\n }\n probe p", "forward_auth"},
+		{"forward_auth", "forward_auth 127.0.0.1:9 {\n  uri /auth\n }\n probe p", "forward_auth, forward_auth?"},
 		{"an ordinary proxy", "route {\n  reverse_proxy /api/* 127.0.0.1:9\n  probe p\n }", ""},
 		{"addresses by a matcher", "@in remote_ip 10.0.0.0/8\n probe @in p", "remote_ip"},
 		{"addresses around", "@in client_ip 10.0.0.0/8\n handle @in {\n  probe p\n }", "remote_ip"},
@@ -82,9 +82,9 @@ func TestGuards(t *testing.T) {
 		{"others are refused before", "@out not remote_ip 10.0.0.0/8\n route {\n  respond @out 403\n  probe p\n }\n", "remote_ip"},
 		{"others are cut off", "@out not client_ip 10.0.0.0/8\n route {\n  abort @out\n  probe p\n }\n", "remote_ip"},
 		{"others get an error", "@out not client_ip 10.0.0.0/8\n route {\n  error @out 403\n  probe p\n }\n", "remote_ip"},
-		{"others are sent elsewhere", "@old header User-Agent old\n redir @old /old\n probe p", ""},
+		{"others are sent elsewhere", "@old header User-Agent old\n redir @old /old\n probe p", "the matcher header?"},
 		{"a header", "@in header X-Secret s\n probe @in p", "the matcher header?"},
-		{"who has no cookie is refused", "@out not header Cookie *a=b*\n route {\n  respond @out 403\n  probe p\n }", "the matcher not?"},
+		{"who has no cookie is refused", "@out not header Cookie *a=b*\n route {\n  respond @out 403\n  probe p\n }", "the matcher header?"},
 		{"only methods", "@in method GET POST\n probe @in p", ""},
 		{"a handler nobody knows", "route {\n  probe_unknown\n  probe p\n }", "probe_unknown?"},
 		{"certificates", "tls internal {\n  client_auth {\n   mode require_and_verify\n   trust_pool file " + certificate + "\n  }\n }\n probe p", "client_auth"},
@@ -121,10 +121,10 @@ func TestDifference(t *testing.T) {
 		{"the same accounts", basic("ada", "bob"), basic("bob", "ada"), ""},
 		{"other accounts", basic("ada", "bob"), basic("ada"), "basic_auth basic_auth"},
 		{"the same backend", "forward_auth 127.0.0.1:9 {\n  uri /a\n }\n", "forward_auth 127.0.0.1:9 {\n  uri /a\n }\n", ""},
-		{"other backends", "forward_auth 127.0.0.1:9 {\n  uri /a\n }\n", "forward_auth 127.0.0.1:9 {\n  uri /b\n }\n", "forward_auth forward_auth"},
+		{"other backends", "forward_auth 127.0.0.1:9 {\n  uri /a\n }\n", "forward_auth 127.0.0.1:9 {\n  uri /b\n }\n", "forward_auth forward_auth forward_auth? forward_auth?"},
 		{"the same addresses", "@out not remote_ip 10.0.0.0/8\n abort @out\n", "@out not remote_ip 10.0.0.0/8\n abort @out\n", ""},
 		{"other addresses", "@out not remote_ip 10.0.0.0/8\n abort @out\n", "@out not remote_ip 10.0.0.0/16\n abort @out\n", "remote_ip remote_ip"},
-		{"one asks a header", "@out not header X y\n abort @out\n", "", "the matcher not?"},
+		{"one asks a header", "@out not header X y\n abort @out\n", "", "the matcher header?"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			for _, addresses := range [][2]string{{"http://a.test", "http://b.test"}, {"http://:8001", "http://:8002"}, {"http://:8001", "http://a.test:8002"}} {
@@ -159,31 +159,30 @@ func TestPathsThatMatch(t *testing.T) {
 		want          bool
 	}{
 		{"/socket.io/", "/socket.io/", true},
-		{"/socket.io", "/socket.io/", true},
+		{"/socket.io", "/socket.io/", false},
 		{"/Socket.IO/*", "/socket.io/", true},
 		{"/*", "/socket.io/", true},
 		{"*", "/socket.io/", true},
 		{"*.io/", "/socket.io/", true},
-		{"/socket.io/x*", "/socket.io/", true},
+		{"/socket.io/x*", "/socket.io/", false},
 		{"/admin/*", "/socket.io/", false},
 		{"/admin", "/socket.io/", false},
 	} {
-		if got := matchesPath(test.pattern, test.path); got != test.want {
+		if got := matchesPath([]string{test.pattern}, test.path); got != test.want {
 			t.Errorf("%s and %s: %v", test.pattern, test.path, got)
 		}
 	}
 }
 
-func TestHostsThatMatch(t *testing.T) {
-	for _, test := range []struct {
-		pattern, host string
-		want          bool
-	}{
-		{"a.test", "A.test", true}, {"*.test", "a.test", true}, {"*.test", "a.b.test", false}, {"a.test", "b.test", false},
-		{"a.a.test", "a.b.test", false}, {"*", "localhost", true},
+func TestHostsInCommon(t *testing.T) {
+	for _, test := range []struct{ a, b, want string }{
+		{"a.test", "a.test", "a.test"}, {"*.test", "a.test", "a.test"}, {"*.test", "*.test", "*.test"}, {"*.test", "a.b.test", ""},
+		{"a.test", "b.test", ""}, {"a.a.test", "a.b.test", ""}, {"*", "localhost", "localhost"}, {"a.*.test", "*.b.test", "a.b.test"},
 	} {
-		if got := matchesHost(test.pattern, test.host); got != test.want {
-			t.Errorf("%s and %s: %v", test.pattern, test.host, got)
+		for _, pair := range [][2]string{{test.a, test.b}, {test.b, test.a}} {
+			if got, some := common(pair[0], pair[1]); got != test.want || some != (test.want != "") {
+				t.Errorf("%s and %s: %s", pair[0], pair[1], got)
+			}
 		}
 	}
 }

@@ -15,11 +15,11 @@ import (
 
 // Address is one host at one listener.
 type Address struct {
-	// host is in lower case, and "" where the site is for any host.
+	// host is in lower case and in ASCII, and "" where the site is for any host.
 	host string
-	// listener is the address that the server listens at, as "network/host:port", without the network
-	// where that is TCP. port is 0 where
-	// that is not one port of TCP, and everywhere is true where it is, on all interfaces.
+	// listener is the address that the server listens at, as "network/host:port", without the
+	// network where that is TCP. port is 0 where that is not one port of TCP, and everywhere is
+	// true where it is, on all interfaces.
 	listener   string
 	port       int
 	everywhere bool
@@ -28,9 +28,8 @@ type Address struct {
 // newAddress returns the address of a host at what a server listens at. Placeholders are replaced
 // that are known when a config is loaded.
 func newAddress(host, listen string) Address {
-	replacer := caddy.NewReplacer()
-	host = strings.ToLower(replacer.ReplaceKnown(host, ""))
-	listen = replacer.ReplaceKnown(listen, "")
+	host = plain(host)
+	listen = caddy.NewReplacer().ReplaceKnown(listen, "")
 	parsed, err := caddy.ParseNetworkAddress(listen)
 	if err != nil {
 		return Address{host: host, listener: listen}
@@ -86,13 +85,13 @@ func (s Site) String() string {
 	return strings.Join(list, ", ")
 }
 
-// Key is the same for the same addresses, and for no others.
-func (s Site) Key() string {
-	var key strings.Builder
+// Keys lists the addresses in a form that is only compared.
+func (s Site) Keys() []string {
+	keys := make([]string, 0, len(s.addresses))
 	for _, address := range s.addresses {
-		fmt.Fprintf(&key, "%s\t%s\n", address.host, address.listener)
+		keys = append(keys, address.host+"\t"+address.listener)
 	}
-	return key.String()
+	return keys
 }
 
 const (
@@ -132,7 +131,7 @@ func (s Site) Name() string {
 		readable += "_" + strconv.Itoa(first.port)
 	}
 	readable = strings.TrimLeft(readable, "-.")
-	digest := sha256.Sum256([]byte(s.Key()))
+	digest := sha256.Sum256([]byte(strings.Join(s.Keys(), "\n") + "\n"))
 	return readable[:min(len(readable), maxReadable)] + "__" + hex.EncodeToString(digest[:digestBytes])
 }
 

@@ -8,105 +8,119 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// authenticationOf returns the kind and the rule of a handler that asks who somebody is.
-func authenticationOf(raw json.RawMessage) (kind, rule string) {
+// authentication adds the guard that a handler is which asks who somebody is.
+func (w *walk) authentication(raw json.RawMessage, where condition) {
 	var options struct {
 		Providers map[string]json.RawMessage `json:"providers"`
 	}
 	_ = json.Unmarshal(raw, &options)
-	kind = authentication
-	replacer := caddy.NewReplacer()
-	for _, name := range slices.Sorted(maps.Keys(options.Providers)) {
-		rule += name + "\n"
-		if name != "http_basic" {
-			continue
-		}
-		kind = basicAuth
-		var basic struct {
-			Accounts []struct{ Username, Password string } `json:"accounts"`
-		}
-		_ = json.Unmarshal(options.Providers[name], &basic)
-		var accounts []string
-		for _, account := range basic.Accounts {
-			accounts = append(accounts, fmt.Sprintf("%q %q",
-				replacer.ReplaceKnown(account.Username, ""), replacer.ReplaceKnown(account.Password, "")))
-		}
-		slices.Sort(accounts)
-		rule += strings.Join(accounts, "\n")
+	names := slices.Sorted(maps.Keys(options.Providers))
+	if accounts, ok := options.Providers["http_basic"]; ok && len(names) == 1 {
+		w.add(where, basicAuth, accountsOf(accounts), true)
+		return
 	}
-	return kind, rule
+	// Of other providers it is not known what of their options is about who comes in.
+	w.add(where, authentication, strings.Join(names, "\n"), true)
+	w.add(where, authentication, string(canonical(raw)), false)
 }
 
-// forwardAuthOf returns the rule of a proxy that asks another server who somebody is, or "" where it
-// is an ordinary one.
-func forwardAuthOf(raw json.RawMessage) string {
+// accountsOf returns the accounts of basic_auth, in a form that is the same for the same ones.
+func accountsOf(raw json.RawMessage) string {
+	var basic struct {
+		Hash     json.RawMessage                       `json:"hash"`
+		Accounts []struct{ Username, Password string } `json:"accounts"`
+	}
+	_ = json.Unmarshal(raw, &basic)
+	replacer := caddy.NewReplacer()
+	var accounts []string
+	for _, account := range basic.Accounts {
+		accounts = append(accounts, fmt.Sprintf("%q %q",
+			replacer.ReplaceKnown(account.Username, ""), replacer.ReplaceKnown(account.Password, "")))
+	}
+	slices.Sort(accounts)
+	return string(canonical(basic.Hash)) + strings.Join(accounts, "\n")
+}
+
+// forwardAuth adds the guard that a proxy is which asks another server who somebody is. Whom it
+// asks is sure to matter; of what else it does that is not known.
+func (w *walk) forwardAuth(raw json.RawMessage, where condition) {
 	var options struct {
-		HandleResponse []json.RawMessage `json:"handle_response"`
-		Upstreams      []struct {
+		Upstreams []struct {
 			Dial string `json:"dial"`
 		} `json:"upstreams"`
+		Dynamic json.RawMessage `json:"dynamic_upstreams"`
 		Rewrite struct {
 			URI string `json:"uri"`
 		} `json:"rewrite"`
 	}
 	_ = json.Unmarshal(raw, &options)
-	if len(options.HandleResponse) == 0 {
-		return ""
-	}
-	return fmt.Sprint(options.Upstreams, options.Rewrite.URI)
+	w.add(where, forwardAuth, fmt.Sprint(options.Upstreams, string(canonical(options.Dynamic)), options.Rewrite.URI), true)
+	w.add(where, forwardAuth, string(canonical(raw)), false)
 }
 
-// refuses reports whether a handler that answers refuses.
-func refuses(raw json.RawMessage) bool {
-	var answer struct {
-		Name   string               `json:"handler"`
-		Status caddyhttp.WeakString `json:"status_code"`
-		Abort  bool                 `json:"abort"`
-	}
-	_ = json.Unmarshal(raw, &answer)
-	return answer.Name == "error" || answer.Abort || answer.Status >= "4"
-}
-
-// certificatesOf returns what certificates clients have to show to come to the hosts of a server, or
-// "" where they need none.
-func certificatesOf(server *caddyhttp.Server, hosts []string) string {
+// certificatesOf returns what certificates clients have to show to come to the hosts of a server,
+// or "" where they need none. sure is false where that depends on more than the hosts.
+func certificatesOf(s *server, hosts []string) (rule string, sure bool) {
 	if len(hosts) == 0 {
 		hosts = []string{""}
 	}
 	var rules []string
 	asked := false
+	sure = true
 	for _, host := range hosts {
-		rule := "none"
-		for _, policy := range server.TLSConnPolicies {
-			var names []string
-			if raw, ok := policy.MatchersRaw["sni"]; ok {
-				_ = json.Unmarshal(raw, &names)
-			}
-			if len(names) > 0 && !slices.ContainsFunc(names, func(name string) bool { return matchesHost(name, host) }) {
+		text := ""
+		for _, policy := range s.Policies {
+			names, others := policy.matchers()
+			if names != nil && !slices.ContainsFunc(names, func(name string) bool { _, some := common(name, host); return some }) {
 				continue
 			}
-			if a := policy.ClientAuthentication; a != nil && a.Mode != "request" && a.Mode != "verify_if_given" {
-				rule, asked = string(canonical(encode(a))), true
+			if demand := policy.demand(); demand != "" {
+				text, asked, sure = text+others+demand, true, sure && others == ""
 			}
-			break
+			if others == "" {
+				break
+			}
 		}
-		rules = append(rules, rule)
+		rules = append(rules, text)
 	}
 	if !asked {
-		return ""
+		return "", false
 	}
-	slices.Sort(rules)
-	return strings.Join(slices.Compact(rules), "\n")
+	return strings.Join(union(rules, nil), "\n"), sure
 }
 
-// canonical returns JSON in a form that is the same for the same values.
-func canonical(raw json.RawMessage) json.RawMessage {
-	var value any
-	if json.Unmarshal(raw, &value) != nil {
-		return raw
+// matchers returns the names that a policy is for, or nil for all, and what else it asks.
+func (p *tlsPolicy) matchers() (names []string, others string) {
+	rest := maps.Clone(p.Match)
+	if raw, ok := rest["sni"]; ok {
+		_ = json.Unmarshal(raw, &names)
+		for i, name := range names {
+			names[i] = plain(name)
+		}
+		delete(rest, "sni")
 	}
-	return encode(value)
+	if len(rest) > 0 {
+		others = string(canonical(encode(rest)))
+	}
+	return names, others
+}
+
+// mode returns in which way a policy asks for certificates, or "".
+func (p *tlsPolicy) mode() string {
+	var options struct {
+		Mode string `json:"mode"`
+	}
+	_ = json.Unmarshal(p.ClientAuthentication, &options)
+	return options.Mode
+}
+
+// demand returns what certificates a policy demands, or "".
+func (p *tlsPolicy) demand() string {
+	text := string(canonical(p.ClientAuthentication))
+	if p.mode() == "request" || p.mode() == "verify_if_given" || slices.Contains([]string{"", "null", "{}"}, text) {
+		return ""
+	}
+	return text
 }

@@ -24,7 +24,7 @@ func init() {
 		h.Args(&p.Label)
 		count, _ := h.State["probe"].(int)
 		h.State["probe"] = count + 1
-		p.DeclaredAt = fmt.Sprint("declaration ", count)
+		p.Declaration = Declaration{At: fmt.Sprint("declaration ", count), In: BlockOf(h)}
 		return p, nil
 	})
 	httpcaddyfile.RegisterDirectiveOrder("probe", httpcaddyfile.Before, "reverse_proxy")
@@ -36,7 +36,10 @@ func init() {
 }
 
 // unknown is a handler of which nothing is known.
-type unknown struct{}
+type unknown struct {
+	A int `json:"a,omitempty"`
+	B int `json:"b,omitempty"`
+}
 
 func (unknown) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.probe_unknown", New: func() caddy.Module { return new(unknown) }}
@@ -48,8 +51,8 @@ func (unknown) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 
 // probe is a handler that finds out where it is.
 type probe struct {
-	Label      string `json:"label,omitempty"`
-	DeclaredAt string `json:"declared_at,omitempty"`
+	Label string `json:"label,omitempty"`
+	Declaration
 
 	release func()
 }
@@ -70,7 +73,7 @@ func (*probe) CaddyModule() caddy.ModuleInfo {
 
 func (p *probe) Provision(ctx caddy.Context) (err error) {
 	f := found{label: p.Label}
-	f.place, p.release, f.err = Find(ctx, "probe", p.DeclaredAt)
+	f.place, p.release, f.err = Find(ctx, "probe", p.Declaration)
 	probed = append(probed, f)
 	return nil
 }
@@ -139,6 +142,9 @@ func TestNames(t *testing.T) {
 		{"localhost and a port", "http://localhost:21080 {\n probe\n}", "localhost_21080"},
 		{"http and https", "http://example.com, https://example.com {\n probe\n}", "example.com_80_443"},
 		{"all hosts by https", "https:// {\n probe\n}", "_443"},
+		{"letters of another script", "https://*.münchen.de {\n probe\n}", "_.xn--mnchen-3ya.de"},
+		{"the same in ASCII", "https://*.xn--mnchen-3ya.de {\n probe\n}", "_.xn--mnchen-3ya.de"},
+		{"a slash at the end", "https://example.com/ {\n probe\n}", "example.com"},
 		{"a wildcard", "*.example.com {\n probe\n}", "_.example.com"},
 		{"an IPv4 address", "http://127.0.0.1:8080 {\n probe\n}", "127.0.0.1_8080"},
 		{"several hosts", "example.com, www.example.com {\n probe\n}", "example.com__862cbaaf6670"},
@@ -188,8 +194,8 @@ func TestNameStays(t *testing.T) {
 		"\n\n# moved\n" + site,
 		site + "c.example.com {\n probe\n}\n",
 		"c.example.com {\n probe\n}\n" + site,
-		// Now the site has other sites beside it at one of its listeners only, which makes Caddy spread
-		// it over more servers.
+		// Now the site has other sites beside it at one of its listeners only, which makes Caddy
+		// spread it over more servers.
 		"http://c.example.com {\n bind 127.0.0.1\n probe\n}\n:8443 {\n probe\n}\n" + site,
 		strings.Replace(site, "probe a", "header X y\n encode\n handle /x/* {\n probe a\n }", 1),
 	} {
@@ -239,7 +245,8 @@ func TestNamesAreOfOneSite(t *testing.T) {
 	}
 }
 
-// TestPlacesInJSON holds that a config without a Caddyfile has them too, in the order of its routes.
+// TestPlacesInJSON holds that a config without a Caddyfile has them too, in the order of its
+// routes.
 func TestPlacesInJSON(t *testing.T) {
 	config := `{"admin":{"disabled":true,"config":{"persist":false}},"apps":{"http":{"servers":{
 		"one":{"listen":[":8080"],"routes":[
@@ -268,12 +275,106 @@ func TestPlacesInJSON(t *testing.T) {
 // TestDeclarationsThatRepeatAreNotTrusted holds that what is not one declaration, as a config from
 // elsewhere may have it, does not make two sites one.
 func TestDeclarationsThatRepeatAreNotTrusted(t *testing.T) {
-	config := `{"admin":{"disabled":true,"config":{"persist":false}},"apps":{"http":{"servers":{
-		"one":{"listen":[":8080"],"routes":[
-			{"match":[{"host":["a.test"]}],"handle":[{"handler":"probe","declared_at":"x:1"}]},
-			{"match":[{"host":["b.test"]}],"handle":[{"handler":"probe","declared_at":"x:1"}]}]}}}}}`
-	if got := names(probeJSON(t, []byte(config))); !slices.Equal(got, []string{"a.test_8080", "b.test_8080"}) {
-		t.Errorf("got %q", got)
+	const one = `{"handler":"probe","declared_at":"x:1","declared_in":"d"}`
+	for _, test := range []struct {
+		name, servers string
+		want          []string
+	}{
+		{"on one server", `"one":{"listen":[":8080"],"routes":[
+			{"match":[{"host":["a.test"]}],"handle":[` + one + `]},
+			{"match":[{"host":["b.test"]}],"handle":[` + one + `]}]}`, []string{"a.test_8080", "b.test_8080"}},
+		{"without a site block", `"one":{"listen":[":8080"],"routes":[{"handle":[{"handler":"probe","declared_at":"x:1"}]}]},
+			"two":{"listen":[":8081"],"routes":[{"handle":[{"handler":"probe","declared_at":"x:1"}]}]}`, []string{"_8080", "_8081"}},
+		{"in other site blocks", `"one":{"listen":[":8080"],"routes":[{"handle":[` + one + `]}]},
+			"two":{"listen":[":8081"],"routes":[{"handle":[` + strings.Replace(one, `"d"`, `"e"`, 1) + `]}]}`, []string{"_8080", "_8081"}},
+		{"in one site block", `"one":{"listen":[":8080"],"routes":[{"handle":[` + one + `]}]},
+			"two":{"listen":[":8081"],"routes":[{"handle":[` + one + `]}]}`, []string{"_8080_8081"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			config := `{"admin":{"disabled":true,"config":{"persist":false}},"apps":{"http":{"servers":{` + test.servers + `}}}}`
+			if got := names(probeJSON(t, []byte(config))); !slices.Equal(got, test.want) {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// TestCaddyfilesThatAreMerged holds that sites of two Caddyfiles, which say the same at the same
+// lines, are strangers where their JSON is put into one config.
+func TestCaddyfilesThatAreMerged(t *testing.T) {
+	for _, test := range []struct {
+		name, one, two string
+		want           []string
+	}{
+		{"ports", ":8001 {\n probe\n}", ":8002 {\n probe\n}", []string{"_8001", "_8002"}},
+		{"ports of a host", "http://localhost:8001 {\n probe\n}", "http://localhost:8002 {\n probe\n}", []string{"localhost_8001", "localhost_8002"}},
+		{"several ports of a host", "http://localhost:8001, http://localhost:8003 {\n probe\n}", "http://localhost:8002, http://localhost:8004 {\n probe\n}",
+			[]string{"localhost_8001_8003", "localhost_8002_8004"}},
+		{"interfaces", "http://a.test {\n bind 127.0.0.1\n probe\n}", "http://a.test {\n bind 127.0.0.2\n probe\n}", []string{"a.test_80__", "a.test_80__"}},
+		{"interfaces for all", "{\n default_bind 127.0.0.1\n}\nhttp://a.test {\n probe\n}", "{\n default_bind 127.0.0.2\n}\nhttp://a.test {\n probe\n}",
+			[]string{"a.test_80__", "a.test_80__"}},
+		{"ports for all", "{\n http_port 8001\n}\nhttp://a.test, http://b.test {\n probe\n}", "{\n http_port 8002\n}\nhttp://a.test, http://b.test {\n probe\n}",
+			[]string{"a.test_8001__", "a.test_8002__"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := names(probeJSON(t, merged(t, test.one, test.two)))
+			for i, name := range got {
+				if beginning, _, found := strings.Cut(name, "__"); found {
+					got[i] = beginning + "__"
+				}
+			}
+			if !slices.Equal(got, test.want) {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// merged adapts Caddyfiles by themselves, and puts their servers into one config.
+func merged(t *testing.T, texts ...string) []byte {
+	t.Helper()
+	servers := make(map[string]any)
+	for i, text := range texts {
+		config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var parsed struct {
+			Apps struct {
+				HTTP struct{ Servers map[string]any }
+			}
+		}
+		if err := json.Unmarshal(config, &parsed); err != nil {
+			t.Fatal(err)
+		}
+		for name, server := range parsed.Apps.HTTP.Servers {
+			servers[fmt.Sprint(name, " of ", i)] = server
+		}
+	}
+	config, err := json.Marshal(map[string]any{
+		"admin": map[string]any{"disabled": true, "config": map[string]any{"persist": false}},
+		"apps":  map[string]any{"http": map[string]any{"http_port": 9, "servers": servers}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
+// TestHostsWithinASite holds that a host matcher within a site makes it no other one.
+func TestHostsWithinASite(t *testing.T) {
+	for _, test := range []struct {
+		name, site, want string
+	}{
+		{"wider", "http://a.example.com {\n @all host *.example.com\n handle @all {\n  probe\n }\n}", "a.example.com_80"},
+		{"elsewhere", "http://a.example.com {\n @b host b.example.com\n handle @b {\n  probe\n }\n}", "a.example.com_80"},
+		{"narrower", "http://*.example.com {\n @a host a.example.com b.example.org\n handle @a {\n  probe\n }\n}", "a.example.com_80"},
+		{"across", "http://*.example.com {\n @a host a.*.com\n handle @a {\n  probe\n }\n}", "a.example.com_80"},
+		{"not one", "http://*.example.com {\n @a not host a.example.com\n handle @a {\n  probe\n }\n}", "_.example.com_80"},
+	} {
+		if got := names(probeCaddyfile(t, test.site)); !slices.Equal(got, []string{test.want}) {
+			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
+		}
 	}
 }
 
@@ -281,7 +382,7 @@ func TestDeclarationsThatRepeatAreNotTrusted(t *testing.T) {
 func TestOutsideOfASite(t *testing.T) {
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
 	defer cancel()
-	_, release, err := Find(ctx, "probe", "")
+	_, release, err := Find(ctx, "probe", Declaration{})
 	if !errors.Is(err, ErrUnknown) {
 		t.Error(err)
 	}
