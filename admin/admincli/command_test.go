@@ -240,7 +240,7 @@ func TestWaitingClientsAreShown(t *testing.T) {
 // TestWaitingClientsAreToldOf holds that who finds no socket hears of the clients that wait.
 func TestWaitingClientsAreToldOf(t *testing.T) {
 	for waiting, want := range map[string]string{
-		`"waiting":2,`: "No socket is connected. 2 clients wait, since it cannot be found out now who they are: the log says why.\n",
+		`"waiting":2,`: "No socket is connected. 2 sockets wait until it is found out who the client is: where that stays so, the log says why.\n",
 		`"waiting":0,`: "No socket is connected.\n",
 		``:             "No socket is connected.\n",
 	} {

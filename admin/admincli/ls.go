@@ -302,7 +302,7 @@ func (l *list) sockets(ctx context.Context, s *session, hubs []adminapi.Hub) err
 	return s.printf("%s", text)
 }
 
-// waiting says, in a sentence that begins with a blank, how many clients wait to be let in, if any do.
+// waiting says, in a sentence that begins with a blank, how many sockets are not let in yet, if any.
 func (l *list) waiting(hubs []adminapi.Hub) string {
 	var total int64
 	for _, hub := range hubs {
@@ -313,7 +313,7 @@ func (l *list) waiting(hubs []adminapi.Hub) string {
 	if total == 0 || *l != (list{limit: l.limit}) {
 		return ""
 	}
-	return " " + some(total, "client waits", "clients wait") + ", since it cannot be found out now who they are: the log says why."
+	return " " + some(total, "socket waits", "sockets wait") + " until it is found out who the client is: where that stays so, the log says why."
 }
 
 // nobody says that there are no sockets of the kind asked for.
