@@ -37,7 +37,7 @@ func fullSyntax(t *testing.T) (lines []syntaxLine) {
 			continue
 		}
 		name, rest := words[0], words[1:]
-		if slices.Contains([]string{"auth", "events", "claim"}, name) && rest[0] != "..." {
+		if slices.Contains([]string{"adapter", "auth", "events", "claim"}, name) && rest[0] != "..." {
 			name, rest = name+" "+rest[0], rest[1:]
 		}
 		line := syntaxLine{name: name, around: slices.Clone(around)}
