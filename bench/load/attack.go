@@ -215,6 +215,11 @@ func (h *honest) measure(ctx context.Context, options Options, name string, resu
 
 // besides records beside an attack, and then waits until the server has only the honest clients.
 func (h *honest) besides(ctx context.Context, target *Target, options Options, a attack, health func(context.Context) (float64, error), result *Result) error {
+	// Of an earlier attack some connections may be left, fewer as time goes by.
+	own, err := health(ctx)
+	if err != nil {
+		return err
+	}
 	attacking, end := context.WithCancel(ctx)
 	defer end()
 	seen := newTally()
@@ -230,7 +235,7 @@ func (h *honest) besides(ctx context.Context, target *Target, options Options, a
 			phase = 1 + i
 		}
 	}
-	err := h.record(ctx, options.Duration, phase, a.name, result)
+	err = h.record(ctx, options.Duration, phase, a.name, result)
 	open, healthErr := health(ctx)
 	end()
 	ended := now()
@@ -238,7 +243,6 @@ func (h *honest) besides(ctx context.Context, target *Target, options Options, a
 	if err := errors.Join(err, healthErr); err != nil {
 		return err
 	}
-	own := float64(len(h.askers)) + h.left
 	result.set(a.name+"_open", open-own)
 	result.set(a.name+"_failed", float64(h.failed.Load()-failed))
 	result.set(a.name+"_rss_mib", float64(most.Load())/(1<<20))
