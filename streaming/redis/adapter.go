@@ -145,7 +145,7 @@ func (a *adapter) request(what string, r requestJSON) error {
 }
 
 // errLost is a message that could not be queued.
-var errLost = errors.New("Redis cannot be reached, or too much waits for it") //nolint:staticcheck,revive // a name
+var errLost = errors.New("no way to Redis, or too much waits for it")
 
 // compact is JSON as JavaScript writes it.
 func compact(v any) ([]byte, error) {

@@ -325,10 +325,10 @@ func (d *decoder) extension(dst []byte, n int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case kind == undefinedType:
+	switch kind {
+	case undefinedType:
 		return append(dst, "null"...), nil
-	case kind == timestampType:
+	case timestampType:
 		return appendTimestamp(dst, []byte(data))
 	}
 	return nil, errForm

@@ -255,8 +255,9 @@ func (e *encoder) object(i, depth int) (end int, err error) {
 		case placeholderName:
 			stands = string(e.json[member:i]) == "true"
 		case "num":
-			if number, err = strconv.Atoi(string(e.json[member:i])); err != nil {
-				number, err = -1, nil
+			number = -1
+			if n, err := strconv.Atoi(string(e.json[member:i])); err == nil {
+				number = n
 			}
 		}
 		i = e.comma(i)

@@ -388,7 +388,7 @@ func (l *link) cut(err error) {
 	case errors.Is(err, errDeaf):
 		l.logger().Error("this server does not hear itself through Redis and subscribes again; "+
 			"clients of other servers and of this one do not hear of each other", "error", reason.Error())
-	case before == nil || *before == errNotYet || isLogin(err):
+	case before == nil || errors.Is(*before, errNotYet) || isLogin(err):
 		l.logger().Error("no connection to Redis; clients of other servers and of this one do not hear of each other",
 			"error", reason.Error())
 	}
