@@ -21,6 +21,7 @@ import (
 	"github.com/caddy-socketio/socketio-stream/admin/metrics"
 	"github.com/caddy-socketio/socketio-stream/hub"
 	"github.com/caddy-socketio/socketio-stream/internal/clientaddr"
+	"github.com/caddy-socketio/socketio-stream/internal/clientfiles"
 	"github.com/caddy-socketio/socketio-stream/internal/cors"
 	"github.com/caddy-socketio/socketio-stream/internal/memory"
 	"github.com/caddy-socketio/socketio-stream/internal/option"
@@ -177,7 +178,7 @@ type Handler struct {
 	logger  *zap.Logger
 	origins cors.Policy
 	paths   paths
-	client  clientFiles
+	client  clientfiles.Files
 	claim   claim
 	adapter rediscaddy.Adapter
 	// site is what is known of the site, or nil.
@@ -282,9 +283,9 @@ func (h *Handler) prepare(ctx caddy.Context) error {
 	h.PerMessageDeflate.provision(t, "per_message_deflate")
 	h.HTTPCompression.provision(t, "http_compression")
 	t.Choice("log_connections", &h.LogConnections, logSampled, logAll, logSampled, logFaults)
-	t.Text("serve_client", &h.ServeClient, serveClientCDN)
-	h.client = clientFiles(h.ServeClient)
-	t.Check(h.client.check())
+	t.Text("serve_client", &h.ServeClient, string(clientfiles.CDN))
+	h.client = clientfiles.Files(h.ServeClient)
+	t.Check(h.client.Check())
 	t.Texts("health", &h.Health)
 	for _, at := range h.Health {
 		h.paths.add(t, at, newHealthPage(at))
@@ -337,16 +338,19 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 // the path. Below it there are the client's files and nothing else: a handler in front of this one
 // that guards the path guards the endpoint.
 func (h *Handler) serveSocketPath(w http.ResponseWriter, r *http.Request, file string) error {
-	if file != "" && !h.client.has(file) {
+	if file != "" && !h.client.Has(file) {
 		return caddyhttp.Error(http.StatusNotFound, errors.New("nothing is served below the path of Socket.IO but the client's files"))
 	}
 	allowed := h.origins.Decide(r)
 	h.origins.SetHeaders(w.Header(), r, allowed)
 	switch {
-	case h.client.has(file):
+	case h.client.Has(file):
 		// The client's files are public, so a foreign origin is not refused here; it only gets no
 		// CORS headers.
-		return h.client.serve(w, r, file)
+		if err := refuseWriting(w, r); err != nil {
+			return err
+		}
+		return h.client.Serve(w, r, file)
 	case !allowed.OK():
 		h.claim.RefuseOrigin(w, r, allowed)
 	case cors.IsPreflight(r):

@@ -30,7 +30,8 @@ func Verification(ctx caddy.Context) string {
 			Files []string `json:"pem_files"`
 		}
 		_ = json.Unmarshal(policy.ClientAuthentication.CARaw, &pool)
-		for _, name := range append(pool.Files, policy.ClientAuthentication.TrustedCACertPEMFiles...) {
+		files := append(pool.Files, policy.ClientAuthentication.TrustedCACertPEMFiles...) //nolint:staticcheck // Caddy still reads it
+		for _, name := range files {
 			// Caddy refuses the config by itself where a file cannot be read.
 			content, _ := os.ReadFile(name)
 			sum := sha256.Sum256(content)

@@ -1,4 +1,5 @@
-package socketiostream
+// Package clientfiles serves the files of the browser client, or says where they are.
+package clientfiles
 
 import (
 	"errors"
@@ -12,18 +13,20 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// The values of serve_client that are no folder.
+// The values that are no folder.
 const (
-	serveClientCDN = "cdn"
-	serveClientOff = "off"
+	// CDN redirects to the official CDN.
+	CDN Files = "cdn"
+	// Off serves nothing.
+	Off Files = "off"
 )
 
-// clientCDN is where the official client files are, at one version of the 4.8 line that this server
+// cdn is where the official client files are, at one version of the 4.8 line that this server
 // speaks with.
-const clientCDN = "https://cdn.socket.io/4.8.1/"
+const cdn = "https://cdn.socket.io/4.8.1/"
 
-// clientFileNames are the files a Socket.IO server serves of the browser client.
-var clientFileNames = map[string]bool{
+// names are the files a Socket.IO server serves of the browser client.
+var names = map[string]bool{
 	"socket.io.js":                 true,
 	"socket.io.js.map":             true,
 	"socket.io.min.js":             true,
@@ -34,12 +37,13 @@ var clientFileNames = map[string]bool{
 	"socket.io.esm.min.js.map":     true,
 }
 
-// clientFiles is where the browser client's files come from: the CDN, nowhere, or a folder.
-type clientFiles string
+// Files is where the browser client's files come from: the CDN, nowhere, or a folder. It is the value of
+// the option serve_client.
+type Files string
 
-// check refuses a folder that holds no client.
-func (c clientFiles) check() error {
-	if c == serveClientCDN || c == serveClientOff {
+// Check refuses a folder that holds no client.
+func (c Files) Check() error {
+	if c == CDN || c == Off {
 		return nil
 	}
 	folder := string(c)
@@ -59,16 +63,13 @@ func (c clientFiles) check() error {
 		"it must be the dist folder of the npm package socket.io-client", folder)
 }
 
-// has reports whether name is one of the files that are served.
-func (c clientFiles) has(name string) bool { return c != serveClientOff && clientFileNames[name] }
+// Has reports whether name is one of the files that are served.
+func (c Files) Has(name string) bool { return c != Off && names[name] }
 
-// serve answers for a file that it has.
-func (c clientFiles) serve(w http.ResponseWriter, r *http.Request, name string) error {
-	if err := refuseWriting(w, r); err != nil {
-		return err
-	}
-	if c == serveClientCDN {
-		http.Redirect(w, r, clientCDN+name, http.StatusFound)
+// Serve answers a GET or HEAD for a file that it has.
+func (c Files) Serve(w http.ResponseWriter, r *http.Request, name string) error {
+	if c == CDN {
+		http.Redirect(w, r, cdn+name, http.StatusFound)
 		return nil
 	}
 	// Opening within a root keeps links in the folder from leading out of it.
