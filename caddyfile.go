@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-socketio/socketio-stream/internal/option"
 	"github.com/caddy-socketio/socketio-stream/internal/sites"
+	"github.com/caddy-socketio/socketio-stream/streaming/recovery/recoverycaddy"
 )
 
 const directive = "socketio_stream"
@@ -85,6 +86,7 @@ func (h *Handler) countDeclaration(state map[string]any) {
 //			attachments           <n>
 //			allow                 <cidr...>|none
 //		}
+//		recovery { ... }
 //		per_message_deflate  [<size>]
 //		http_compression     [<size>]
 //		log_connections      all|sampled|faults
@@ -93,8 +95,7 @@ func (h *Handler) countDeclaration(state map[string]any) {
 //		status               <path...> {
 //			allow            <cidr...>
 //		}
-//		auth none
-//		auth caddy
+//		auth none|caddy
 //		auth jwt { ... }
 //		auth http <url> { ... }
 //		adapter              memory|redis ...
@@ -119,9 +120,8 @@ func (h *Handler) countDeclaration(state map[string]any) {
 //	}
 //
 // Every option may be given once; namespace once for each name, and events once for each set. The
-// blocks of auth are those of [authcaddy.JWT] and [authcaddy.HTTP], and that of adapter is that of
-// [rediscaddy.Redis]. Only fields are filled here:
-// defaults are Provision's, so that JSON and Caddyfile agree.
+// blocks are those of [authcaddy.JWT], [authcaddy.HTTP], [rediscaddy.Redis] and [recoverycaddy.Options]. Only fields are filled
+// here: defaults are Provision's, so that JSON and Caddyfile agree.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	h.DeclaredAt = filepath.Base(d.File()) + ":" + strconv.Itoa(d.Line())
@@ -173,6 +173,8 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	case "limits":
 		h.Limits = new(Limits)
 		err = h.Limits.unmarshalCaddyfile(d)
+	case "recovery":
+		h.Recovery, err = recoverycaddy.Unmarshal(d)
 	case "per_message_deflate":
 		h.PerMessageDeflate, err = parseCompression(d)
 	case "http_compression":
@@ -199,7 +201,7 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	default:
 		err = option.Unknown(d, directive, "hub", "path", "transports", "allow_upgrades", "ping_interval", "ping_timeout", "connect_timeout",
 			"upgrade_timeout", "max_http_buffer_size", "cors", "cookie", "send_buffer", "hub_buffer", "write_timeout", "max_connections",
-			"handshake_rate", "drain", "limits", "per_message_deflate", "http_compression", "log_connections", "serve_client", "health",
+			"handshake_rate", "drain", "limits", "recovery", "per_message_deflate", "http_compression", "log_connections", "serve_client", "health",
 			"status", "auth", "adapter", "namespace")
 	}
 	return err

@@ -27,6 +27,7 @@ import (
 	"github.com/caddy-socketio/socketio-stream/internal/option"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/recovery/recoverycaddy"
 	"github.com/caddy-socketio/socketio-stream/streaming/redis/rediscaddy"
 )
 
@@ -125,6 +126,9 @@ type Handler struct {
 	// Limits bound what one client, or all clients of one address, may take of the hub. Default:
 	// see Limits.
 	Limits *Limits `json:"limits,omitempty"`
+
+	// Recovery lets clients whose connection was cut go on with their ID, their rooms and what they have missed. Default: off.
+	Recovery *recoverycaddy.Options `json:"recovery,omitempty"`
 
 	// PerMessageDeflate compresses WebSocket messages for clients that offer permessage-deflate,
 	// without context takeover, so that a message is compressed once for all of them. Default: off.
@@ -280,6 +284,7 @@ func (h *Handler) prepare(ctx caddy.Context) error {
 	clientRate.provision(t, "handshake_rate", &h.HandshakeRate, defaultHandshakeRate)
 	t.Duration("drain", &h.Drain, defaultDrain)
 	h.Limits = h.Limits.provision(t)
+	h.Recovery.Provision(t)
 	h.PerMessageDeflate.provision(t, "per_message_deflate")
 	h.HTTPCompression.provision(t, "http_compression")
 	t.Choice("log_connections", &h.LogConnections, logSampled, logAll, logSampled, logFaults)

@@ -48,6 +48,7 @@ func (h *Handler) server() streaming.Options {
 	options := streaming.Options{
 		ConnectTimeout: time.Duration(h.ConnectTimeout),
 		Limits:         h.Limits.streaming(),
+		Recovery:       h.Recovery.Kept(),
 		Engine: engineio.Options{
 			DisableUpgrades: !*h.AllowUpgrades,
 			PingInterval:    time.Duration(h.PingInterval),

@@ -82,7 +82,7 @@ func (s *Socket) expect(id uint64, answer pendingAck) error {
 	if s.state != socketConnected {
 		return ErrDisconnected
 	}
-	if limit > 0 && len(s.acks) >= limit || len(s.acks) >= modestAcks && s.client.session.Pressed() {
+	if limit > 0 && len(s.acks) >= limit || len(s.acks) >= modestAcks && s.client().session.Pressed() {
 		s.namespace.server.limited.pendingAcks.Add(1)
 		return ErrTooManyAcks
 	}
@@ -90,7 +90,7 @@ func (s *Socket) expect(id uint64, answer pendingAck) error {
 		s.acks = make(map[uint64]owedAck)
 	}
 	s.acks[id] = owedAck{answer, time.Now()}
-	s.client.session.Keep(ackBytes)
+	s.client().session.Keep(ackBytes)
 	return nil
 }
 
@@ -103,7 +103,7 @@ func (s *Socket) resolve(id uint64, args packet.Args, err error) {
 	if !ok {
 		return
 	}
-	s.client.session.Keep(-ackBytes)
+	s.client().session.Keep(-ackBytes)
 	if err == nil {
 		s.namespace.counts.answered(owed.sent)
 	}
@@ -132,7 +132,7 @@ func (s *Socket) Call(ctx context.Context, event string, args packet.Args) (pack
 		return packet.Args{}, ErrDisconnected
 	}
 	s.namespace.counts.eventTo(s)
-	s.client.session.HandOver()
+	s.client().session.HandOver()
 	select {
 	case r := <-answered:
 		return r.args, r.err

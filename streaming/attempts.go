@@ -44,7 +44,7 @@ func (s *Socket) attempt() (wait time.Duration) {
 	if s.waits() {
 		return 0
 	}
-	c := s.client
+	c := s.client()
 	rate := c.server.attemptRate()
 	c.mu.Lock()
 	wait = c.attemptsLocked().bucket.Reserve(rate, c.session.Clock())
@@ -117,7 +117,7 @@ func (s *Socket) mayRefresh(e *Event) bool {
 		e.Refuse(codeAuthTooLarge, textAuthTooLarge)
 		return false
 	}
-	ok, row := s.client.mayAttempt()
+	ok, row := s.client().mayAttempt()
 	switch {
 	case ok:
 	case row == 1:

@@ -44,7 +44,7 @@ func BenchmarkBroadcastRoom(b *testing.B) {
 				if i++; i%64 == 0 {
 					// Let the clients keep up.
 					for _, socket := range n.To("room").Sockets() {
-						for socket.client.session.QueuedBytes() > 100_000 {
+						for socket.client().session.QueuedBytes() > 100_000 {
 							hesitate()
 						}
 					}
@@ -145,7 +145,7 @@ func BenchmarkBroadcastMayJoin(b *testing.B) {
 				if i++; i%64 == 0 {
 					// Let the clients keep up.
 					for _, socket := range all {
-						for socket.client.session.QueuedBytes() > 100_000 {
+						for socket.client().session.QueuedBytes() > 100_000 {
 							hesitate()
 						}
 					}
@@ -169,7 +169,7 @@ func BenchmarkReceivers(b *testing.B) {
 				benchmarkSockets(r, 20+others, 20)
 				b.ReportAllocs()
 				for b.Loop() {
-					_, _ = r.receivers(target, everything, nil)
+					_, _ = r.receivers(target, everything, nil, nil)
 				}
 			})
 		}
@@ -190,7 +190,7 @@ func BenchmarkJoinLeave(b *testing.B) {
 				for b.Loop() {
 					r.join(s, "room")
 					if broadcast {
-						_, _ = r.receivers(Target{Rooms: []string{"room"}}, everything, nil)
+						_, _ = r.receivers(Target{Rooms: []string{"room"}}, everything, nil, nil)
 					}
 					r.leave(s, "room")
 				}

@@ -97,8 +97,13 @@ func union(flags []packet.Flags) (all packet.Flags) {
 // are, a sender among them.
 func (n *Namespace) deliver(p *packet.Packet, t Target) (receivers int) {
 	d := deliveries.Get().(*delivery)
+	d.keepIn(n.rooms.log.Load(), p)
 	if d.find(n.rooms, t) {
-		receivers = broadcast(p.Message(), d)
+		if d.keeping == nil {
+			receivers = broadcast(p.Message(), d)
+		} else {
+			receivers = broadcastKept(p, d, &d.audience)
+		}
 	}
 	*d = delivery{}
 	deliveries.Put(d)
@@ -115,7 +120,7 @@ func (d *delivery) Session(s *Socket) *engineio.Session {
 	if s == d.target.Sender || d.target.MayJoin != "" && !s.MayJoin(d.target.MayJoin) || !s.greet() {
 		return nil
 	}
-	return s.client.session
+	return s.client().session
 }
 
 // Sockets returns the receivers that are connected to this process.

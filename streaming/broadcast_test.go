@@ -84,7 +84,7 @@ func TestNothingComesBeforeTheAnswerToConnect(t *testing.T) {
 func keepUp(n *Namespace) {
 	const most = 100_000
 	for _, socket := range n.Everyone().Sockets() {
-		for socket.client.session.QueuedBytes() > most {
+		for socket.client().session.QueuedBytes() > most {
 			runtime.Gosched()
 		}
 	}

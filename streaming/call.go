@@ -70,15 +70,20 @@ func (n *Namespace) callElsewhere(ctx context.Context, p *packet.Packet, t Targe
 // answer, or with an error. reply must not wait.
 func (n *Namespace) ask(p *packet.Packet, t Target, reply func(Reply)) []*Socket {
 	q := &inquiry{packet: p, reply: reply}
+	q.keepIn(n.rooms.log.Load(), p)
 	if !q.find(n.rooms, t) {
 		return nil
 	}
-	broadcast(p.Message(), q)
+	if q.keeping == nil {
+		broadcast(p.Message(), q)
+	} else {
+		broadcastKept(p, q, &q.audience)
+	}
 	for _, s := range q.refused {
 		reply(Reply{SocketID: s.id, Err: ErrTooManyAcks})
 	}
 	for _, s := range q.asked {
-		s.client.session.HandOver()
+		s.client().session.HandOver()
 	}
 	return append(q.asked, q.refused...)
 }
@@ -115,11 +120,16 @@ func (q *inquiry) Session(s *Socket) *engineio.Session {
 	q.mu.Lock()
 	q.asked = append(q.asked, s)
 	q.mu.Unlock()
-	return s.client.session
+	return s.client().session
 }
 
-// Missed implements engineio.Audience.
-func (q *inquiry) Missed(s *Socket) { s.resolve(q.packet.ID, packet.Args{}, ErrDisconnected) }
+// Missed implements engineio.Audience. A socket that may get the packet when its client is back is
+// asked all the same: where it does not come to that, the socket's end is the answer.
+func (q *inquiry) Missed(s *Socket) {
+	if q.keeping == nil || q.keeping.entry == nil || s.kept == nil {
+		s.resolve(q.packet.ID, packet.Args{}, ErrDisconnected)
+	}
+}
 
 // forgo lets sockets off that have not answered yet.
 func forgo(asked []*Socket, id uint64, err error) {

@@ -164,6 +164,11 @@ func (c *client) Beat() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.left.beat()
+	for _, s := range c.sockets {
+		if s.kept != nil {
+			s.kept.Beat(s.namespace.rooms.atRest(s))
+		}
+	}
 }
 
 var (
@@ -255,7 +260,9 @@ func (c *client) connect(p *packet.Incoming) (*Socket, error) {
 		c.sendConnectError(p.Namespace, errInvalidNamespace)
 		return nil, nil
 	}
-	s := &Socket{id: newSocketID(), namespace: n, client: c, auth: bytes.Clone(p.Payload)}
+	s := &Socket{id: newSocketID(), namespace: n, auth: bytes.Clone(p.Payload)}
+	s.conn.Store(c)
+	s.keep()
 	start, err := c.add(s)
 	switch {
 	case errors.Is(err, errTooMuchAuth):
@@ -320,14 +327,14 @@ const modestAuth = 64 << 10
 // authBytesLocked is how many bytes are kept of what the client has shown.
 func (c *client) authBytesLocked() (bytes int) {
 	for _, s := range c.sockets {
-		bytes += len(s.auth)
+		bytes += len(s.Auth())
 	}
 	return bytes
 }
 
 // keepAuthLocked counts what is kept of what the client has shown for the socket.
 func (s *Socket) keepAuthLocked(bytes int) {
-	s.client.session.Keep(bytes - int(s.authBytes))
+	s.client().session.Keep(bytes - int(s.authBytes))
 	s.authBytes = int32(bytes) //nolint:gosec // bounded by maxAuthPayload
 }
 
@@ -456,6 +463,6 @@ func (c *client) Close(reason Reason) {
 	c.mu.Unlock()
 	c.keepPartial(nil)
 	for _, s := range c.take() {
-		s.close(reason)
+		s.lose(c, reason)
 	}
 }

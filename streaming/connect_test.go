@@ -48,7 +48,7 @@ func TestConnect(t *testing.T) {
 				if want := strings.Contains(test.auth, "token"); ok != want || ok && token != "secret" {
 					t.Errorf("token %q, %v", token, ok)
 				}
-				if !socket.Connected() || socket.Transport() != transport || len(socket.ID()) != 20 || socket.ID() == socket.client.session.ID() {
+				if !socket.Connected() || socket.Transport() != transport || len(socket.ID()) != 20 || socket.ID() == socket.client().session.ID() {
 					t.Errorf("socket: connected %v, transport %s, ID %s", socket.Connected(), socket.Transport(), socket.ID())
 				}
 				c.expectAlive()

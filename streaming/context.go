@@ -11,6 +11,8 @@ type extras struct {
 	values map[any]any
 	// unjudged is nil unless the socket waits to be asked who its client is.
 	unjudged *unjudged
+	// left holds the rooms of a socket that has disconnected.
+	left []string
 }
 
 // extrasLocked returns the extras of a socket, and makes them if there are

@@ -277,7 +277,7 @@ func TestClientThatStopsReadingIsCutOffAlone(t *testing.T) {
 	sent := 0
 	for ; len(reasons) == 0 && sent < 100_000; sent++ {
 		for _, socket := range n.To("room").Sockets() {
-			if queued := socket.client.session.QueuedBytes(); queued > sendBuffer {
+			if queued := socket.client().session.QueuedBytes(); queued > sendBuffer {
 				t.Fatalf("%d bytes are queued", queued)
 			}
 		}

@@ -30,16 +30,18 @@ var (
 func (s *Socket) Kick(closeConnection bool) {
 	why := &Refusal{Code: CodeKicked, Reason: "disconnected by an operator"}
 	if closeConnection {
-		s.client.end(engineio.ReasonForcedClose, why)
-		return
+		s.client().end(engineio.ReasonForcedClose, why)
 	}
 	s.dismiss(ReasonServerDisconnect, why)
 }
 
 // close ends the socket and tells its client nothing. Only the first call of
 // close, dismiss or refuse does anything.
-func (s *Socket) close(reason Reason) {
-	if end, ok := s.shut(); ok {
+func (s *Socket) close(reason Reason) { s.closeIf(reason, func() bool { return true }) }
+
+// closeIf is close for one of whom something holds, which it asks for while it has the lock.
+func (s *Socket) closeIf(reason Reason, holds func() bool) {
+	if end, ok := s.shutIf(holds); ok {
 		end.settle(reason)
 	}
 }
@@ -53,7 +55,7 @@ func (s *Socket) dismiss(reason Reason, why *Refusal) {
 		reason = ReasonNamespaceRemoved
 	}
 	// The client may connect again as soon as it is told.
-	s.client.dismissed(s)
+	s.client().dismissed(s)
 	end, ok := s.shut()
 	if !ok {
 		return
@@ -84,12 +86,12 @@ func (s *Socket) dismiss(reason Reason, why *Refusal) {
 func (s *Socket) sendLast(p *packet.Packet) {
 	p.Namespace = s.namespace.name
 	s.namespace.server.taps.toOne(s, p)
-	s.client.session.Send(p.Encode())
+	s.client().session.Send(p.Encode())
 }
 
 // refuse ends a socket that may not connect, and answers CONNECT_ERROR.
 func (s *Socket) refuse(err error) {
-	s.client.dismissed(s)
+	s.client().dismissed(s)
 	end, ok := s.shut()
 	if !ok {
 		// The client is gone, or dismiss has answered it.
@@ -107,8 +109,8 @@ func (s *Socket) answerRefused(err error) {
 			refusal = r.connectError()
 		}
 	}
-	s.client.logRefused(s.namespace, s.namespace.name, err)
-	s.client.sendConnectError(s.namespace.name, refusal)
+	s.client().logRefused(s.namespace, s.namespace.name, err)
+	s.client().sendConnectError(s.namespace.name, refusal)
 }
 
 // socketEnd is a socket that has just been closed.
@@ -122,17 +124,20 @@ type socketEnd struct {
 // shut puts the socket into its last state. ok is false when it is in that
 // already. Otherwise the caller tells the client what it is to know, and calls
 // settle.
-func (s *Socket) shut() (end socketEnd, ok bool) {
+func (s *Socket) shut() (end socketEnd, ok bool) { return s.shutIf(func() bool { return true }) }
+
+func (s *Socket) shutIf(holds func() bool) (end socketEnd, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.state == socketClosed {
+	if s.state == socketClosed || !holds() {
 		return socketEnd{}, false
 	}
+	s.backLocked()
 	end = socketEnd{socket: s, was: s.state, acks: s.acks}
 	s.state = socketClosed
 	s.acks = nil
 	s.judgedLocked()
-	s.client.session.Keep(-len(end.acks) * ackBytes)
+	s.client().session.Keep(-len(end.acks) * ackBytes)
 	s.keepAuthLocked(0)
 	if s.cancel != nil {
 		s.cancel()
@@ -147,9 +152,11 @@ func (end socketEnd) settle(reason Reason) {
 	s.greeted.Store(takesLeave)
 	s.namespace.server.auth.take(s)
 	left := s.namespace.rooms.remove(s)
-	s.mu.Lock()
-	s.left = left
-	s.mu.Unlock()
+	if len(left) > 0 {
+		s.mu.Lock()
+		s.extrasLocked().left = left
+		s.mu.Unlock()
+	}
 	for _, answer := range end.acks {
 		answer.take(packet.Args{}, ErrDisconnected)
 	}

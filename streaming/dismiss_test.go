@@ -135,7 +135,7 @@ func TestConnectWhileTheConnectionEndsIsAnswered(t *testing.T) {
 	s := newTestServer(t, Options{})
 	s.Of("/other")
 	c, id := s.connected(engineio.WebSocket)
-	client := s.Find(id).client
+	client := s.Find(id).client()
 	for _, socket := range client.take() {
 		socket.dismiss(ReasonServerDisconnect, nil)
 	}

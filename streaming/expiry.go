@@ -204,7 +204,7 @@ func (g *grants) expire(due *grant) {
 	}
 	g.counts.expired.Add(1)
 	if again {
-		s.client.comeAgain(ReasonAuthExpired)
+		s.comeAgain(ReasonAuthExpired)
 		return
 	}
 	s.dismiss(ReasonAuthExpired, &Refusal{Code: CodeTokenExpired, Reason: "the identity has ended"})

@@ -21,6 +21,7 @@ type Handlers struct {
 	// unknown takes the events that have no other handler, if there is one.
 	unknown    eventHandler
 	disconnect []func(*Socket, Reason)
+	recover    []func(*Socket)
 	identity   []func(*Socket)
 	find       []func(id string) *Socket
 	holds      []func(*Socket) bool
@@ -73,6 +74,12 @@ func (h *Handlers) OnConnect(handler func(*Socket)) { h.connect = append(h.conne
 func (h *Handlers) OnDisconnect(handler func(*Socket, Reason)) {
 	h.disconnect = append(h.disconnect, handler)
 }
+
+// OnRecover adds a handler for sockets whose client is back, on another connection, after its connection
+// was cut. It is the same socket: in the same rooms, with all that was kept for it. Meanwhile nobody was
+// told that it was gone, and [Socket.Connected] was true. The OnDisconnect handlers run when its client
+// does not come back in time, or not as the same.
+func (h *Handlers) OnRecover(handler func(*Socket)) { h.recover = append(h.recover, handler) }
 
 // OnIdentity adds a handler for sockets whose clients have another identity than
 // when they connected, or none any more: one that a client has refreshed, or that

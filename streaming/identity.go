@@ -238,7 +238,7 @@ func (s *Socket) identify(ctx context.Context, a Authenticator) error {
 	if err != nil {
 		if refusal := refusalOf(err); !refusal.isPassing() {
 			s.namespace.server.auth.counts.refuse(refusal)
-			s.client.attemptFailed()
+			s.client().attemptFailed()
 		}
 		return err
 	}
@@ -326,11 +326,11 @@ const refreshTimeout = 10 * time.Second
 // notRefreshed answers a refresh that came to nothing.
 func (s *Socket) notRefreshed(e *Event, refusal *Refusal) {
 	if refusal.Code == comeAgain {
-		s.client.comeAgain(ReasonAuthExpired)
+		s.comeAgain(ReasonAuthExpired)
 		return
 	}
 	if !refusal.isPassing() {
-		s.client.attemptFailed()
+		s.client().attemptFailed()
 	}
 	s.namespace.server.auth.doubt(s, refusal.isPassing())
 	e.refuse(&EventError{Code: refusal.Code, Message: refusal.message(), why: refusal.Reason})

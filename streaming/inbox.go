@@ -57,7 +57,7 @@ type task struct {
 // start is true when the caller must see to it that the inbox is worked on.
 func (s *Socket) deliver(e *Event, packet int) (start bool) {
 	size := int32(min(packet+eventBytes, mostEventBytes)) //nolint:gosec // bounded
-	session := s.client.session
+	session := s.client().session
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for !s.inbox.closed && len(s.inbox.tasks) > 0 && (len(s.inbox.tasks) >= maxWaitingEvents || s.inbox.bytes+size > maxWaitingBytes ||
@@ -103,10 +103,10 @@ func (s *Socket) finish(last task, drop bool) {
 	}
 	if drop {
 		if s.inbox.event != nil {
-			s.client.session.Keep(-int(s.inbox.eventBytes))
+			s.client().session.Keep(-int(s.inbox.eventBytes))
 			s.inbox.event = nil
 		}
-		s.client.session.Keep(-int(s.inbox.bytes))
+		s.client().session.Keep(-int(s.inbox.bytes))
 		kept := s.inbox.tasks[:0]
 		for _, t := range s.inbox.tasks {
 			if t.event == nil {
@@ -171,7 +171,7 @@ func (w *inboxWork) Run() {
 		s.mu.Unlock()
 		s.do(t)
 		if t.bytes != 0 {
-			s.client.session.Keep(-int(t.bytes))
+			s.client().session.Keep(-int(t.bytes))
 		}
 	}
 }

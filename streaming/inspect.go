@@ -95,7 +95,7 @@ func SocketPage(q SocketQuery) (sockets []*Socket, more bool) {
 	p := page[*Socket]{after: q.After, limit: max(q.Limit, 1), key: func(s *Socket) string { return s.id }}
 	for _, n := range q.Namespaces {
 		for _, s := range n.rooms.sockets(target) {
-			if (q.Identity == "" || s.identityID() == q.Identity) && (!q.Slow || s.client.session.State().Slow) {
+			if (q.Identity == "" || s.identityID() == q.Identity) && (!q.Slow || s.client().session.State().Slow) {
 				p.add(s)
 			}
 		}
@@ -126,10 +126,10 @@ func (s *Socket) State() SocketState {
 		ID:           s.id,
 		Namespace:    s.namespace.name,
 		Handshake:    s.Handshake(),
-		Auth:         s.auth,
+		Auth:         s.Auth(),
 		Identity:     s.identityID(),
 		Rooms:        rooms,
-		SessionState: s.client.session.State(),
+		SessionState: s.client().session.State(),
 	}
 }
 

@@ -136,11 +136,11 @@ func TestAnswersThatAreOwedCount(t *testing.T) {
 	if err := ask(); err != nil {
 		t.Error(err)
 	}
-	socket.client.session.Keep(1000 * ackBytes)
+	socket.client().session.Keep(1000 * ackBytes)
 	if err := ask(); !errors.Is(err, ErrTooManyAcks) {
 		t.Errorf("without room: %v", err)
 	}
-	socket.client.session.Keep(-1000 * ackBytes)
+	socket.client().session.Keep(-1000 * ackBytes)
 	if err := ask(); err != nil {
 		t.Error(err)
 	}

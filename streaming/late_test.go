@@ -83,7 +83,7 @@ func TestWhatComesLateIsDropped(t *testing.T) {
 func TestAttachmentsOfWhatComesLate(t *testing.T) {
 	_, c, root := serveChat(t, engineio.WebSocket, Options{})
 	c.send(`52-["echo",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]`, []byte("a"))
-	eventually(t, "what was sent to be seen", func() bool { return root.client.waiting.Load() == 2 })
+	eventually(t, "what was sent to be seen", func() bool { return root.client().waiting.Load() == 2 })
 	root.Disconnect(false)
 	c.expect("1")
 	c.send([]byte("b"))
@@ -176,7 +176,7 @@ func TestWhatComesLateHasABound(t *testing.T) {
 					c.expect("1/other,")
 				}
 				c.send("1/chat,")
-				test.known(s, c, root.client)
+				test.known(s, c, root.client())
 				_ = c.trySend(packet)
 				c.expectEnd()
 			})

@@ -353,7 +353,7 @@ func TestAttachmentsThatDoNotComeEndTheSession(t *testing.T) {
 func TestAttachmentsThatComeSlowlyAreWaitedFor(t *testing.T) {
 	s := newTestServer(t, Options{Engine: engineio.Options{PingInterval: time.Hour}}, echo())
 	c, id := s.connected(engineio.WebSocket)
-	client := s.Find(id).client
+	client := s.Find(id).client()
 	c.send(`54-1["echo",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1},{"_placeholder":true,"num":2},{"_placeholder":true,"num":3}]`)
 	for before := uint32(0); before < 4; before++ {
 		eventually(t, "what was sent to be seen", func() bool { return client.waiting.Load() == before+1 })

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 	"github.com/caddy-socketio/socketio-stream/streaming/measure"
+	"github.com/caddy-socketio/socketio-stream/streaming/recovery"
 )
 
 // Metrics is what a server has counted since it was made, and how it is doing.
@@ -27,6 +28,8 @@ type Metrics struct {
 	// many of those that were refused had which code.
 	Auth         AuthMetrics
 	AuthRefusals engineio.ReasonCounts
+	// Recovery tells of clients that came back after their connection was cut.
+	Recovery recovery.Metrics
 }
 
 // NamespaceMetrics is what is counted for one namespace. It goes on where it
@@ -139,6 +142,7 @@ func (s *Server) Metrics() Metrics {
 		NotAuthorized:     s.notAuthorized.Load(),
 		Auth:              s.auth.counts.metrics(),
 		AuthRefusals:      s.auth.counts.refusals(),
+		Recovery:          s.recovery.Metrics(),
 	}
 	for _, n := range s.Namespaces() {
 		m.Namespaces = append(m.Namespaces, n.metrics())

@@ -68,12 +68,14 @@ type audience struct {
 	// receivers is what Lock returns, few its memory for a few lists.
 	receivers [][]*Socket
 	few       [4][]*Socket
+	// keeping is how the broadcast is kept, or nil.
+	keeping *keeping
 }
 
 // find makes an empty audience that of a target. It reports false if that is nobody.
 func (a *audience) find(r *rooms, t Target) bool {
 	a.rooms, a.target = r, t
-	a.receivers, a.held = r.receivers(t, 0, a.few[:0])
+	a.receivers, a.held = r.receivers(t, 0, a.few[:0], a)
 	return len(a.receivers) > 0 || a.held != 0
 }
 
@@ -107,9 +109,12 @@ func broadcast(m *wire.Message, to receiving) (receivers int) {
 
 // Lock implements engineio.Audience.
 func (a *audience) Lock() [][]*Socket {
+	if a.keeping != nil && a.keeping.locked {
+		return a.receivers
+	}
 	for {
 		a.rooms.order.lock(a.held)
-		receivers, missing := a.rooms.receivers(a.target, a.held, a.few[:0])
+		receivers, missing := a.rooms.receivers(a.target, a.held, a.few[:0], a)
 		if missing == 0 {
 			return receivers
 		}
@@ -131,22 +136,38 @@ var _ engineio.Audience[*Socket] = (*delivery)(nil)
 // sockets is on its way to it when takeLeave returns, so that what is sent after that is
 // the last.
 func (r *rooms) takeLeave(s *Socket) {
-	for {
-		s.places.mu.Lock()
-		home := s.places.home
-		s.places.mu.Unlock()
+	r.atHome(s, func() { s.greeted.Store(takesLeave) })
+}
+
+// atHome does something while the socket's order lock is held.
+func (r *rooms) atHome(s *Socket, do func()) {
+	for home := s.home(); ; home = s.home() {
 		r.order.lock(one(home))
-		s.places.mu.Lock()
-		same := s.places.home == home
-		s.places.mu.Unlock()
-		if same {
-			s.greeted.Store(takesLeave)
-		}
-		r.order.unlock(one(home))
-		if same {
+		if s.home() == home {
+			defer r.order.unlock(one(home))
+			do()
 			return
 		}
+		r.order.unlock(one(home))
 	}
+}
+
+// home is the number of the socket's order lock.
+func (s *Socket) home() uint8 {
+	s.places.mu.Lock()
+	defer s.places.mu.Unlock()
+	return s.places.home
+}
+
+// atRest reports whether nobody sends to the socket now. It does not wait: false may also mean that
+// somebody sends to another one.
+func (r *rooms) atRest(s *Socket) bool {
+	home := s.home()
+	if !r.order[home].TryLock() {
+		return false
+	}
+	defer r.order[home].Unlock()
+	return s.home() == home
 }
 
 // fewRooms is how many rooms a socket may be in that gets another home: all of them

@@ -124,7 +124,7 @@ func BenchmarkManySenders(b *testing.B) {
 			b.RunParallel(func(p *testing.PB) {
 				for i := int(sender.Add(1)) * 7; p.Next(); i++ {
 					room := i % test.rooms
-					for i%16 == 0 && inRoom[room].client.session.QueuedBytes() > 100_000 {
+					for i%16 == 0 && inRoom[room].client().session.QueuedBytes() > 100_000 {
 						runtime.Gosched()
 					}
 					_ = n.To(names[room]).EmitArgs("message", args)
@@ -210,7 +210,7 @@ func BenchmarkEmit(b *testing.B) {
 						if own {
 							socket = mine[i%each]
 						}
-						for i%64 == 0 && socket.client.session.QueuedBytes() > 100_000 {
+						for i%64 == 0 && socket.client().session.QueuedBytes() > 100_000 {
 							runtime.Gosched()
 						}
 						way.emit(socket)

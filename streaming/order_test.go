@@ -272,7 +272,7 @@ func TestWhoIsCutOffMayBroadcast(t *testing.T) {
 		_ = n.To("room").Emit("count", i, padding)
 		eventually(t, "the reader to keep up", func() bool {
 			socket := s.Find(readerID)
-			return socket.client.session.QueuedBytes() < sendBuffer/2
+			return socket.client().session.QueuedBytes() < sendBuffer/2
 		})
 	}
 	if err := receive(t, "the answer", answers); err == nil {

@@ -80,9 +80,9 @@ func TestWhoIsInAnotherNamespaceIsLetBe(t *testing.T) {
 	socket := receive(t, "a socket", sockets)
 	c.connect("/other")
 	waits := func() bool {
-		socket.client.mu.Lock()
-		defer socket.client.mu.Unlock()
-		return socket.client.patience != nil
+		socket.client().mu.Lock()
+		defer socket.client().mu.Unlock()
+		return socket.client().patience != nil
 	}
 	c.send("1")
 	c.expectAlive()

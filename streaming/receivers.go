@@ -32,7 +32,7 @@ func (s *shard) reach(name string) (homes set, size int) {
 
 // sockets lists the sockets that a target means.
 func (r *rooms) sockets(t Target) (sockets []*Socket) {
-	receivers, _ := r.receivers(t, everything, nil)
+	receivers, _ := r.receivers(t, everything, nil, nil)
 	for _, list := range receivers {
 		sockets = append(sockets, list...)
 	}
@@ -43,8 +43,9 @@ func (r *rooms) sockets(t Target) (sockets []*Socket) {
 
 // receivers lists whom a target means, the sender still among them, in lists that it
 // appends to lists. None of them is empty. It returns missing instead if there may be
-// several, and they have order locks that are not among held.
-func (r *rooms) receivers(t Target, held set, lists [][]*Socket) (receivers [][]*Socket, missing set) {
+// several, and they have order locks that are not among held, or if they may miss what is sent to them,
+// and it is kept. The broadcast of the audience, if there is one, then has its place in the log.
+func (r *rooms) receivers(t Target, held set, lists [][]*Socket, a *audience) (receivers [][]*Socket, missing set) {
 	if len(t.Rooms) == 0 {
 		// Each home is added here before the first socket gets it, and a socket gets no
 		// other one while its own is held.
@@ -65,13 +66,14 @@ func (r *rooms) receivers(t Target, held set, lists [][]*Socket) (receivers [][]
 		homes |= more
 		size += n
 	}
-	if missing = homes &^ held; missing != 0 && size > 1 {
+	if missing = homes &^ held; missing != 0 && (size > 1 || a != nil && a.keeping != nil) {
 		return nil, missing
 	}
 	if len(t.Except) > 0 || len(t.Rooms) > 1 {
 		if distinct := r.distinct(t); len(distinct) > 0 {
 			lists = append(lists, distinct)
 		}
+		r.append(a, lists)
 		return lists, 0
 	}
 	for shards != 0 {
@@ -86,6 +88,7 @@ func (r *rooms) receivers(t Target, held set, lists [][]*Socket) (receivers [][]
 			lists = append(lists, list)
 		}
 	}
+	r.append(a, lists)
 	return lists, 0
 }
 

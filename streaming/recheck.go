@@ -221,7 +221,7 @@ func (c *recheck) ask(s *Socket) {
 			return
 		case refusal != nil && refusal.Code == comeAgain:
 			c.note(s, &c.revoked, false)
-			s.client.comeAgain(ReasonAuthExpired)
+			s.comeAgain(ReasonAuthExpired)
 			return
 		case refusal != nil:
 			c.note(s, &c.revoked, false)
@@ -229,7 +229,7 @@ func (c *recheck) ask(s *Socket) {
 			return
 		case s.namespace.server.auth.exchange(s, before, identity):
 			c.note(s, &c.stayed, false)
-			s.client.is(identity)
+			s.client().is(identity)
 			s.identityChanged(identityOf(before))
 			return
 		}
@@ -297,7 +297,7 @@ func newRevocations(g *grants) *logline.Limiter {
 // revoke tells a client why it is disconnected, as far as it may know, and
 // disconnects it.
 func (g *grants) revoke(s *Socket, refusal *Refusal) {
-	c := s.client
+	c := s.client()
 	g.counts.revoked.Add(1)
 	if g.revocations.Allow(s.namespace.name + codeSeparator + refusal.Code) {
 		g.logger.Warn("client disconnected", "reason", string(ReasonAuthRevoked), "namespace", s.namespace.name,

@@ -135,7 +135,7 @@ func (e *Event) fail(err error) {
 	if level == slog.LevelDebug || server.failures.Allow(s.namespace.name+codeSeparator+e.Name) {
 		server.logger.Log(s.Context(), level, "an event handler has failed", "namespace", s.namespace.name,
 			"event", logline.Text(e.Name, maxLoggedEvent), "error", logline.Text(err.Error(), maxLoggedError),
-			"connection", s.client.session.LogID(), "client_ip", s.client.session.Handshake().RemoteAddr)
+			"connection", s.client().session.LogID(), "client_ip", s.client().session.Handshake().RemoteAddr)
 	}
 	e.refuse(&EventError{Code: CodeInternalError, Message: textInternalError})
 }

@@ -93,7 +93,7 @@ func newEventLimit(logger *slog.Logger, level slog.Level) *logline.Limiter {
 // of who the client is, and else at debug level, since any client can bring that about.
 func (s *Socket) noteRefused(e *Event, refusal *EventError) {
 	s.namespace.counts.refusedEvents.add(refusal.Code)
-	c, level, limit := s.client, slog.LevelDebug, s.namespace.server.auth.refused
+	c, level, limit := s.client(), slog.LevelDebug, s.namespace.server.auth.refused
 	if refusal.Code == CodeForbidden || refusal.why != "" {
 		level, limit = slog.LevelWarn, s.namespace.server.auth.forbidden
 	}

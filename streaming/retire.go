@@ -17,7 +17,7 @@ func Silent(ctx context.Context, sockets []*Socket, patience time.Duration) []*S
 	answered := make(map[*Socket]func() bool, len(sockets))
 	excused := make(map[*Socket]func() bool, len(sockets))
 	for _, s := range sockets {
-		answered[s], excused[s] = s.client.session.Ask()
+		answered[s], excused[s] = s.client().session.Ask()
 	}
 	silent := slices.Clone(sockets)
 	again := time.NewTicker(silencePoll)
@@ -26,7 +26,7 @@ func Silent(ctx context.Context, sockets []*Socket, patience time.Duration) []*S
 	defer deadline.Stop()
 	for {
 		silent = slices.DeleteFunc(silent, func(s *Socket) bool { return answered[s]() })
-		if !slices.ContainsFunc(silent, (*Socket).Connected) {
+		if !slices.ContainsFunc(silent, (*Socket).reachable) {
 			return silent
 		}
 		select {
@@ -40,8 +40,11 @@ func Silent(ctx context.Context, sockets []*Socket, patience time.Duration) []*S
 }
 
 // Drop closes the connection of a client that is silent, as if its heartbeat had failed. A client that
-// is there after all comes back by itself.
-func (s *Socket) Drop() { s.client.session.Close(engineio.ReasonPingTimeout) }
+// is there after all comes back by itself, as a new one: it is not recovered.
+func (s *Socket) Drop() {
+	s.client().session.Close(engineio.ReasonPingTimeout)
+	s.close(engineio.ReasonPingTimeout)
+}
 
 // Retire ends a socket whose client is back on another connection, once nothing is left to it: it is
 // in no room, and holds nothing of any event set, see [Handlers.Holds]. The socket is disconnected by
@@ -56,8 +59,8 @@ func (s *Socket) retire() {
 		return
 	}
 	s.Disconnect(false)
-	if s.client.isUnused() {
-		s.client.session.Close(engineio.ReasonForcedClose)
+	if s.client().isUnused() {
+		s.client().session.Close(engineio.ReasonForcedClose)
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/recovery"
 )
 
 // rooms knows which sockets of one namespace are in which rooms of this
@@ -21,6 +23,8 @@ type rooms struct {
 	seed   maphash.Seed
 	shards []shard
 	order  order
+	// log is nil where nothing is kept.
+	log atomic.Pointer[recovery.Log]
 	// homes has the order locks of all sockets.
 	homes atomic.Uint32
 }
@@ -31,7 +35,9 @@ type shard struct {
 	byID   map[string]*Socket
 	// everyone has the sockets of byID.
 	everyone room
-	_        [56]byte // two cache lines, which processors load together
+	// kept has the rooms as logs know them, those that a socket has joined which can be recovered.
+	kept map[string]*recovery.Room
+	_    [48]byte // two cache lines, which processors load together
 }
 
 // RoomSize is a room and how many sockets have joined it.
@@ -167,6 +173,9 @@ func (r *rooms) add(s *Socket) {
 		at.byID = make(map[string]*Socket)
 	}
 	at.byID[s.id] = s
+	if s.kept != nil {
+		s.kept.Begin()
+	}
 }
 
 // remove takes a socket out of everything, for good. It returns the rooms it
@@ -222,6 +231,9 @@ func (r *rooms) join(s *Socket, names ...string) {
 		}
 		s.places.joined.add(membership{name: name, room: in, index: len(in.members)})
 		in.members = append(in.members, s)
+		if s.kept != nil {
+			s.kept.Join(at.keptRoom(name))
+		}
 	}
 }
 
@@ -237,6 +249,9 @@ func (r *rooms) leave(s *Socket, names ...string) {
 		if !ok {
 			continue
 		}
+		if s.kept != nil {
+			s.kept.Leave(r.shard(name).keptRoom(name))
+		}
 		if moved := m.room.removeAt(m.index); moved != nil {
 			moved.places.mu.Lock()
 			moved.places.joined.find(name).index = m.index
@@ -244,6 +259,7 @@ func (r *rooms) leave(s *Socket, names ...string) {
 		}
 		if len(m.room.members) == 0 {
 			delete(r.shard(name).byName, name)
+			delete(r.shard(name).kept, name)
 		} else {
 			m.room.forgetHomes()
 		}

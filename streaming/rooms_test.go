@@ -195,7 +195,7 @@ func TestRoomsSnapshotsAreIsolated(t *testing.T) {
 		reading.Go(func() {
 			for i := range 1000 {
 				target := targets[(worker+i)%len(targets)]
-				lists, _ := r.receivers(target, everything, nil)
+				lists, _ := r.receivers(target, everything, nil, nil)
 				receivers := slices.Concat(lists...)
 				seen := make(map[*Socket]int)
 				for range 2 {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-socketio/socketio-stream/internal/logline"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/recovery"
 )
 
 // Options are the settings of a server. Zero values mean defaults.
@@ -29,6 +30,9 @@ type Options struct {
 	// given at once. A namespace that has none when there was none to be had gets
 	// its own when there is one, and loses it when there is none any more.
 	Adapter func(Local) (Adapter, error)
+	// Recovery is what is kept for clients whose connection is cut, so that they go on when they are
+	// back. The zero value is nothing. Lag follows from the other options.
+	Recovery recovery.Options
 }
 
 // DefaultConnectTimeout is the default of [Options.ConnectTimeout].
@@ -46,9 +50,9 @@ type Server struct {
 	limited       limitCounts
 	namespaceBits namespaceBits
 	// refusals limits the lines about clients that a namespace refuses, failures
-	// those about handlers that have failed.
-	refusals, failures *logline.Limiter
-	taps               taps
+	// those about handlers that have failed, unrecovered those about clients that were not recovered.
+	refusals, failures, unrecovered *logline.Limiter
+	taps                            taps
 	// ctx ends with the server, by end. ending is true from the moment on when
 	// the server is going down.
 	ctx    context.Context
@@ -59,6 +63,8 @@ type Server struct {
 	inboxes atomic.Int64
 	// auth is who the clients are.
 	auth grants
+	// recovery is what is kept for clients that come back.
+	recovery recovery.Store
 
 	mu         sync.RWMutex
 	namespaces map[string]*Namespace
@@ -81,7 +87,7 @@ func New(options Options, logger *slog.Logger) *Server {
 		logger: logger, runners: newRunners(), namespaces: make(map[string]*Namespace), refusals: newRefusals(logger),
 		talkPatience: talkPatience,
 	}
-	s.failures = newFailures(logger)
+	s.failures, s.unrecovered = newFailures(logger), newUnrecovered(logger)
 	s.ctx, s.end = context.WithCancelCause(context.Background())
 	s.auth.init(s.ctx, logger)
 	s.limits.Store(options.Limits.withDefaults())
@@ -103,6 +109,7 @@ func (s *Server) SetOptions(options Options) {
 	s.limits.Store(options.Limits.withDefaults())
 	s.engine.SetOptions(options.Engine)
 	s.setAdapter(options.Adapter)
+	s.setRecovery(options)
 }
 
 // Of returns the namespace of that name, which must begin with a slash, and
@@ -148,6 +155,7 @@ func (s *Server) newNamespace(name string) (*Namespace, error) {
 	n := &Namespace{
 		name: name, server: s, rooms: newRooms(), bit: s.namespaceBits.of(name), counts: s.countsOf(name),
 	}
+	n.rooms.log.Store(s.recovery.NewLog())
 	create := s.adapter
 	if s.ended {
 		create = nil
@@ -230,6 +238,7 @@ func (s *Server) Remove(name string) (sockets int) {
 		c.end()
 	}
 	defer n.takeLeave()
+	n.keepNothing()
 	list := n.Everyone().Sockets()
 	for _, socket := range list {
 		socket.Disconnect(false)
@@ -261,6 +270,7 @@ func (s *Server) Close() {
 	defer s.takeLeave()
 	s.taps.close()
 	s.finish()
+	s.recovery.Close()
 	s.engine.Close(engineio.ReasonShutdown)
 	s.runners.close()
 }
@@ -275,11 +285,13 @@ func (s *Server) Close() {
 func (s *Server) Shutdown(ctx context.Context, f engineio.Farewell) error {
 	defer s.refusals.Flush()
 	defer s.failures.Flush()
+	defer s.unrecovered.Flush()
 	defer s.auth.flush()
 	defer s.runners.close()
 	defer s.detach(ctx)
 	defer s.taps.close()
 	s.ending.Store(true)
+	s.recovery.Close()
 	err := s.engine.Shutdown(ctx, f)
 	s.finish()
 	if unfinished := s.awaitHandlers(ctx); unfinished != nil {
@@ -332,6 +344,9 @@ func (s *Server) accept(session *engineio.Session) engineio.Listener {
 // socketIDBytes is the entropy of a socket's ID: 120 bits, as in the Node.js
 // implementation.
 const socketIDBytes = 15
+
+// socketIDLength is the length of an ID, in bytes.
+const socketIDLength = socketIDBytes * 8 / 6
 
 func newSocketID() string {
 	var b [socketIDBytes]byte

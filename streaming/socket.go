@@ -10,6 +10,7 @@ import (
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 	"github.com/caddy-socketio/socketio-stream/streaming/packet"
+	"github.com/caddy-socketio/socketio-stream/streaming/recovery"
 )
 
 // Reason says why a socket has disconnected: one of package engineio, or one
@@ -38,8 +39,12 @@ const (
 type Socket struct {
 	id        string
 	namespace *Namespace
-	client    *client
-	auth      json.RawMessage
+	// conn is the client that the socket has, or had last.
+	conn atomic.Pointer[client]
+	// kept is nil where the client cannot be recovered.
+	kept *recovery.Session
+	// auth is what the client has shown to connect. mu guards it.
+	auth json.RawMessage
 	// authBytes is what is kept of what the client has shown, in bytes.
 	authBytes int32
 
@@ -58,8 +63,8 @@ type Socket struct {
 	acks   map[uint64]owedAck
 	// extras are nil until they are needed.
 	extras *extras
-	// left holds the rooms of a socket that has disconnected.
-	left  []string
+	// away is nil unless the socket waits for its client.
+	away  *absence
 	inbox inbox
 }
 
@@ -69,28 +74,36 @@ func (s *Socket) ID() string { return s.id }
 // Namespace is where the socket is connected.
 func (s *Socket) Namespace() *Namespace { return s.namespace }
 
+// client is the client that the socket has, or had last.
+func (s *Socket) client() *client { return s.conn.Load() }
+
 // Auth is the payload with which the client connected: a JSON object, or nil.
-func (s *Socket) Auth() json.RawMessage { return s.auth }
+func (s *Socket) Auth() json.RawMessage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.auth
+}
 
 // AuthObject is Auth, ready to be looked into.
 func (s *Socket) AuthObject() packet.Object {
-	object, _ := packet.NewObject(s.auth)
+	object, _ := packet.NewObject(s.Auth())
 	return object
 }
 
 // Handshake is the first request of the client's connection. It must not be
 // changed.
-func (s *Socket) Handshake() *engineio.Handshake { return s.client.session.Handshake() }
+func (s *Socket) Handshake() *engineio.Handshake { return s.client().session.Handshake() }
 
 // Transport is what the client is on now.
-func (s *Socket) Transport() engineio.Transport { return s.client.session.Transport() }
+func (s *Socket) Transport() engineio.Transport { return s.client().session.Transport() }
 
 // Backlog is how many bytes of memory are taken by what waits to be written to the
 // client, and how many may be before it is cut off. All sockets of one client share
 // them.
-func (s *Socket) Backlog() (waiting, limit int) { return s.client.session.Backlog() }
+func (s *Socket) Backlog() (waiting, limit int) { return s.client().session.Backlog() }
 
-// Connected reports whether the socket is connected to its namespace.
+// Connected reports whether the socket is connected to its namespace. One that waits for its client,
+// which can be recovered, still is, see [Handlers.OnRecover].
 func (s *Socket) Connected() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,8 +120,8 @@ func (s *Socket) Emit(event string, values ...any) error {
 	return s.EmitArgs(event, args)
 }
 
-// EmitArgs sends an event to this socket. It does not wait for the client. The
-// error is [ErrDisconnected] or [packet.ErrReservedEvent]. A volatile event that
+// EmitArgs sends an event to this socket. It does not wait for the client. For a socket that
+// waits for its client the event is kept, unless it is volatile. The error is [ErrDisconnected] or [packet.ErrReservedEvent]. A volatile event that
 // does not arrive is no error.
 func (s *Socket) EmitArgs(event string, a packet.Args, flags ...packet.Flags) error {
 	if err := packet.CheckEvent(event); err != nil {
@@ -126,6 +139,9 @@ func (s *Socket) EmitArgs(event string, a packet.Args, flags ...packet.Flags) er
 // event. The socket cannot be put out meanwhile, so that what tells its client of that comes
 // after the packet.
 func (s *Socket) send(p *packet.Packet, answer bool) bool {
+	if s.kept != nil && p.Type == packet.TypeEvent {
+		return s.sendKept(p)
+	}
 	m := p.Encode()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -145,7 +161,7 @@ func (s *Socket) queue(m *wire.Message) bool {
 
 // queueLocked queues a message for a socket that is connected.
 func (s *Socket) queueLocked(m *wire.Message, answer bool) bool {
-	return s.greet() && s.client.session.SendUnderLocks(m, answer)
+	return s.greet() && s.client().session.SendUnderLocks(m, answer)
 }
 
 // Broadcast is a broadcast to everyone else in the namespace.
@@ -183,11 +199,14 @@ func (s *Socket) Leave(rooms ...string) { s.namespace.rooms.leave(s, rooms...) }
 // order. Its own ID, which is a room too, is not in the list.
 func (s *Socket) Rooms() []string {
 	s.mu.Lock()
-	closed, left := s.state == socketClosed, s.left
-	s.mu.Unlock()
-	if closed {
-		return left
+	if s.state == socketClosed {
+		defer s.mu.Unlock()
+		if s.extras == nil {
+			return nil
+		}
+		return s.extras.left
 	}
+	s.mu.Unlock()
 	return s.namespace.rooms.of(s)
 }
 
@@ -198,9 +217,9 @@ func (s *Socket) Rooms() []string {
 // [CodeDisconnected].
 func (s *Socket) Disconnect(closeConnection bool) {
 	if closeConnection {
-		s.client.end(engineio.ReasonForcedClose, nil)
-		return
+		s.client().end(engineio.ReasonForcedClose, nil)
 	}
+	// Closed with its connection, it is not there any more, unless it waits for its client.
 	s.dismiss(ReasonServerDisconnect, nil)
 }
 
@@ -217,13 +236,16 @@ func (s *Socket) connect() {
 		s.notLetIn(err)
 		return
 	}
+	if s.recover(recheck) {
+		return
+	}
 	switch {
 	case s.namespace.removed.Load():
 		s.Disconnect(false)
 		return
 	case !s.namespace.came():
 		// The server is going down, and its clients come back by themselves.
-		s.client.comeAgain(engineio.ReasonShutdown)
+		s.comeAgain(engineio.ReasonShutdown)
 		return
 	}
 	s.mu.Lock()
@@ -240,7 +262,8 @@ func (s *Socket) connect() {
 	s.judgedLocked()
 	s.namespace.counts.joined()
 	s.mu.Unlock()
-	s.client.connected(s.namespace, s.Identity())
+	s.client().connected(s.namespace, s.Identity())
+	s.keptFor(s.client())
 	s.namespace.rooms.add(s)
 	s.greet()
 	s.recheckSince(recheck)
@@ -261,7 +284,7 @@ func (s *Socket) notLetIn(err error) {
 	case notNow(err) != nil:
 		s.connectLater(notNow(err))
 	case errors.As(err, &refusal) && refusal.Code == comeAgain:
-		s.client.comeAgain(ReasonAuthExpired)
+		s.comeAgain(ReasonAuthExpired)
 	default:
 		s.refuse(err)
 	}
@@ -295,11 +318,7 @@ func (s *Socket) greetFirst() bool {
 	if greeted := s.greeted.Load(); greeted != notGreeted {
 		return greeted == isGreeted
 	}
-	data, _ := json.Marshal(struct {
-		SID string `json:"sid"`
-	}{s.id})
-	p := packet.Packet{Type: packet.TypeConnect, Namespace: s.namespace.name, Object: data}
-	s.client.session.SendUnderLocks(p.Encode(), true)
+	s.sendConnected(s.client())
 	s.greeted.Store(isGreeted)
 	return true
 }

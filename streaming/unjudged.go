@@ -129,7 +129,7 @@ func (s *Socket) logUnjudged(why *Refusal) {
 	if g.waits.Allow(s.namespace.name) {
 		g.logger.Warn("a client waits, since it cannot be found out now who it is", "namespace", s.namespace.name,
 			"error", logline.Text(why.Reason, maxLoggedError),
-			"connection", s.client.session.LogID(), "client_ip", s.Handshake().RemoteAddr)
+			"connection", s.client().session.LogID(), "client_ip", s.Handshake().RemoteAddr)
 	}
 }
 
@@ -177,6 +177,12 @@ func (c *client) turnAway(reason Reason) {
 		c.patience.Stop()
 	}
 	c.patience = time.AfterFunc(c.server.spread(), func() { c.session.Close(reason) })
+}
+
+// comeAgain is that of the client. A socket that waits for its client ends as well.
+func (s *Socket) comeAgain(reason Reason) {
+	s.client().comeAgain(reason)
+	s.close(reason)
 }
 
 // comeAgain ends the client's sockets and its connection and tells it nothing, so

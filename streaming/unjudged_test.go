@@ -143,7 +143,7 @@ func TestAClientForWhomThereIsNoRoomNowComesBack(t *testing.T) {
 		s.Of(name)
 	}
 	other, id := s.connected(engineio.WebSocket)
-	pressed := s.Find(id).client.session
+	pressed := s.Find(id).client().session
 	c, _ := s.connected(engineio.WebSocket)
 	pressed.Keep(buffer)
 	for _, name := range []string{"/a", "/b", "/c"} {

@@ -141,6 +141,17 @@ var (
 	metricEnded = newCounter("identities_ended_total",
 		"Clients that were disconnected because of who they are.", "reason")
 
+	metricRecoveryWaiting = newGauge("recovery_waiting",
+		"Sockets that wait for a client whose connection was cut.")
+	metricRecoveryPackets = newGauge("recovery_packets",
+		"Packets that are kept for clients whose connection is cut.")
+	metricRecoveryBytes = newGauge("recovery_bytes",
+		"Bytes of memory that are taken by what is kept for clients whose connection is cut.")
+	metricRecovered = newCounter("recovered_total",
+		"Clients that came back after their connection was cut, and have missed nothing.")
+	metricRecoveryFailed = newCounter("recovery_failed_total",
+		"Clients that came back after their connection was cut, and had to begin anew.", "reason")
+
 	metricEvents = newCounter("events_total",
 		"Events from clients (in) and to clients (out); one to many clients counts once.",
 		"namespace", "direction")

@@ -57,6 +57,13 @@ func (c *catalog) samples(m streaming.Metrics) samples {
 	s.add(metricRefreshed, m.Auth.Refreshed)
 	s.add(metricEnded, m.Auth.Expired, "expired")
 	s.add(metricEnded, m.Auth.Revoked, "revoked")
+	s.add(metricRecoveryWaiting, m.Recovery.Waiting)
+	s.add(metricRecoveryPackets, m.Recovery.Packets)
+	s.add(metricRecoveryBytes, m.Recovery.Bytes)
+	s.add(metricRecovered, m.Recovery.Recovered)
+	for _, failure := range m.Recovery.Failed {
+		s.add(metricRecoveryFailed, failure.Count, failure.Reason.String())
+	}
 	s.addReasons(metricDisconnects, engine.Disconnects)
 	s.add(metricBuffered, engine.BufferedBytes)
 	s.add(metricKept, engine.KeptBytes)

@@ -91,6 +91,7 @@ func (s *Set) Register(n *streaming.Namespace, h *streaming.Handlers) error {
 	h.OwnRooms(viewerPrefix)
 	h.OnDisconnect(service.disconnect)
 	h.OnIdentity(service.rightsChanged)
+	h.OnRecover(service.streams.recount)
 	h.Holds(service.streams.owns)
 	for event, handler := range map[string]func(*streaming.Event){
 		"stream:start": service.start,

@@ -219,6 +219,19 @@ func (t *streams) owned(socket *streaming.Socket) []*stream {
 	return append([]*stream(nil), t.owners[socket]...)
 }
 
+// recount has the streams of an owner count for the connection on which its client is back.
+func (t *streams) recount(socket *streaming.Socket) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	who := events.Client(socket)
+	for _, s := range t.owners[socket] {
+		s.name.HandTo(who)
+		if s.kept != nil {
+			s.kept.HandTo(who)
+		}
+	}
+}
+
 // owns reports whether a socket is the owner of any stream.
 func (t *streams) owns(socket *streaming.Socket) bool {
 	t.mu.Lock()

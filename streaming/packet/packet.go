@@ -1,6 +1,7 @@
 package packet
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -93,8 +94,19 @@ var (
 	comma      = []byte{','}
 )
 
+// EndsInText reports whether the last argument of an event is a string, or its name where it has none. A
+// client that can be recovered takes such a string for an offset.
+func (p *Packet) EndsInText() bool {
+	list := bytes.TrimRight(p.Args.list, " \t\r\n")
+	return len(list) == 0 || list[len(list)-1] == '"'
+}
+
 // Encode builds a wire form, for the only one who receives the packet.
-func (p *Packet) Encode() *wire.Message {
+func (p *Packet) Encode() *wire.Message { return p.EncodeAt("") }
+
+// EncodeAt is Encode for an event with one more argument after all others, unless that is empty: the
+// place that it has in the log of a server which keeps what clients may miss.
+func (p *Packet) EncodeAt(offset string) *wire.Message {
 	kind := p.Type
 	if len(p.Args.attachments) > 0 {
 		switch kind {
@@ -117,12 +129,15 @@ func (p *Packet) Encode() *wire.Message {
 		head = strconv.AppendUint(head, p.ID, 10)
 	}
 
-	text := append(make([][]byte, 0, 6), head)
+	text := append(make([][]byte, 0, 8), head)
 	switch kind {
 	case TypeEvent, TypeBinaryEvent:
 		text = append(text, arrayBegin, quote(p.Event))
 		if len(p.Args.list) > 0 {
 			text = append(text, comma, p.Args.list)
+		}
+		if offset != "" {
+			text = append(text, comma, quote(offset))
 		}
 		text = append(text, arrayEnd)
 	case TypeAck, TypeBinaryAck:

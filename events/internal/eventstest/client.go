@@ -38,6 +38,8 @@ type Client struct {
 	T testing.TB
 	// ID is the ID of its socket.
 	ID string
+	// PID is what it shows to be recovered, or empty.
+	PID string
 	// Conn is its connection.
 	Conn *rawclient.Conn
 
@@ -107,12 +109,12 @@ func (s *Server) tryConnectAs(who Who) (*Client, error) {
 		return nil, err
 	}
 	m, err := c.Read()
-	var answer struct{ SID string }
+	var answer struct{ SID, PID string }
 	if payload, ok := strings.CutPrefix(m.Text, "0"); err != nil || !ok || json.Unmarshal([]byte(payload), &answer) != nil {
 		c.Close()
 		return nil, fmt.Errorf("want the answer to CONNECT, got %v, %w", m, err)
 	}
-	c.ID = answer.SID
+	c.ID, c.PID = answer.SID, answer.PID
 	c.socket = s.Of("/").Find(c.ID)
 	if c.socket == nil {
 		c.Close()
