@@ -110,7 +110,7 @@ func matches(pattern, name string) bool {
 func bindsPlatform(name string) bool {
 	first, _, _ := strings.Cut(name, "/")
 	return name == "." || first == "hub" || first == "admin" || strings.HasSuffix(name, "caddy") ||
-		slices.Contains([]string{"internal/option", "internal/migrate", "internal/sites", "internal/doctor", "internal/clientaddr"}, name)
+		slices.Contains([]string{"internal/option", "internal/migrate", "internal/sites", "internal/doctor", "internal/clientaddr", "internal/clientfiles"}, name)
 }
 
 // packages returns what each package of the module imports, without its tests.
