@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"bufio"
 	"context"
 	"crypto/ecdsa"
 	"crypto/rand"
@@ -10,7 +9,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
-	"io"
 	"math/big"
 	"net"
 	"os"
@@ -128,21 +126,10 @@ func (s *secured) dialAs(certificate *tls.Certificate) (*socket, error) {
 		// Whatever authorities the server names.
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return certificate, nil }
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
 	dialer := ws.Dialer{TLSConfig: config, NetDial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, "127.0.0.1:"+s.port)
 	}}
-	conn, buffered, _, err := dialer.Dial(ctx, "wss://localhost:"+s.port+"/socket.io/?EIO=4&transport=websocket")
-	if err != nil {
-		return nil, err
-	}
-	s.t.Cleanup(func() { _ = conn.Close() })
-	var rest io.Reader = bufio.NewReader(conn)
-	if buffered != nil {
-		rest = buffered
-	}
-	return &socket{s: s.server, conn: conn, rest: rest}, nil
+	return s.dialBy(dialer, "wss://localhost:"+s.port+"/socket.io/")
 }
 
 // answerTo connects with a certificate to the namespace "/", and returns the answer.

@@ -253,10 +253,15 @@ type socket struct {
 
 // dial opens a WebSocket; the error is that of a refused upgrade.
 func (s *server) dial(path string, headers http.Header) (*socket, error) {
+	dialer := ws.Dialer{Header: ws.HandshakeHeaderHTTP(headers)}
+	return s.dialBy(dialer, "ws://127.0.0.1:"+s.port+path)
+}
+
+// dialBy opens a WebSocket at a URL, as a dialer does it.
+func (s *server) dialBy(dialer ws.Dialer, url string) (*socket, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	dialer := ws.Dialer{Header: ws.HandshakeHeaderHTTP(headers)}
-	conn, buffered, _, err := dialer.Dial(ctx, "ws://127.0.0.1:"+s.port+path+"?EIO=4&transport=websocket")
+	conn, buffered, _, err := dialer.Dial(ctx, url+"?EIO=4&transport=websocket")
 	if err != nil {
 		return nil, err
 	}
