@@ -10,6 +10,7 @@ import path from "node:path";
 import { after, before, describe, it } from "node:test";
 import { chromium } from "playwright-core";
 import { root, startCaddy } from "./lib/caddy.mjs";
+import { mediaArgs } from "./lib/chromium.mjs";
 import { request } from "./lib/http.mjs";
 import { startBrowser } from "./lib/tabs.mjs";
 
@@ -33,21 +34,7 @@ describe("the streaming example", { timeout: 30 * 60_000, concurrency: 2 }, () =
 
   before(async () => {
     [caddy, impatient] = await Promise.all([start(), start({ ping_interval: "1s", ping_timeout: "4s" })]);
-    browser = await chromium.launch({
-      executablePath: CHROMIUM,
-      args: [
-        "--no-sandbox",
-        // Where there is no graphics card, emulating one costs more than doing without.
-        "--disable-gpu",
-        "--disable-quic",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--no-first-run",
-        "--autoplay-policy=no-user-gesture-required",
-        "--use-fake-device-for-media-stream",
-      ],
-    });
+    browser = await chromium.launch({ executablePath: CHROMIUM, args: mediaArgs });
   });
 
   after(async () => {

@@ -12,8 +12,9 @@ import path from "node:path";
 import { after, before, describe, it } from "node:test";
 import { chromium } from "playwright-core";
 import { root, startCaddy } from "./lib/caddy.mjs";
+import { browserArgs } from "./lib/chromium.mjs";
 import { request } from "./lib/http.mjs";
-import { assertBuilt, browserArgs, caddyfile, DEADLINE, sha256, visit } from "./lib/share.mjs";
+import { assertBuilt, caddyfile, DEADLINE, sha256, visit } from "./lib/share.mjs";
 
 const CHROMIUM = process.env.CHROMIUM || "/usr/bin/chromium";
 

@@ -24,18 +24,6 @@ export function assertBuilt() {
   assert.ok(existsSync(path.join(root, "examples/share/dist/index.html")), "the page is not built: ./xcaddy.sh share");
 }
 
-/** The arguments of a browser that shows the page. */
-export const browserArgs = [
-  "--no-sandbox",
-  // Where there is no graphics card, emulating one costs more than doing without.
-  "--disable-gpu",
-  "--disable-quic",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  "--no-first-run",
-];
-
 /** Opens the page in a context of its own and enters a session: a new one, or that of a link. */
 export async function visit(browser, url, { name, link = `${url}/`, ...options }) {
   const context = await browser.newContext({

@@ -12,6 +12,7 @@ import os from "node:os";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import WebSocket from "ws";
+import { mediaArgs } from "./chromium.mjs";
 
 const DEADLINE = 120_000;
 
@@ -23,13 +24,7 @@ export async function startBrowser(executable) {
     "--remote-debugging-port=0",
     `--user-data-dir=${dir}`,
     "--ignore-certificate-errors",
-    "--no-sandbox",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--autoplay-policy=no-user-gesture-required",
+    ...mediaArgs,
     "about:blank",
   ], { stdio: ["ignore", "ignore", "pipe"] });
   const exited = new Promise((resolve) => {

@@ -14,7 +14,8 @@ import os from "node:os";
 import path from "node:path";
 import { chromium } from "playwright-core";
 import { startCaddy } from "../lib/caddy.mjs";
-import { assertBuilt, browserArgs, caddyfile, sha256, visit } from "../lib/share.mjs";
+import { browserArgs } from "../lib/chromium.mjs";
+import { assertBuilt, caddyfile, sha256, visit } from "../lib/share.mjs";
 
 const size = Number(process.argv[2] ?? 50) * 1e6;
 const LIMIT = 10 * 60_000;
