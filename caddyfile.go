@@ -167,7 +167,7 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	case "max_connections":
 		h.MaxConnections, err = option.Count(d)
 	case "handshake_rate":
-		h.HandshakeRate, err = clientRate.unmarshal(d)
+		h.HandshakeRate, err = option.ClientRate.Unmarshal(d)
 	case "drain":
 		h.Drain, err = option.Duration(d)
 	case "limits":

@@ -30,16 +30,16 @@ type Limits struct {
 
 	// HandshakesPerIP is how often clients of one address may connect. Default: 100 in a second,
 	// and 1000 at once.
-	HandshakesPerIP *RateLimit `json:"handshakes_per_ip,omitempty"`
+	HandshakesPerIP *option.Rate `json:"handshakes_per_ip,omitempty"`
 
 	// EventsPerSocket is how many events one client may send; one that sends more is read from more
 	// slowly, and is disconnected if it goes on for five minutes. Default: 500 in a second, and 2000
 	// at once.
-	EventsPerSocket *RateLimit `json:"events_per_socket,omitempty"`
+	EventsPerSocket *option.Rate `json:"events_per_socket,omitempty"`
 
 	// BytesPerSocket is how many bytes one client may send; one that sends more is read from more
 	// slowly. Default: 10000000 in a second, and 40000000 at once.
-	BytesPerSocket *RateLimit `json:"bytes_per_socket,omitempty"`
+	BytesPerSocket *option.Rate `json:"bytes_per_socket,omitempty"`
 
 	// RoomsPerSocket is how many rooms one client may be in, in one namespace. Zero means no limit.
 	// Default: 1000.
@@ -75,9 +75,9 @@ const (
 )
 
 var (
-	defaultHandshakesPerIP = RateLimit{Amount: 100, Burst: 1000}
-	defaultEventsPerSocket = RateLimit{Amount: 500, Burst: 2000}
-	defaultBytesPerSocket  = RateLimit{Amount: 10_000_000, Burst: 40_000_000}
+	defaultHandshakesPerIP = option.Rate{Amount: 100, Burst: 1000}
+	defaultEventsPerSocket = option.Rate{Amount: 500, Burst: 2000}
+	defaultBytesPerSocket  = option.Rate{Amount: 10_000_000, Burst: 40_000_000}
 )
 
 // limitsExempt are the addresses in Allow unless the config says otherwise.
@@ -91,9 +91,9 @@ func (l *Limits) provision(t *option.Resolver) *Limits {
 	const most = math.MaxInt32
 	t.Number("limits connections_per_ip", &l.ConnectionsPerIP, defaultConnectionsPerIP, 0, most)
 	t.Number("limits half_open_per_ip", &l.HalfOpenPerIP, defaultHalfOpenPerIP, 0, most)
-	countRate.provision(t, "limits handshakes_per_ip", &l.HandshakesPerIP, defaultHandshakesPerIP)
-	countRate.provision(t, "limits events_per_socket", &l.EventsPerSocket, defaultEventsPerSocket)
-	byteRate.provision(t, "limits bytes_per_socket", &l.BytesPerSocket, defaultBytesPerSocket)
+	option.CountRate.Provision(t, "limits handshakes_per_ip", &l.HandshakesPerIP, defaultHandshakesPerIP)
+	option.CountRate.Provision(t, "limits events_per_socket", &l.EventsPerSocket, defaultEventsPerSocket)
+	option.ByteRate.Provision(t, "limits bytes_per_socket", &l.BytesPerSocket, defaultBytesPerSocket)
 	t.Number("limits rooms_per_socket", &l.RoomsPerSocket, defaultRoomsPerSocket, 0, most)
 	t.Number("limits namespaces_per_socket", &l.NamespacesPerSocket, streaming.DefaultNamespaces, 1, most)
 	t.Number("limits pending_acks", &l.PendingAcks, defaultPendingAcks, 0, most)
@@ -106,14 +106,14 @@ func (l *Limits) provision(t *option.Resolver) *Limits {
 func (l *Limits) engine() engineio.Limits {
 	return engineio.Limits{
 		Connections: *l.ConnectionsPerIP, HalfOpen: *l.HalfOpenPerIP, Exempt: l.exempt,
-		Handshakes: l.HandshakesPerIP.engine(), Bytes: l.BytesPerSocket.engine(),
+		Handshakes: (*engineio.Rate)(l.HandshakesPerIP.Pace()), Bytes: (*engineio.Rate)(l.BytesPerSocket.Pace()),
 	}
 }
 
 // streaming returns those limits that the Socket.IO server holds.
 func (l *Limits) streaming() streaming.Limits {
 	return streaming.Limits{
-		Events: l.EventsPerSocket.engine(), Rooms: *l.RoomsPerSocket, Namespaces: *l.NamespacesPerSocket,
+		Events: (*engineio.Rate)(l.EventsPerSocket.Pace()), Rooms: *l.RoomsPerSocket, Namespaces: *l.NamespacesPerSocket,
 		PendingAcks: *l.PendingAcks, Attachments: *l.Attachments,
 	}
 }
@@ -129,11 +129,11 @@ func (l *Limits) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "half_open_per_ip":
 			l.HalfOpenPerIP, err = option.CountOrOff(d)
 		case "handshakes_per_ip":
-			l.HandshakesPerIP, err = countRate.unmarshal(d)
+			l.HandshakesPerIP, err = option.CountRate.Unmarshal(d)
 		case "events_per_socket":
-			l.EventsPerSocket, err = countRate.unmarshal(d)
+			l.EventsPerSocket, err = option.CountRate.Unmarshal(d)
 		case "bytes_per_socket":
-			l.BytesPerSocket, err = byteRate.unmarshal(d)
+			l.BytesPerSocket, err = option.ByteRate.Unmarshal(d)
 		case "rooms_per_socket":
 			l.RoomsPerSocket, err = option.CountOrOff(d)
 		case "namespaces_per_socket":

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-socketio/socketio-stream/internal/option"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
@@ -38,7 +39,7 @@ func TestLimitsThatAreSet(t *testing.T) {
 	zero, three := 0, 3
 	h := &Handler{Limits: &Limits{
 		ConnectionsPerIP: &zero, HalfOpenPerIP: &three,
-		HandshakesPerIP: &RateLimit{Off: true}, EventsPerSocket: &RateLimit{Amount: 7}, BytesPerSocket: &RateLimit{Burst: 9},
+		HandshakesPerIP: &option.Rate{Off: true}, EventsPerSocket: &option.Rate{Amount: 7}, BytesPerSocket: &option.Rate{Burst: 9},
 		RoomsPerSocket: &zero, NamespacesPerSocket: &three, PendingAcks: &zero, Attachments: &three, Allow: []string{"none"},
 	}}
 	if err := resolveOnly(t, h); err != nil {

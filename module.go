@@ -115,7 +115,7 @@ type Handler struct {
 
 	// HandshakeRate bounds how many clients are let in at a time; the others are answered 503 with
 	// a Retry-After that differs from one to the next. Default: 1000 in a second, and 2000 at once.
-	HandshakeRate *RateLimit `json:"handshake_rate,omitempty"`
+	HandshakeRate *option.Rate `json:"handshake_rate,omitempty"`
 
 	// Drain is the time that closing the connections is spread over when the process ends, or when
 	// a reload removes the hub, so that clients do not all come back at once. Few clients take
@@ -197,7 +197,7 @@ const (
 
 // defaultHandshakeRate lets in two thousand clients at once, and twenty thousand within twenty
 // seconds.
-var defaultHandshakeRate = RateLimit{Amount: 1000}
+var defaultHandshakeRate = option.Rate{Amount: 1000}
 
 // minSendBuffer is the smallest send_buffer, in bytes: below it a client is cut off by an ordinary
 // burst.
@@ -281,7 +281,7 @@ func (h *Handler) prepare(ctx caddy.Context) error {
 	if h.MaxConnections < 0 {
 		t.Check(fmt.Errorf("max_connections must not be negative, is %d", h.MaxConnections))
 	}
-	clientRate.provision(t, "handshake_rate", &h.HandshakeRate, defaultHandshakeRate)
+	option.ClientRate.Provision(t, "handshake_rate", &h.HandshakeRate, defaultHandshakeRate)
 	t.Duration("drain", &h.Drain, defaultDrain)
 	h.Limits = h.Limits.provision(t)
 	h.Recovery.Provision(t)

@@ -24,6 +24,7 @@ import (
 	"github.com/caddy-socketio/socketio-stream/internal/cors"
 	"github.com/caddy-socketio/socketio-stream/internal/documents"
 	"github.com/caddy-socketio/socketio-stream/internal/memory"
+	"github.com/caddy-socketio/socketio-stream/internal/option"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
@@ -155,17 +156,17 @@ func TestBadInputIsRefused(t *testing.T) {
 		{"hub_buffer below send_buffer", Handler{SendBuffer: 8_000_000, HubBuffer: 7_999_999}, "which is 8000000 bytes, is 7999999 bytes"},
 		{"hub_buffer negative", Handler{HubBuffer: -1}, "hub_buffer must be at least send_buffer"},
 		{"max_connections", Handler{MaxConnections: -1}, "max_connections must not be negative"},
-		{"handshake_rate", Handler{HandshakeRate: &RateLimit{Amount: -1}}, "handshake_rate must let in at least one client"},
-		{"handshake_rate burst", Handler{HandshakeRate: &RateLimit{Burst: -1}}, "handshake_rate must let in at least one client"},
-		{"handshake_rate time", Handler{HandshakeRate: &RateLimit{Per: -1}}, "handshake_rate must count in at least 1ms"},
+		{"handshake_rate", Handler{HandshakeRate: &option.Rate{Amount: -1}}, "handshake_rate must let in at least one client"},
+		{"handshake_rate burst", Handler{HandshakeRate: &option.Rate{Burst: -1}}, "handshake_rate must let in at least one client"},
+		{"handshake_rate time", Handler{HandshakeRate: &option.Rate{Per: -1}}, "handshake_rate must count in at least 1ms"},
 		{"drain", Handler{Drain: -1}, "drain must be at least 1ms"},
 		{"per_message_deflate", Handler{PerMessageDeflate: &Compression{Threshold: -1}}, "per_message_deflate: the threshold must be"},
 		{"http_compression", Handler{HTTPCompression: &Compression{Threshold: -1}}, "http_compression: the threshold must be"},
 		{"limits connections_per_ip", Handler{Limits: &Limits{ConnectionsPerIP: &negative}}, "limits connections_per_ip must be from 0"},
 		{"limits half_open_per_ip", Handler{Limits: &Limits{HalfOpenPerIP: &negative}}, "limits half_open_per_ip must be from 0"},
-		{"limits handshakes_per_ip", Handler{Limits: &Limits{HandshakesPerIP: &RateLimit{Amount: -1}}}, "limits handshakes_per_ip must let"},
-		{"limits events_per_socket", Handler{Limits: &Limits{EventsPerSocket: &RateLimit{Amount: 1, Burst: -1}}}, "limits events_per_socket must let"},
-		{"limits bytes_per_socket", Handler{Limits: &Limits{BytesPerSocket: &RateLimit{Amount: 1, Per: 1}}}, "count in at least 1ms"},
+		{"limits handshakes_per_ip", Handler{Limits: &Limits{HandshakesPerIP: &option.Rate{Amount: -1}}}, "limits handshakes_per_ip must let"},
+		{"limits events_per_socket", Handler{Limits: &Limits{EventsPerSocket: &option.Rate{Amount: 1, Burst: -1}}}, "limits events_per_socket must let"},
+		{"limits bytes_per_socket", Handler{Limits: &Limits{BytesPerSocket: &option.Rate{Amount: 1, Per: 1}}}, "count in at least 1ms"},
 		{"limits rooms_per_socket", Handler{Limits: &Limits{RoomsPerSocket: &negative}}, "limits rooms_per_socket must be from 0"},
 		{"limits namespaces_per_socket", Handler{Limits: &Limits{NamespacesPerSocket: new(int)}}, "limits namespaces_per_socket must be from 1"},
 		{"limits pending_acks", Handler{Limits: &Limits{PendingAcks: &negative}}, "limits pending_acks must be from 0"},

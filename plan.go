@@ -63,7 +63,7 @@ func (h *Handler) server() streaming.Options {
 			MaxSessions:     h.MaxConnections,
 			Limits:          h.Limits.engine(),
 			LogConnections:  connectionLogs[h.LogConnections],
-			HandshakeRate:   h.HandshakeRate.engine(),
+			HandshakeRate:   (*engineio.Rate)(h.HandshakeRate.Pace()),
 		},
 	}
 	for _, transport := range h.Transports {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-socketio/socketio-stream/internal/option"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
 
@@ -42,7 +43,7 @@ func TestEngineOptions(t *testing.T) {
 	if got.HandshakeRate == nil || *got.HandshakeRate != (engineio.Rate{Amount: 1000, Per: time.Second, Burst: 2000}) {
 		t.Errorf("handshake rate by default %+v", got.HandshakeRate)
 	}
-	h = &Handler{HandshakeRate: &RateLimit{Amount: 300, Per: caddy.Duration(time.Minute)}}
+	h = &Handler{HandshakeRate: &option.Rate{Amount: 300, Per: caddy.Duration(time.Minute)}}
 	if err := resolveOnly(t, h); err != nil {
 		t.Fatal(err)
 	}
@@ -68,14 +69,14 @@ func TestDisagreement(t *testing.T) {
 			"per_message_deflate is on from 1 bytes at a:1 and on from 2 bytes at b:2"},
 		{"per_message_deflate, the default written", Handler{PerMessageDeflate: new(Compression)}, Handler{PerMessageDeflate: &Compression{Threshold: 1024}}, ""},
 		{"limits", Handler{Limits: &Limits{PendingAcks: &seven}}, Handler{}, "limits pending_acks is 7 at a:1 and 1000 at b:2"},
-		{"limits, the defaults written", Handler{Limits: &Limits{Allow: []string{"127.0.0.0/8", "::1"}, HandshakesPerIP: &RateLimit{Amount: 100, Burst: 1000}}}, Handler{}, ""},
+		{"limits, the defaults written", Handler{Limits: &Limits{Allow: []string{"127.0.0.0/8", "::1"}, HandshakesPerIP: &option.Rate{Amount: 100, Burst: 1000}}}, Handler{}, ""},
 		{"http_compression off", Handler{}, Handler{HTTPCompression: new(Compression)},
 			"http_compression is off at a:1 and on from 1024 bytes at b:2"},
 		{"http_compression thresholds", Handler{HTTPCompression: &Compression{Threshold: 10}}, Handler{HTTPCompression: &Compression{Threshold: 20}},
 			"http_compression is on from 10 bytes at a:1 and on from 20 bytes at b:2"},
-		{"handshake_rate off", Handler{}, Handler{HandshakeRate: &RateLimit{Off: true}},
+		{"handshake_rate off", Handler{}, Handler{HandshakeRate: &option.Rate{Off: true}},
 			"handshake_rate is 1000/1s with a burst of 2000 at a:1 and off at b:2"},
-		{"handshake_rate, the default written", Handler{}, Handler{HandshakeRate: &RateLimit{Amount: 1000, Burst: 2000}}, ""},
+		{"handshake_rate, the default written", Handler{}, Handler{HandshakeRate: &option.Rate{Amount: 1000, Burst: 2000}}, ""},
 		{"cookie", Handler{Cookie: new(Cookie)}, Handler{}, "cookie is on at a:1 and off at b:2"},
 		{"cookie names", Handler{Cookie: new(Cookie)}, Handler{Cookie: &Cookie{Name: "b"}}, `cookie name is "io" at a:1 and "b" at b:2`},
 		{"cookie, the default written", Handler{Cookie: new(Cookie)}, Handler{Cookie: &Cookie{Name: "io", SameSite: "Lax"}}, ""},

@@ -1,4 +1,4 @@
-package socketiostream
+package option
 
 import (
 	"cmp"
@@ -9,12 +9,11 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/caddy-socketio/socketio-stream/internal/option"
-	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/internal/pace"
 )
 
-// RateLimit is a token bucket.
-type RateLimit struct {
+// Rate is a limit: a token bucket, or nothing.
+type Rate struct {
 	// Off lifts the limit. Default: false.
 	Off bool `json:"off,omitempty"`
 
@@ -39,23 +38,23 @@ func burstOf(amount int64) int64 {
 }
 
 // String returns the limit in a form that can be compared, and shown.
-func (r *RateLimit) String() string {
+func (r *Rate) String() string {
 	if r.Off {
 		return "off"
 	}
 	return fmt.Sprintf("%d/%s with a burst of %d", r.Amount, time.Duration(r.Per), r.Burst)
 }
 
-// engine returns the limit as the servers take it.
-func (r *RateLimit) engine() *engineio.Rate {
-	if r.Off {
+// Pace returns the limit as a bucket takes it: nil, which bounds nothing, where there is none.
+func (r *Rate) Pace() *pace.Rate {
+	if r == nil || r.Off {
 		return nil
 	}
-	return &engineio.Rate{Amount: r.Amount, Per: time.Duration(r.Per), Burst: r.Burst}
+	return &pace.Rate{Amount: r.Amount, Per: time.Duration(r.Per), Burst: r.Burst}
 }
 
-// rateKind is what is counted by a rate.
-type rateKind struct {
+// RateKind is what is counted by a rate, and how it is written.
+type RateKind struct {
 	// parse parses an amount.
 	parse func(string) (int64, error)
 	// What errors say: how it is written, a rate as it should be, what a burst must be, and what a
@@ -65,17 +64,18 @@ type rateKind struct {
 
 const countForm = "<n>/<duration> [<burst>]|off"
 
+// The kinds of rates: clients, events or the like, and bytes.
 var (
-	clientRate = rateKind{
-		option.Whole, countForm, "1000/s or 300/1m", "a whole number greater than zero", "in at least one client",
+	ClientRate = RateKind{
+		Whole, countForm, "1000/s or 300/1m", "a whole number greater than zero", "in at least one client",
 	}
-	countRate = rateKind{option.Whole, countForm, "100/s or 300/1m", "greater than zero", "something through"}
-	byteRate  = rateKind{option.Bytes, "<size>/<duration> [<burst>]|off", "1MB/s or 10MB/1m", "greater than zero", "something through"}
+	CountRate = RateKind{Whole, countForm, "100/s or 300/1m", "greater than zero", "something through"}
+	ByteRate  = RateKind{Bytes, "<size>/<duration> [<burst>]|off", "1MB/s or 10MB/1m", "greater than zero", "something through"}
 )
 
-// provision fills in the defaults of a limit, those of fallback where its amount is not given, and
+// Provision fills in the defaults of a limit, those of fallback where its amount is not given, and
 // checks it.
-func (k rateKind) provision(t *option.Resolver, name string, limit **RateLimit, fallback RateLimit) {
+func (k RateKind) Provision(t *Resolver, name string, limit **Rate, fallback Rate) {
 	if *limit == nil {
 		*limit = &fallback
 	}
@@ -96,9 +96,9 @@ func (k rateKind) provision(t *option.Resolver, name string, limit **RateLimit, 
 	}
 }
 
-// unmarshal parses off, or an amount per time such as 100/s or 300/1m, and a burst.
-func (k rateKind) unmarshal(d *caddyfile.Dispenser) (*RateLimit, error) {
-	name, line := d.Val(), option.At(d, k.form)
+// Unmarshal parses off, or an amount per time such as 100/s or 300/1m, and a burst.
+func (k RateKind) Unmarshal(d *caddyfile.Dispenser) (*Rate, error) {
+	name, line := d.Val(), At(d, k.form)
 	arguments, err := line.Arguments(d, 1, 2)
 	switch {
 	case err != nil:
@@ -106,13 +106,13 @@ func (k rateKind) unmarshal(d *caddyfile.Dispenser) (*RateLimit, error) {
 	case arguments[0] == "off" && len(arguments) > 1:
 		return nil, line.Wrong("is off and has a burst")
 	case arguments[0] == "off":
-		return &RateLimit{Off: true}, nil
+		return &Rate{Off: true}, nil
 	}
-	amount, per, err := option.ParseRate(arguments[0], k.parse)
+	amount, per, err := ParseRate(arguments[0], k.parse)
 	if err != nil || amount < 1 || per < time.Millisecond {
 		return nil, d.Errf("%s: bad rate %q, write one such as %s, or off", name, arguments[0], k.example)
 	}
-	rate := &RateLimit{Amount: amount, Per: caddy.Duration(per)}
+	rate := &Rate{Amount: amount, Per: caddy.Duration(per)}
 	if len(arguments) == 2 {
 		if rate.Burst, err = k.parse(arguments[1]); err != nil || rate.Burst < 1 {
 			return nil, d.Errf("%s: the burst must be %s, is %q", name, k.burst, arguments[1])
