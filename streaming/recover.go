@@ -262,13 +262,18 @@ func (s *Socket) resumeAtHome(next *Socket, log *recovery.Log) (end socketEnd, r
 	if !ok {
 		return end, recovery.BadOffset
 	}
+	c := next.client()
+	address := c.session.Handshake().Address()
+	if !s.kept.MayReturn(address) {
+		return end, recovery.TooMuch
+	}
 	before, identity := s.Identity(), next.Identity()
 	may := func(room string) bool { return identity == nil || identity.Rooms.Allow(room) }
 	missed, ok := log.Missed(s.kept, place, may, s.owes())
+	s.kept.Returns(address, place, missed)
 	if !ok {
 		return end, recovery.NotKept
 	}
-	c := next.client()
 	waiting, limit := c.session.Backlog()
 	for _, m := range missed {
 		waiting += m.Cost()

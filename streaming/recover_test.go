@@ -2,6 +2,7 @@ package streaming
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
@@ -354,4 +355,27 @@ func TestWhoComesBackIsAskedAgain(t *testing.T) {
 		t.Errorf("got %v", m)
 	}
 	c.testClient.close()
+}
+
+// TestWhoComesBackAgainAndAgain has a client come back without end to what it has heard long ago: what it is
+// sent is bounded.
+func TestWhoComesBackAgainAndAgain(t *testing.T) {
+	s := newTestServer(t, recovering())
+	c := s.recoverableClient()
+	const size = 500_000
+	_ = s.Of("/").Emit("much", strings.Repeat("x", size))
+	times := 0
+	for ; c.recovered || times == 0; times++ {
+		if times == 100 {
+			t.Fatal("it is sent the same a hundred times")
+		}
+		c.event()
+		c.testClient.close()
+		c.offset = ""
+		s.comeIn(c, "")
+	}
+	if times < 8_000_000/size {
+		t.Errorf("it was recovered %d times only", times)
+	}
+	s.expectFailed(recovery.TooMuch, 1)
 }

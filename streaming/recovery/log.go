@@ -201,9 +201,10 @@ func (l *Log) Missed(s *Session, after uint64, may func(room string) bool, owes 
 	if l.closed || s.log != l || s.hasLostLocked(after) {
 		return nil, false
 	}
+	in := s.staysInLocked()
 	for e := l.newest; e != nil && e.place > after; e = e.prev {
 		t := &e.target
-		if !s.receivesLocked(e) || t.MayJoin != "" && !may(t.MayJoin) || t.Asks && !owes(t.AckID) {
+		if !s.receivesLocked(e, in) || t.MayJoin != "" && !may(t.MayJoin) || t.Asks && !owes(t.AckID) {
 			continue
 		}
 		if e.message == nil {

@@ -230,23 +230,35 @@ func (s *Session) hasLostLocked(after uint64) bool {
 	return false
 }
 
+// roomStays are the stays of a session by their rooms: a client chooses how many packets are looked at
+// when it comes back, and in how many rooms it is.
+type roomStays map[*Room][]stay
+
+func (s *Session) staysInLocked() roomStays {
+	in := make(roomStays, len(s.stays))
+	for _, at := range s.stays {
+		in[at.room] = append(in[at.room], at)
+	}
+	return in
+}
+
 // receivesLocked reports whether a packet was for the session.
-func (s *Session) receivesLocked(e *Entry) bool {
+func (s *Session) receivesLocked(e *Entry, in roomStays) bool {
 	t := &e.target
 	switch {
-	case t.Sender == s, slices.Contains(t.ExceptSessions, s), s.wasInLocked(t.ExceptRooms, e.place):
+	case t.Sender == s, slices.Contains(t.ExceptSessions, s), in.one(t.ExceptRooms, e.place):
 		return false
 	case t.Everyone:
 		return e.place > s.first
 	}
-	return slices.Contains(t.Sessions, s) || s.wasInLocked(t.Rooms, e.place)
+	return slices.Contains(t.Sessions, s) || in.one(t.Rooms, e.place)
 }
 
-// wasInLocked reports whether the socket was in one of some rooms when a packet was sent.
-func (s *Session) wasInLocked(rooms []*Room, place uint64) bool {
+// one reports whether the socket was in one of some rooms when a packet was sent.
+func (in roomStays) one(rooms []*Room, place uint64) bool {
 	for _, room := range rooms {
-		for i := range s.stays {
-			if at := &s.stays[i]; at.room == room && at.from < place && place <= at.until {
+		for _, at := range in[room] {
+			if at.from < place && place <= at.until {
 				return true
 			}
 		}

@@ -52,6 +52,8 @@ type Store struct {
 	// shares are of the packets that a client is the cause of, waits of the sockets that wait.
 	shares share.Table[*Entry]
 	waits  share.Table[*Wait]
+	// sent slows down who has much sent to it again and again by coming back.
+	sent share.Meter
 	// waiting are the sockets that wait.
 	waiting map[*Wait]struct{}
 	// sweeping is true while a sweep is due.
@@ -71,6 +73,9 @@ func (s *Store) Use(o Options) (ended int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.options = o
+	if s.sent.Rate == 0 {
+		s.sent.Rate, s.sent.Burst, s.sent.Clients = returnRate, returnBurst, returnClients
+	}
 	s.shares.Bound, s.waits.Bound = o.MaxBytes, o.MaxBytes/2
 	s.shares.Least, s.waits.Least = leastShare, leastShare
 	if o.Window > 0 {
@@ -185,7 +190,8 @@ const (
 	BadOffset
 	// NotKept is a client that may have missed what is no longer kept.
 	NotKept
-	// TooMuch is a client that has missed more than may wait for it.
+	// TooMuch is a client that has missed more than may wait for it, or was sent too much of late because
+	// it has come back again and again.
 	TooMuch
 	// OtherIdentity is a client that is somebody else now.
 	OtherIdentity
