@@ -115,7 +115,8 @@ func TestManualCurlLines(t *testing.T) {
 }
 
 // TestManualCommandLines holds that each line of `caddy socketio` in a shell block of the manual is
-// done. The doctor's are about sites that are not here, so those are only read.
+// done. The doctor's are about sites that are not here, and those of migrate about files, so those are
+// only read.
 func TestManualCommandLines(t *testing.T) {
 	s, address := startAdmin(t, twoNamespaces)
 	seen := 0
@@ -129,7 +130,7 @@ func TestManualCommandLines(t *testing.T) {
 		}
 		words = words[2:]
 		switch words[0] {
-		case "doctor":
+		case "doctor", "migrate":
 			if command, rest, err := commandTree().Find(words); err != nil {
 				t.Errorf("%s: %v", place, err)
 			} else if err := errors.Join(command.ParseFlags(rest), command.ValidateArgs(command.Flags().Args())); err != nil {
@@ -202,7 +203,7 @@ var (
 // TestManualHasEveryFlag holds that a reader finds all commands of `caddy socketio`, with all their
 // flags.
 func TestManualHasEveryFlag(t *testing.T) {
-	text := documents.Section(t, "Command line") + documents.Section(t, "Doctor")
+	text := documents.Section(t, "Command line") + documents.Section(t, "Doctor") + documents.Section(t, "By command")
 	for _, command := range commandTree().Commands() {
 		if !strings.Contains(text, "caddy socketio "+command.Name()) {
 			t.Errorf("the manual has no caddy socketio %s", command.Name())

@@ -1,0 +1,49 @@
+package moving
+
+import (
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// The kinds of files that are read.
+const (
+	kindNginx = "nginx"
+)
+
+// readers are how each kind of file is read.
+var readers = map[string]func(s *setup, name, text string) error{
+	kindNginx: (*setup).readNginx,
+}
+
+// kinds say by which signs a file is known, in the order in which they are looked for.
+var kinds = []struct {
+	kind, signs string
+	extensions  string
+	content     *regexp.Regexp
+}{
+	{kindNginx, "blocks such as `server {` or `upstream name {`", "", regexp.MustCompile(`(?m)^[ \t]*(server|http|upstream[ \t]+\S+|location[ \t]+[^{;]+|map[ \t]+[^{;]+|stream|events)[ \t\n]*\{`)},
+}
+
+// kindOf returns what kind a file is of.
+func kindOf(name, text string) (string, error) {
+	extension := strings.ToLower(filepath.Ext(name))
+	for _, each := range kinds {
+		if each.extensions != "" && !strings.Contains(" "+each.extensions+" ", " "+extension+" ") || extension == "" && each.extensions != "" {
+			continue
+		}
+		if each.content.MatchString(text) {
+			return each.kind, nil
+		}
+	}
+	var tried []string
+	for _, each := range kinds {
+		of := ""
+		if each.extensions != "" {
+			of = ", in a file " + strings.ReplaceAll(each.extensions, " ", " or ")
+		}
+		tried = append(tried, each.kind+" ("+each.signs+of+")")
+	}
+	return "", fmt.Errorf("%s is of no kind that is known; looked for the signs of %s", name, strings.Join(tried, ", "))
+}
