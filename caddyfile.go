@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-socketio/socketio-stream/internal/option"
 	"github.com/caddy-socketio/socketio-stream/internal/sites"
+	"github.com/caddy-socketio/socketio-stream/publish/publishcaddy"
 	"github.com/caddy-socketio/socketio-stream/streaming/recovery/recoverycaddy"
 )
 
@@ -128,7 +129,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if _, err := option.At(d, "[<matcher>] { ... }").ArgumentsBeforeBlock(d, 0, 0); err != nil {
 		return err
 	}
-	return option.Each(d, func(string) error { return h.unmarshalOption(d) }, "namespace")
+	return option.Each(d, func(string) error { return h.unmarshalOption(d) }, "namespace", "publish")
 }
 
 func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) (err error) {
@@ -188,6 +189,10 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	case "status":
 		h.Status = new(Status)
 		err = h.Status.unmarshalCaddyfile(d)
+	case "publish":
+		var o *publishcaddy.Options
+		o, err = publishcaddy.Unmarshal(d)
+		h.Publish = append(h.Publish, o)
 	case "auth":
 		h.AuthRaw, err = unmarshalAuth(d)
 	case "adapter":
@@ -202,7 +207,7 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 		err = option.Unknown(d, directive, "hub", "path", "transports", "allow_upgrades", "ping_interval", "ping_timeout", "connect_timeout",
 			"upgrade_timeout", "max_http_buffer_size", "cors", "cookie", "send_buffer", "hub_buffer", "write_timeout", "max_connections",
 			"handshake_rate", "drain", "limits", "recovery", "per_message_deflate", "http_compression", "log_connections", "serve_client", "health",
-			"status", "auth", "adapter", "namespace")
+			"status", "publish", "auth", "adapter", "namespace")
 	}
 	return err
 }

@@ -25,6 +25,8 @@ import (
 	"github.com/caddy-socketio/socketio-stream/internal/cors"
 	"github.com/caddy-socketio/socketio-stream/internal/memory"
 	"github.com/caddy-socketio/socketio-stream/internal/option"
+	"github.com/caddy-socketio/socketio-stream/publish"
+	"github.com/caddy-socketio/socketio-stream/publish/publishcaddy"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 	"github.com/caddy-socketio/socketio-stream/streaming/recovery/recoverycaddy"
@@ -155,6 +157,9 @@ type Handler struct {
 	// Default: none.
 	Status *Status `json:"status,omitempty"`
 
+	// Publish are the paths at which backends send events by HTTP. Default: none.
+	Publish []*publishcaddy.Options `json:"publish,omitempty"`
+
 	// AuthRaw says who clients are, in every namespace that does not say so itself: a module of the
 	// namespace http.handlers.socketio_stream.auth named by its key "method". Default: everyone is
 	// let in.
@@ -213,6 +218,10 @@ type claim interface {
 	// RefuseStatus logs that a client may not read the status, which is for the addresses in an
 	// allow-list.
 	RefuseStatus(r *http.Request, client clientaddr.Client, allow []netip.Prefix)
+	// RefusePublish logs a request to publish that shows no key, or an unknown one.
+	RefusePublish(r *http.Request)
+	// Server is the server of the hub.
+	Server() *streaming.Server
 	// Metrics returns what the hub has counted, and how it is doing.
 	Metrics() streaming.Metrics
 	// Leave gives the hub up, which ends with the last handler that names it.
@@ -296,6 +305,10 @@ func (h *Handler) prepare(ctx caddy.Context) error {
 		h.paths.add(t, at, newHealthPage(at))
 	}
 	h.Status.provision(t, &h.paths)
+	for _, o := range h.Publish {
+		endpoint := o.Provision(t)
+		h.paths.add(t, o.Path, publishPage{endpoint})
+	}
 	if err := t.Err(); err != nil {
 		return err
 	}
@@ -362,6 +375,18 @@ func (h *Handler) serveSocketPath(w http.ResponseWriter, r *http.Request, file s
 		cors.AnswerPreflight(w, r)
 	default:
 		h.claim.ServeHTTP(w, r)
+	}
+	return nil
+}
+
+// publishPage is a path at which backends send events.
+type publishPage struct{ endpoint *publish.Endpoint }
+
+func (publishPage) kind() string { return "publish" }
+
+func (p publishPage) serve(w http.ResponseWriter, r *http.Request, hub claim) error {
+	if err := p.endpoint.Serve(w, r, hub.Server()); err != nil {
+		hub.RefusePublish(r)
 	}
 	return nil
 }

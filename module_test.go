@@ -31,6 +31,7 @@ import (
 
 // recordingClaim stands in for what the handler has of a hub, and counts what reaches it.
 type recordingClaim struct {
+	unkeyed  int
 	requests int
 	// refused are the origins' decisions that refused a request.
 	refused []cors.Decision
@@ -52,6 +53,10 @@ func (c *recordingClaim) RefuseOrigin(w http.ResponseWriter, _ *http.Request, d 
 func (c *recordingClaim) RefuseStatus(_ *http.Request, client clientaddr.Client, _ []netip.Prefix) {
 	c.kept = append(c.kept, client)
 }
+
+func (c *recordingClaim) RefusePublish(*http.Request) { c.unkeyed++ }
+
+func (c *recordingClaim) Server() *streaming.Server { return nil }
 
 func (c *recordingClaim) Metrics() streaming.Metrics { return c.metrics }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-socketio/socketio-stream/hub"
+	"github.com/caddy-socketio/socketio-stream/publish"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 )
@@ -29,7 +30,11 @@ func (h *Handler) plan() *hub.Plan {
 	h.site.describe(p, h.Namespaces)
 	p.Options = append(p.Options, hub.Option{Name: "adapter", Value: h.adapter.String()})
 	for _, ns := range h.Namespaces {
-		p.Namespaces = append(p.Namespaces, ns.plan())
+		planned := ns.plan()
+		if len(h.Publish) > 0 {
+			planned.Sets = append(planned.Sets, publish.Figures{})
+		}
+		p.Namespaces = append(p.Namespaces, planned)
 		p.Options = append(p.Options, ns.options()...)
 	}
 	return p
@@ -90,7 +95,7 @@ var connectionLogs = map[string]engineio.ConnectionLog{
 // ownOptions are the options in which handlers of one hub may differ. They must agree on all
 // others.
 var ownOptions = map[string]bool{
-	"hub": true, "paths": true, "cors": true, "serve_client": true, "health": true, "status": true,
+	"hub": true, "paths": true, "cors": true, "serve_client": true, "health": true, "status": true, "publish": true,
 	"declared_at": true, "declared_in": true,
 	// The namespaces have options of their own, in which auth is for all.
 	"auth": true, "namespaces": true,

@@ -175,6 +175,14 @@ need_redis() {
 	RUNLEVEL=1 install redis-server
 }
 
+# need_languages makes sure of those in which the documents publish.
+need_languages() {
+	command -v python3 >/dev/null && command -v php >/dev/null && command -v ruby >/dev/null && command -v curl >/dev/null && return
+	can_install || fail "Python, PHP, Ruby or curl is missing: install all of them." \
+		"On Debian: apt-get install python3 php-cli ruby curl"
+	install python3 php-cli ruby curl
+}
+
 # --- Parts -----------------------------------------------------------------
 
 run_lint() {
@@ -281,6 +289,10 @@ run_e2e() {
 	step 'e2e: redis'
 	need_redis
 	redis-server --version
+
+	step 'e2e: languages'
+	need_languages
+	php --version | sed -n 1p
 
 	step 'e2e: npm ci'
 	(cd e2e && npm ci --no-audit --no-fund --loglevel=error)

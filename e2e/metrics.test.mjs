@@ -26,6 +26,10 @@ const site = (generation) => `localhost {
 		namespace / {
 			events streaming
 		}
+		# Some series are there only where backends publish.
+		publish /publish {
+			key 4f1c0d9a7be24c3f8a6d5e2b1c0f9e8d
+		}
 		# Some series are there only for a namespace that asks a backend. Nobody connects to this one.
 		namespace /asked {
 			auth http http://127.0.0.1:9/

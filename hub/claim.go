@@ -120,6 +120,12 @@ func (c *Claim) RefuseStatus(r *http.Request, client clientaddr.Client, allow []
 	c.hub.refusals.byStatus(r, client, allow)
 }
 
+// RefusePublish logs a request to publish that shows no key, or an unknown one.
+func (c *Claim) RefusePublish(r *http.Request) { c.hub.refusals.byKey(r) }
+
+// Server returns the server of the hub.
+func (c *Claim) Server() *streaming.Server { return c.hub.server }
+
 // Metrics returns what the hub has counted.
 func (c *Claim) Metrics() streaming.Metrics { return c.hub.server.Metrics() }
 

@@ -69,6 +69,13 @@ func (l *refusalLog) byStatus(r *http.Request, client clientaddr.Client, allow [
 	l.log(r, reason, "status refused", slog.String("reason", reason), slog.String("remedy", remedy))
 }
 
+// byKey logs a request to publish that shows no key, or one that is not known.
+func (l *refusalLog) byKey(r *http.Request) {
+	const reason = "the key is missing or not known"
+	l.log(r, reason, "publishing refused", slog.String("reason", reason),
+		slog.String("remedy", "send Authorization: Bearer and one of the keys of publish"))
+}
+
 // log writes a line, unless there are too many with that reason. The query holds the session's id,
 // so it is left out.
 func (l *refusalLog) log(r *http.Request, reason, message string, attrs ...slog.Attr) {

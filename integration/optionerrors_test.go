@@ -18,7 +18,7 @@ type syntaxLine struct {
 
 // complete are options that are lines of their own, as they are written where a block follows.
 var complete = map[string]string{
-	"namespace": "namespace /x", "auth http": "auth http http://127.0.0.1:9/", "issuer": "issuer https://a.example.com", "status": "status /status",
+	"namespace": "namespace /x", "auth http": "auth http http://127.0.0.1:9/", "issuer": "issuer https://a.example.com", "status": "status /status", "publish": "publish /publish",
 }
 
 // fullSyntax returns the lines of the full syntax in the manual.

@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-socketio/socketio-stream/auth"
 	"github.com/caddy-socketio/socketio-stream/events/sessions"
 	"github.com/caddy-socketio/socketio-stream/events/streams"
+	"github.com/caddy-socketio/socketio-stream/publish"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 	"github.com/caddy-socketio/socketio-stream/streaming/redis"
@@ -27,7 +28,7 @@ func newServer(t *testing.T) *streaming.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := server.Of("/").Use(new(streams.Set), new(sessions.Set), backendFigures{backend}); err != nil {
+	if err := server.Of("/").Use(new(streams.Set), new(sessions.Set), backendFigures{backend}, publish.Figures{}); err != nil {
 		t.Fatal(err)
 	}
 	return server
