@@ -175,6 +175,14 @@ need_redis() {
 	RUNLEVEL=1 install redis-server
 }
 
+# need_systemd makes sure of what reads units.
+need_systemd() {
+	command -v systemd-analyze >/dev/null && command -v dpkg-deb >/dev/null && return
+	can_install || fail "systemd-analyze or dpkg-deb is missing: install systemd and dpkg." \
+		"On Debian: apt-get install systemd"
+	install systemd
+}
+
 # need_languages makes sure of those in which the documents publish.
 need_languages() {
 	command -v python3 >/dev/null && command -v php >/dev/null && command -v ruby >/dev/null && command -v curl >/dev/null && return
@@ -289,6 +297,10 @@ run_e2e() {
 	step 'e2e: redis'
 	need_redis
 	redis-server --version
+
+	step 'e2e: systemd'
+	need_systemd
+	systemd-analyze --version | sed -n 1p
 
 	step 'e2e: languages'
 	need_languages
