@@ -417,10 +417,13 @@ func (c *client) loseTimer() {
 	}
 }
 
-func (c *client) remove(s *Socket) {
+func (c *client) remove(s *Socket) { c.drops(s) }
+
+// drops takes a socket out of those of the client. It reports false if it is not among them.
+func (c *client) drops(s *Socket) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.removeLocked(s)
+	return c.removeLocked(s)
 }
 
 // removeLocked takes a socket out of those of the client. It reports false if it is not among them.

@@ -152,6 +152,10 @@ func (end socketEnd) settle(reason Reason) {
 	s.greeted.Store(takesLeave)
 	s.namespace.server.auth.take(s)
 	left := s.namespace.rooms.remove(s)
+	if c := s.client(); c.drops(s) {
+		// Its client has come back to it in the moment in which it was ended: it is to begin anew.
+		c.session.Close(engineio.ReasonForcedClose)
+	}
 	if len(left) > 0 {
 		s.mu.Lock()
 		s.extrasLocked().left = left

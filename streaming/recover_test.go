@@ -379,3 +379,22 @@ func TestWhoComesBackAgainAndAgain(t *testing.T) {
 	}
 	s.expectFailed(recovery.TooMuch, 1)
 }
+
+// TestComingBackWhileTheSocketIsEnded has a client come back to a socket that somebody is about to end, who
+// has told its old connection of that: the client does not go on with a socket that is no more.
+func TestComingBackWhileTheSocketIsEnded(t *testing.T) {
+	s := newTestServer(t, recovering())
+	c := s.recoverableClient()
+	socket := s.Find(c.sid)
+	s.cut(c)
+	old := socket.client()
+	old.comeAgain(ReasonAuthExpired)
+	s.back(c, true)
+	// The second half of what comeAgain does.
+	socket.close(ReasonAuthExpired)
+	c.expectEnd()
+	c.testClient.close()
+	s.back(c, false)
+	_ = s.Of("/").Emit("a")
+	c.expectEvents(`["a"]`)
+}
