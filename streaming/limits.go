@@ -151,16 +151,25 @@ const textRateLimited = "too many events"
 // [*EventError].
 var ErrTooManyRooms error = &EventError{Code: CodeTooManyRooms, Message: "the client is in too many rooms"}
 
+const (
+	// modestRooms is how many rooms a socket may be in whatever the others are in.
+	modestRooms = 64
+	// roomsPart is the part of [engineio.Options.ServerBuffer] that the rooms of a namespace may take
+	// of memory, one over roomsPart, before sockets that are in more than modestRooms join no others.
+	roomsPart = 8
+)
+
 // RoomFor reports whether the socket may join rooms: nil, or ErrTooManyRooms.
 // Those it is in already take no place.
 func (s *Socket) RoomFor(rooms ...string) error {
 	server := s.namespace.server
-	limit := server.limits.Load().Rooms
-	if limit == 0 {
+	joined, more := s.namespace.rooms.joining(s, rooms)
+	if more == 0 {
 		return nil
 	}
-	joined, more := s.namespace.rooms.joining(s, rooms)
-	if more > 0 && joined+more > limit {
+	limit := server.limits.Load().Rooms
+	most := server.roomsLimit.Load()
+	if limit > 0 && joined+more > limit || joined+more > modestRooms && most > 0 && s.namespace.rooms.bytes.Load() >= most {
 		server.limited.rooms.Add(1)
 		return ErrTooManyRooms
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -443,4 +444,34 @@ func TestLimitsHaveAClosedSetOfNames(t *testing.T) {
 	if len(got) != len(want) {
 		t.Errorf("got %v", got)
 	}
+}
+
+// TestRoomsOfAllSocketsAreBounded has one client join all the rooms it can, more than there is memory for:
+// others may be in some, and when it is gone all that it has taken is free.
+func TestRoomsOfAllSocketsAreBounded(t *testing.T) {
+	s := newTestServer(t, Options{Engine: engineio.Options{ServerBuffer: 400_000}, Limits: Limits{Rooms: 10_000}})
+	rooms := &s.Of("/").rooms.bytes
+	c, hostile := s.connected(engineio.WebSocket)
+	_, honest := s.connected(engineio.WebSocket)
+	joins := func(id, prefix string) (joined int) {
+		for ; joined < 10_000 && s.Find(id).Join(fmt.Sprint(prefix, joined)) == nil; joined++ {
+		}
+		return joined
+	}
+	if joined := joins(hostile, "hostile"); joined < 200 || joined > 400 {
+		t.Errorf("one client is in %d rooms, which take %d bytes", joined, rooms.Load())
+	}
+	if joined := joins(honest, "honest"); joined != modestRooms {
+		t.Errorf("another one is in %d rooms", joined)
+	}
+	if got := s.Metrics().Limited; !slices.Contains(got, engineio.ReasonCount{Reason: string(LimitRooms), Count: 2}) {
+		t.Errorf("%+v", got)
+	}
+	c.close()
+	eventually(t, "the rooms to be free", func() bool { return rooms.Load() < 20_000 })
+	if s.Find(honest).Join("one more") != nil {
+		t.Error("there is no room for one more")
+	}
+	s.Find(honest).Disconnect(true)
+	eventually(t, "nothing to be left", func() bool { return rooms.Load() == 0 })
 }

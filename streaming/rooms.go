@@ -27,7 +27,12 @@ type rooms struct {
 	log atomic.Pointer[recovery.Log]
 	// homes has the order locks of all sockets.
 	homes atomic.Uint32
+	// bytes is what all that sockets are in rooms takes of memory, see roomBytes.
+	bytes atomic.Int64
 }
+
+// roomBytes is what it takes of memory that a socket is in a room, besides the room's name.
+const roomBytes = 176
 
 type shard struct {
 	mu     sync.RWMutex
@@ -212,6 +217,8 @@ func (r *rooms) join(s *Socket, names ...string) {
 	defer r.unlock(shards)
 	s.places.mu.Lock()
 	defer s.places.mu.Unlock()
+	bytes := 0
+	defer func() { r.bytes.Add(int64(bytes)) }()
 	for _, name := range names {
 		if s.places.removed || name == s.id || s.places.joined.find(name) != nil {
 			continue
@@ -231,6 +238,7 @@ func (r *rooms) join(s *Socket, names ...string) {
 		}
 		s.places.joined.add(membership{name: name, room: in, index: len(in.members)})
 		in.members = append(in.members, s)
+		bytes += roomBytes + len(name)
 		if s.kept != nil {
 			s.kept.Join(at.keptRoom(name))
 		}
@@ -249,6 +257,7 @@ func (r *rooms) leave(s *Socket, names ...string) {
 		if !ok {
 			continue
 		}
+		r.bytes.Add(-int64(roomBytes + len(name)))
 		if s.kept != nil {
 			s.kept.Leave(r.shard(name).keptRoom(name))
 		}

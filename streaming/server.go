@@ -45,9 +45,12 @@ type Server struct {
 	runners        *runners
 	connectTimeout atomic.Int64
 	// talkPatience is the constant, unless a test has another.
-	talkPatience  time.Duration
-	limits        atomic.Pointer[Limits]
-	limited       limitCounts
+	talkPatience time.Duration
+	limits       atomic.Pointer[Limits]
+	limited      limitCounts
+	// roomsLimit is how many bytes of memory the rooms of a namespace may take, see modestRooms. Zero is
+	// no limit.
+	roomsLimit    atomic.Int64
 	namespaceBits namespaceBits
 	// refusals limits the lines about clients that a namespace refuses, failures
 	// those about handlers that have failed, unrecovered those about clients that were not recovered.
@@ -107,6 +110,7 @@ func (s *Server) SetOptions(options Options) {
 	}
 	s.connectTimeout.Store(int64(options.ConnectTimeout))
 	s.limits.Store(options.Limits.withDefaults())
+	s.roomsLimit.Store(options.Engine.ServerBuffer / roomsPart)
 	s.engine.SetOptions(options.Engine)
 	s.setAdapter(options.Adapter)
 	s.setRecovery(options)
