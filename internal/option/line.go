@@ -93,7 +93,7 @@ func (l *Line) Wrap(err error) error { return Wrap(&l.at, err) }
 
 // Unknown refuses the option that d stands at, of a block in which there are others.
 func Unknown(d *caddyfile.Dispenser, block string, options ...string) error {
-	return d.Errf("unrecognized option '%s' of %s: there is %s", d.Val(), block, OneOf(options))
+	return d.Errf("unrecognized option '%s' of %s: %s", d.Val(), block, didYouMean(d.Val(), options, "there is "+OneOf(options)))
 }
 
 // OneOf lists words to choose from.
