@@ -117,6 +117,11 @@ func (h *Handler) countDeclaration(state map[string]any) {
 //				batch           <max entries>
 //			}
 //			events relay     <event...>
+//			events rooms {
+//				on          <event> [<argument>...] { ... }
+//				allow       <room...>
+//				max_members <n>
+//			}
 //		}
 //	}
 //

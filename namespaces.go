@@ -168,7 +168,7 @@ func (n *Namespace) unmarshalCaddyfile(d *caddyfile.Dispenser, before []*Namespa
 	sets := make(option.Given)
 	err = option.Each(d, func(string) error { return n.unmarshalOption(d, sets) }, "events")
 	if err == nil && len(n.EventsRaw) == 0 {
-		err = line.Wrap(fmt.Errorf("namespace %q has no events: write events streaming, events sessions or events relay <event...> in its block", n.Name))
+		err = line.Wrap(fmt.Errorf("namespace %q has no events: write events streaming, events sessions, events relay <event...> or events rooms { ... } in its block", n.Name))
 	}
 	return err
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/caddy-socketio/socketio-stream/events/internal/eventstest"
 	"github.com/caddy-socketio/socketio-stream/events/relay"
+	"github.com/caddy-socketio/socketio-stream/events/rooms"
+	"github.com/caddy-socketio/socketio-stream/events/rooms/lang"
 	"github.com/caddy-socketio/socketio-stream/events/sessions"
 	"github.com/caddy-socketio/socketio-stream/events/streams"
 	"github.com/caddy-socketio/socketio-stream/internal/documents"
@@ -31,7 +33,7 @@ const (
 // clients are what clients with some rights show.
 var clients = map[string]string{
 	"all":     `{"name":"subject"}`,
-	"rooms":   `{"name":"subject","rooms":["stream:board","session:board","session:new"]}`,
+	"rooms":   `{"name":"subject","rooms":["stream:board","session:board","session:new","room:board"]}`,
 	"none":    `{"name":"subject","rooms":[]}`,
 	"starts":  `{"name":"subject","rooms":[],"start":["stream:board","session:board","session:new"]}`,
 	"watches": `{"name":"subject","rooms":["stream:*","session:*"],"start":[]}`,
@@ -75,6 +77,10 @@ func TestRights(t *testing.T) {
 		{"relay", tryRelay, map[string][]string{
 			"all": allOf(send, receive), "rooms": allOf(send, receive), "none": allOf(send, receive),
 			"starts": allOf(send, receive), "watches": allOf(send, receive), "silent": allOf(receive),
+		}},
+		{"rooms", tryRooms, map[string][]string{
+			"all": allOf(join, send, receive, presence), "rooms": allOf(join, send, receive, presence),
+			"none": nil, "starts": nil, "watches": nil, "silent": nil,
 		}},
 	} {
 		for client, auth := range clients {
@@ -205,6 +211,37 @@ func tryRelay(t *testing.T, auth string) map[string]bool {
 	return could
 }
 
+// tryRooms tries what a client may do with the room "board", in which others are.
+func tryRooms(t *testing.T, auth string) map[string]bool {
+	s := eventstest.NewServer(t, eventstest.Named{}, &rooms.Set{Program: lang.Program{On: []lang.Handler{
+		{Event: "join", Args: []string{"room"}, Do: []lang.Step{
+			{Do: "join", Room: "{room}"},
+			{Do: "emit", Room: "{room}", All: true, Event: "members", Values: []string{"{members}"}},
+		}},
+		{Event: "say", Args: []string{"room", "text"}, Do: []lang.Step{
+			{Do: "emit", Room: "{room}", Event: "said", Values: []string{"{text}"}},
+		}},
+		{Event: "disconnecting", Room: "<room>", Do: []lang.Step{
+			{Do: "emit", Room: "{room}", Event: "members", Values: []string{"{members}"}},
+		}},
+	}}})
+	first, second := s.ConnectAs(named("first")), s.ConnectAs(named("second"))
+	could := make(map[string]bool)
+	for _, c := range []*eventstest.Client{first, second} {
+		says(c, `2["join","board"]`)
+	}
+	subject := s.ConnectAs(eventstest.Who{Auth: auth})
+	could[join] = strings.Contains(says(subject, `21["join","board"]`), `31[{"success":true`)
+	says(first, `2["say","board","live"]`)
+	could[receive] = strings.Contains(came(subject), `"live"`)
+	says(subject, `2["say","board","of the subject"]`)
+	could[send] = strings.Contains(came(first), "of the subject")
+	second.Send("1")
+	second.Gone()
+	could[presence] = strings.Contains(came(subject), "members")
+	return could
+}
+
 // TestTableOfRights holds that SECURITY.md has a row for each way in which a right is met, and a column
 // for each event set.
 func TestTableOfRights(t *testing.T) {
@@ -212,7 +249,7 @@ func TestTableOfRights(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, table, ok := strings.Cut(string(text), "\n| way | `events streaming` | `events sessions` | `events relay` |\n|---|---|---|---|\n")
+	_, table, ok := strings.Cut(string(text), "\n| way | `events streaming` | `events sessions` | `events relay` | `events rooms` |\n|---|---|---|---|---|\n")
 	if !ok {
 		t.Fatal("there is no table of rights")
 	}

@@ -18,7 +18,7 @@ type syntaxLine struct {
 
 // complete are options that are lines of their own, as they are written where a block follows.
 var complete = map[string]string{
-	"namespace": "namespace /x", "auth http": "auth http http://127.0.0.1:9/", "issuer": "issuer https://a.example.com", "status": "status /status", "publish": "publish /publish",
+	"namespace": "namespace /x", "auth http": "auth http http://127.0.0.1:9/", "issuer": "issuer https://a.example.com", "status": "status /status", "publish": "publish /publish", "on": "on x",
 }
 
 // fullSyntax returns the lines of the full syntax in the manual.
@@ -35,6 +35,9 @@ func fullSyntax(t *testing.T) (lines []syntaxLine) {
 		if words[0] == "}" {
 			around = around[:len(around)-1]
 			continue
+		}
+		if words[0] == "<step>" {
+			continue // Steps have tests of their own.
 		}
 		name, rest := words[0], words[1:]
 		if slices.Contains([]string{"adapter", "auth", "events", "claim"}, name) && rest[0] != "..." {

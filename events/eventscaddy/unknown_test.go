@@ -5,6 +5,8 @@ import (
 
 	"github.com/caddy-socketio/socketio-stream/events/internal/eventstest"
 	"github.com/caddy-socketio/socketio-stream/events/relay"
+	"github.com/caddy-socketio/socketio-stream/events/rooms"
+	"github.com/caddy-socketio/socketio-stream/events/rooms/lang"
 	"github.com/caddy-socketio/socketio-stream/events/sessions"
 	"github.com/caddy-socketio/socketio-stream/events/streams"
 	"github.com/caddy-socketio/socketio-stream/streaming"
@@ -16,12 +18,14 @@ import (
 func TestUnknownEventsAreRefusedByEverySet(t *testing.T) {
 	const quiet, loud = false, true
 	relayed := &relay.Set{Events: []string{"chat"}}
+	declared := &rooms.Set{Program: lang.Program{On: []lang.Handler{{Event: "join", Do: []lang.Step{{Do: "join", Room: "lobby"}}}}}}
 	for name, test := range map[string]struct {
 		sets []streaming.EventSet
 		told bool
 	}{
 		"streaming":           {[]streaming.EventSet{new(streams.Set)}, quiet},
 		"relay":               {[]streaming.EventSet{relayed}, quiet},
+		"rooms":               {[]streaming.EventSet{declared}, quiet},
 		"sessions":            {[]streaming.EventSet{new(sessions.Set)}, loud},
 		"relay and sessions":  {[]streaming.EventSet{relayed, new(sessions.Set)}, loud},
 		"sessions and relay":  {[]streaming.EventSet{new(sessions.Set), relayed}, loud},

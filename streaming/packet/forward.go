@@ -14,6 +14,11 @@ func (b *ArgsBuilder) Forward(o Object, name string) (value json.RawMessage, ok 
 	return b.forward(o.Field(name), o.attachments)
 }
 
+// ForwardValue is Forward for an argument, or a value within one, of those that a client sent.
+func (b *ArgsBuilder) ForwardValue(from Args, value json.RawMessage) (forwarded json.RawMessage, ok bool) {
+	return b.forward(value, from.attachments)
+}
+
 func (b *ArgsBuilder) forward(from json.RawMessage, attachments [][]byte) (value json.RawMessage, ok bool) {
 	if !mayHoldPlaceholder(from) {
 		return from, true
