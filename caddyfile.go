@@ -91,11 +91,13 @@ func (h *Handler) countDeclaration(state map[string]any) {
 //		per_message_deflate  [<size>]
 //		http_compression     [<size>]
 //		log_connections      all|sampled|faults
+//		log_events           off|names
 //		serve_client         cdn|off|<folder>
 //		health               <path...>
 //		status               <path...> {
 //			allow            <cidr...>
 //		}
+//		publish <path> { ... }
 //		auth none|caddy
 //		auth jwt { ... }
 //		auth http <url> { ... }
@@ -187,6 +189,8 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 		h.HTTPCompression, err = parseCompression(d)
 	case "log_connections":
 		h.LogConnections, err = option.Choice(d, logAll, logSampled, logFaults)
+	case "log_events":
+		h.LogEvents, err = option.Choice(d, logOff, logNames)
 	case "serve_client":
 		h.ServeClient, err = option.Text(d, "cdn|off|<folder>")
 	case "health":
@@ -211,7 +215,7 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	default:
 		err = option.Unknown(d, directive, "hub", "path", "transports", "allow_upgrades", "ping_interval", "ping_timeout", "connect_timeout",
 			"upgrade_timeout", "max_http_buffer_size", "cors", "cookie", "send_buffer", "hub_buffer", "write_timeout", "max_connections",
-			"handshake_rate", "drain", "limits", "recovery", "per_message_deflate", "http_compression", "log_connections", "serve_client", "health",
+			"handshake_rate", "drain", "limits", "recovery", "per_message_deflate", "http_compression", "log_connections", "log_events", "serve_client", "health",
 			"status", "publish", "auth", "adapter", "namespace")
 	}
 	return err

@@ -145,6 +145,10 @@ type Handler struct {
 	// says how many), or "faults" (only the ends that are the client's fault). Default: "sampled".
 	LogConnections string `json:"log_connections,omitempty"`
 
+	// LogEvents says whether each event that comes from a client is logged: "names" has its name, its
+	// sender and its size, and never what is in it; "off" has none. Default: "off".
+	LogEvents string `json:"log_events,omitempty"`
+
 	// ServeClient says what is answered for the browser client's files, such as
 	// /socket.io/socket.io.js: "cdn" redirects to the official CDN at a pinned version, "off"
 	// serves none, and anything else is the folder that holds them. Default: "cdn".
@@ -297,6 +301,7 @@ func (h *Handler) prepare(ctx caddy.Context) error {
 	h.PerMessageDeflate.provision(t, "per_message_deflate")
 	h.HTTPCompression.provision(t, "http_compression")
 	t.Choice("log_connections", &h.LogConnections, logSampled, logAll, logSampled, logFaults)
+	t.Choice("log_events", &h.LogEvents, logOff, logOff, logNames)
 	t.Text("serve_client", &h.ServeClient, string(clientfiles.CDN))
 	h.client = clientfiles.Files(h.ServeClient)
 	t.Check(h.client.Check())

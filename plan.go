@@ -23,6 +23,7 @@ func (h *Handler) plan() *hub.Plan {
 		Options:    optionsOf("", reflect.ValueOf(h).Elem()),
 		Server:     h.server(),
 		Drain:      time.Duration(h.Drain),
+		LogEvents:  h.LogEvents == logNames,
 		Paths:      h.paths.socket,
 		Origins:    h.origins,
 		Capture:    captures(h.Namespaces),
@@ -80,11 +81,13 @@ func (h *Handler) server() streaming.Options {
 	return options
 }
 
-// The values of log_connections.
+// The values of log_connections and of log_events.
 const (
 	logAll     = "all"
 	logSampled = "sampled"
 	logFaults  = "faults"
+	logOff     = "off"
+	logNames   = "names"
 )
 
 // connectionLogs translates the values of log_connections.

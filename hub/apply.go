@@ -14,6 +14,7 @@ func (hub *hub) apply(c *Claim, grace time.Duration) {
 	c.plan.connect()
 	hub.server.SetOptions(c.plan.Server)
 	hub.addresses.use(c.plan)
+	hub.events.use(c.plan.LogEvents, hub.server)
 	plans := hub.plansOf(c.generation)
 	hub.recheckOrigins(plans, c.logger)
 	if err := hub.useEvents(c.plan); err != nil {

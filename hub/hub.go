@@ -28,6 +28,8 @@ type hub struct {
 	logger *logline.Switch
 	// refusals logs the requests that the handlers of the hub refuse.
 	refusals *refusalLog
+	// events logs the events that come.
+	events *eventLog
 	// addresses finds out where clients come from.
 	addresses *addresses
 
@@ -58,12 +60,14 @@ func newHub(ctx caddy.Context, p *Plan) (*hub, error) {
 		server:    streaming.New(p.Server, slog.New(logger)),
 		logger:    logger,
 		refusals:  newRefusalLog(slog.New(logger)),
+		events:    &eventLog{logger: slog.New(logger)},
 		addresses: newAddresses(slog.New(logger)),
 		departure: departure{gone: make(chan struct{})},
 		drain:     p.Drain,
 		authRules: p.rules(),
 	}
 	hub.addresses.use(p)
+	hub.events.use(p.LogEvents, hub.server)
 	p.connect()
 	if leaving := departures.find(p.Hub); leaving != nil {
 		// What an address has there it has not here besides.

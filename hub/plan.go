@@ -34,6 +34,8 @@ type Plan struct {
 	Connect func()
 	// Namespaces are those that the hub has while the plan is in force, and no others.
 	Namespaces []Namespace
+	// LogEvents says whether the events that come from clients are logged.
+	LogEvents bool
 	// Drain is the time that closing the connections is spread over when the hub ends.
 	Drain time.Duration
 	// Paths are the URL paths by which clients come to the handler, and Origins says which

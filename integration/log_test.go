@@ -207,6 +207,38 @@ func TestConnectionsAreLogged(t *testing.T) {
 }
 
 // TestUntrustedProxyIsNotBelieved holds that a client cannot choose the address it is logged with.
+func TestEventsAreLogged(t *testing.T) {
+	log := newLogFile(t, "events.log")
+	site := func(more string) string {
+		return "socketio_stream {\n" + more + "\nnamespace / {\nevents relay chat\n}\n}"
+	}
+	s := startServer(t, site("log_events names"), log.own())
+	client, other := s.connect("/socket.io/"), s.connect("/socket.io/")
+	client.send(`42["chat",{"secret":"words"}]`)
+	client.send(`42["unknown"]`)
+	other.wait("42")
+	lines := log.wait("event", 2)
+	expectFields(t, lines[0], map[string]any{"namespace": "/", "event": "chat", "bytes": 18.0, "level": "info"})
+	expectFields(t, lines[1], map[string]any{"event": "unknown", "bytes": 0.0, "socket": lines[0]["socket"]})
+	if id, _ := lines[0]["socket"].(string); id == "" || strings.Contains(log.text(), "words") {
+		t.Errorf("the log is %s", log.text())
+	}
+	// A reload ends it, and another one begins it again.
+	for _, c := range []struct {
+		more string
+		want int
+	}{{"", 2}, {"log_events names", 3}} {
+		if err := s.load(site(c.more), log.own()); err != nil {
+			t.Fatal(err)
+		}
+		client.send(`42["chat",1]`)
+		other.wait("42")
+		if got := log.wait("event", c.want); len(got) != c.want {
+			t.Errorf("%d lines with %q, want %d", len(got), c.more, c.want)
+		}
+	}
+}
+
 func TestUntrustedProxyIsNotBelieved(t *testing.T) {
 	log := newLogFile(t, "caddy.log")
 	s := startServer(t, "socketio_stream", log.own())

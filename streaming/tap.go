@@ -42,6 +42,8 @@ type Traffic struct {
 type TapOptions struct {
 	// Namespace, Event and Socket leave out the events of others.
 	Namespace, Event, Socket string
+	// Incoming leaves out what the server sends.
+	Incoming bool
 	// Args makes the tap see the arguments as well.
 	Args bool
 	// By is who watches, such as an address: at most half of all may be of one. Those of "" have no
@@ -217,7 +219,7 @@ func (t *taps) show(e Traffic, args packet.Args) {
 func (t *Tap) wants(e *Traffic, name string) bool {
 	o := &t.options
 	return (o.Namespace == "" || o.Namespace == e.Namespace) && (o.Event == "" || o.Event == name) &&
-		(o.Socket == "" || o.Socket == e.Socket)
+		(o.Socket == "" || o.Socket == e.Socket) && !(o.Incoming && e.Out)
 }
 
 func (t *Tap) push(e Traffic, args packet.Args) {

@@ -96,7 +96,7 @@ func TestTapFilters(t *testing.T) {
 	client.connect("/b")
 	event, namespace := s.tap(TapOptions{Event: "other"}), s.tap(TapOptions{Namespace: "/b"})
 	socket, nobody := s.tap(TapOptions{Socket: id}), s.tap(TapOptions{Socket: "nobody"})
-	all := s.tap(TapOptions{})
+	all, incoming := s.tap(TapOptions{}), s.tap(TapOptions{Incoming: true})
 
 	client.send(`2["chat"]`)
 	client.send(`2["other"]`)
@@ -106,6 +106,11 @@ func TestTapFilters(t *testing.T) {
 	}
 	if a, b := event.next(t), event.next(t); a.Event != "other" || a.Out || b.Event != "other" || !b.Out {
 		t.Errorf("by event: %+v, %+v", a, b)
+	}
+	for _, want := range []string{"chat", "other", "chat"} {
+		if e := incoming.next(t); e.Event != want || e.Out {
+			t.Errorf("incoming: %+v, want %s", e, want)
+		}
 	}
 	if e := namespace.next(t); e.Namespace != "/b" {
 		t.Errorf("by namespace: %+v", e)
