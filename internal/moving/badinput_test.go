@@ -32,7 +32,7 @@ func TestWhatCannotBeReadIsSaid(t *testing.T) {
 		{"missing", "", "no such file or directory"},
 		{"binary.conf", "server {\x00}", "not text in UTF-8"},
 		{"latin.conf", "server { # Gr\xfc\xdfe\n}", "not text in UTF-8"},
-		{"prose.txt", "Dear nginx,\nplease serve.\n", "looked for the signs of nginx"},
+		{"prose.txt", "Dear nginx,\nplease serve.\n", "nginx (blocks such as"},
 		{"open.conf", "server {\n\tlisten 80;\n\tlocation / {\n\t\treturn 200;\n}\n", `open.conf:1: the block of "server" is not closed`},
 		{"closed.conf", "server {\n}\n}\n", "closed.conf:3: this } closes nothing"},
 		{"end.conf", "server {\n\tlisten 80\n}\n", `end.conf:2: "listen 80" does not end: a ; is missing`},

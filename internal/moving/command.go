@@ -25,16 +25,22 @@ func NewCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "migrate <file...>",
 		Short: "Writes the Caddyfile that takes the place of an old setup",
-		Long: `Reads the config of nginx that stood in front of a Socket.IO service, and writes the Caddyfile that takes its place.
+		Long: `Reads the config of nginx or Apache that stood in front of a Socket.IO service, the ecosystem file of PM2 that ran it, and
+the options of the service itself, and writes the Caddyfile that takes their place.
+
 Above each line is what it comes from, with file and line. What could not be taken is in comments and on stderr, with
 what to do instead. What kept people out and could not be taken is closed.
+
+With --behind the Caddyfile is for a Caddy behind the server that keeps ports 80 and 443, and holds Socket.IO alone; in
+comments are the lines for the server in front, a test, and the way back.
 
 Files are read, and nothing in them is run. What they include is read where it is below the folder of the file that is
 named here.
 
 The exit status is 0 when all was taken, 2 when something was left, and 1 when no Caddyfile was written.`,
 		Example: `  $ caddy socketio migrate /etc/nginx/sites-enabled/example.com
-  $ caddy socketio migrate --output Caddyfile /etc/nginx/nginx.conf`,
+  $ caddy socketio migrate --output Caddyfile /etc/nginx/nginx.conf /srv/chat/server.js /srv/chat/ecosystem.config.js
+  $ caddy socketio migrate --behind /etc/apache2/sites-enabled/example.com.conf`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return errors.New("name the files of the old setup: caddy socketio migrate /etc/nginx/sites-enabled/example.com")
@@ -59,6 +65,8 @@ The exit status is 0 when all was taken, 2 when something was left, and 1 when n
 		},
 	}
 	flags := command.Flags()
+	flags.StringVar(&o.Behind, "behind", "", "write it for a Caddy behind the server that keeps ports 80 and 443, at this address")
+	flags.Lookup("behind").NoOptDefVal = UsualBehind
 	flags.StringVar(&output, "output", "", "the file to write, which must not be there yet (default is stdout)")
 	return command
 }

@@ -15,7 +15,7 @@ func run(args ...string) (stdout, stderr string, err error) {
 	var out, errs bytes.Buffer
 	command.SetOut(&out)
 	command.SetErr(&errs)
-	command.SetArgs(args)
+	command.SetArgs(append([]string{}, args...))
 	command.SilenceErrors, command.SilenceUsage = true, true
 	err = command.Execute()
 	return out.String(), errs.String(), err

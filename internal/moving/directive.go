@@ -35,6 +35,8 @@ type directive struct {
 	// text is the line as it was written, without what is inside of it.
 	text string
 	fate fate
+	// program is set for what is of the service, and not of the server in front.
+	program bool
 	// why says why the line is needless, or what to do where it is left.
 	why string
 }

@@ -12,7 +12,7 @@ import (
 // comments: no line of the Caddyfile is what the file wants.
 func fuzzReader(f *testing.F, kind, name string) {
 	corpus(f, func(folder string, names []string) {
-		if filepath.Base(filepath.Dir(folder)) != kind {
+		if !strings.HasPrefix(strings.ToLower(kind), filepath.Base(filepath.Dir(folder))) {
 			return
 		}
 		for _, each := range names {
@@ -24,13 +24,14 @@ func fuzzReader(f *testing.F, kind, name string) {
 		}
 	})
 	f.Add("server { location { } }")
+	f.Add("socket.on('a', (b) => socket.broadcast.emit('a', b));")
 	f.Fuzz(func(t *testing.T, text string) {
 		s := &setup{files: &files{folder: "/nowhere/at/all"}}
 		if readers[kind](s, "/nowhere/at/all/"+name, text) != nil {
 			return
 		}
 		s.settle()
-		result := s.result([]string{name})
+		result := s.result([]string{name}, nil)
 		if !utf8.ValidString(result.Caddyfile) && utf8.ValidString(text) {
 			t.Error("the Caddyfile is not UTF-8")
 		}
@@ -51,3 +52,9 @@ func fuzzReader(f *testing.F, kind, name string) {
 }
 
 func FuzzNginx(f *testing.F) { fuzzReader(f, kindNginx, "site.conf") }
+
+func FuzzApache(f *testing.F) { fuzzReader(f, kindApache, "site.conf") }
+
+func FuzzNode(f *testing.F) { fuzzReader(f, kindNode, "server.js") }
+
+func FuzzPM2(f *testing.F) { fuzzReader(f, kindPM2, "ecosystem.config.js") }

@@ -9,12 +9,18 @@ import (
 
 // The kinds of files that are read.
 const (
-	kindNginx = "nginx"
+	kindNginx  = "nginx"
+	kindApache = "Apache"
+	kindPM2    = "PM2"
+	kindNode   = "Node.js"
 )
 
 // readers are how each kind of file is read.
 var readers = map[string]func(s *setup, name, text string) error{
-	kindNginx: (*setup).readNginx,
+	kindNginx:  (*setup).readNginx,
+	kindApache: (*setup).readApache,
+	kindPM2:    (*setup).readPM2,
+	kindNode:   (*setup).readNode,
 }
 
 // kinds say by which signs a file is known, in the order in which they are looked for.
@@ -23,7 +29,12 @@ var kinds = []struct {
 	extensions  string
 	content     *regexp.Regexp
 }{
-	{kindNginx, "blocks such as `server {` or `upstream name {`", "", regexp.MustCompile(`(?m)^[ \t]*(server|http|upstream[ \t]+\S+|location[ \t]+[^{;]+|map[ \t]+[^{;]+|stream|events)[ \t\n]*\{`)},
+	{kindPM2, "a list of `apps`", ".js .cjs .mjs .json .ts", regexp.MustCompile(`["']?\bapps["']?\s*:|^\s*\[\s*\{[^}]*"script"`)},
+	{kindNode, "`socket.io`", ".js .cjs .mjs .ts .mts .cts", regexp.MustCompile(`socket\.io|WebSocketGateway`)},
+	{kindApache, "lines such as `<VirtualHost *:443>` or `ProxyPass /socket.io/ http://...`", "",
+		regexp.MustCompile(`(?mi)^[ \t]*(<VirtualHost|<Location|<IfModule|<Directory|ProxyPass(Match)?[ \t]+\S+[ \t]+\S+[ \t]*[^;]*$|RewriteRule[ \t]|ServerRoot[ \t]|LoadModule[ \t])`)},
+	{kindNginx, "blocks such as `server {` or `upstream name {`", "",
+		regexp.MustCompile(`(?m)^[ \t]*(server|http|upstream[ \t]+\S+|location[ \t]+[^{;]+|map[ \t]+[^{;]+|stream|events)[ \t\n]*\{`)},
 }
 
 // kindOf returns what kind a file is of.

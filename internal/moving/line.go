@@ -52,6 +52,16 @@ func (l *line) with(lines ...*line) *line {
 	return l
 }
 
+// visit calls a function with all that the line and what is inside of it comes from.
+func (l *line) visit(use func(*directive)) {
+	for _, d := range l.from {
+		use(d)
+	}
+	for _, inner := range l.block {
+		inner.visit(use)
+	}
+}
+
 // write writes the line and what is inside of it.
 func (l *line) write(out *strings.Builder, depth int) {
 	indent := strings.Repeat("\t", depth)

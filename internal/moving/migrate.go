@@ -8,9 +8,6 @@ import (
 	"strings"
 )
 
-// UsualBehind is where Caddy listens behind another server, unless it is told otherwise.
-const UsualBehind = "127.0.0.1:3043"
-
 // Options are how a Caddyfile is to be written.
 type Options struct {
 	// Behind is the address that Caddy is to listen at behind the server that keeps its ports, such as
@@ -33,36 +30,58 @@ func Migrate(names []string, o Options) (*Result, error) {
 		return nil, errors.New("name the files of the old setup, such as /etc/nginx/sites-enabled/example.com")
 	}
 	s := &setup{files: &files{folder: commonFolder(names)}}
-	for _, name := range names {
-		if err := s.read(name); err != nil {
+	if err := s.readAll(names); err != nil {
+		return nil, err
+	}
+	var host, port string
+	if o.Behind != "" {
+		var err error
+		if host, port, err = parseBehind(o.Behind); err != nil {
 			return nil, err
 		}
 	}
 	s.settle()
+	var front []string
+	if o.Behind != "" {
+		front = s.moveBehind(host, port)
+	}
 	if len(s.sites) == 0 {
 		return nil, fmt.Errorf("there is no site and no service in %s", strings.Join(names, ", "))
 	}
-	return s.result(names), nil
+	return s.result(names, front), nil
 }
 
-// read adds what one file says.
-func (s *setup) read(name string) error {
-	text, err := readNamed(name)
-	if err != nil {
-		return err
+// readAll adds what files say. Programs come last, since the others say by which environment they go.
+func (s *setup) readAll(names []string) error {
+	texts, ofKind := make([]string, len(names)), make([]string, len(names))
+	for i, name := range names {
+		var err error
+		if texts[i], err = readNamed(name); err != nil {
+			return err
+		}
+		if ofKind[i], err = kindOf(name, texts[i]); err != nil {
+			return err
+		}
 	}
-	kind, err := kindOf(name, text)
-	if err != nil {
-		return err
+	for _, programs := range []bool{false, true} {
+		for i, name := range names {
+			if (ofKind[i] == kindNode) != programs {
+				continue
+			}
+			s.included = 0
+			if err := readers[ofKind[i]](s, filepath.Clean(name), texts[i]); err != nil {
+				return err
+			}
+		}
 	}
-	s.included = 0
-	return readers[kind](s, filepath.Clean(name), text)
+	return nil
 }
 
 // settle decides what takes more than one file to know.
 func (s *setup) settle() {
 	s.split()
 	s.unique()
+	s.settleServices()
 	for _, of := range s.sites {
 		for _, r := range of.routes {
 			s.settleWebSocket(of, r)
@@ -104,7 +123,7 @@ func (s *setup) settleWebSocket(of *site, r *route) {
 }
 
 // result writes the Caddyfile.
-func (s *setup) result(names []string) *Result {
+func (s *setup) result(names, front []string) *Result {
 	var body strings.Builder
 	if options := s.globalOptions(); options != nil {
 		options.write(&body, 0)
@@ -115,6 +134,13 @@ func (s *setup) result(names []string) *Result {
 			body.WriteString("\n")
 		}
 		s.lineOf(of).write(&body, 0)
+	}
+	if front != nil {
+		written := map[*directive]bool{}
+		for _, of := range s.sites {
+			s.lineOf(of).visit(func(d *directive) { written[d] = true })
+		}
+		s.keepInFront(written)
 	}
 	var leftOnes []string
 	needlessOnes := map[string][]string{}
@@ -149,6 +175,9 @@ func (s *setup) result(names []string) *Result {
 		out.WriteString("\n")
 	}
 	out.WriteString(body.String())
+	if front != nil {
+		list(&out, "For the server in front:", front)
+	}
 	for _, why := range reasons {
 		list(&out, "Not needed: "+shownWhole(why)+".", needlessOnes[why])
 	}
@@ -162,7 +191,7 @@ func list(out *strings.Builder, heading string, lines []string) {
 	}
 	out.WriteString("\n# " + heading + "\n")
 	for _, each := range lines {
-		out.WriteString("#   " + each + "\n")
+		out.WriteString(strings.TrimRight("#   "+each, " ") + "\n")
 	}
 }
 

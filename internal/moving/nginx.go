@@ -47,7 +47,7 @@ func (s *setup) readNginx(name, text string) error {
 	if err != nil {
 		return err
 	}
-	if all, err = s.include(chain{name}, all); err != nil {
+	if all, err = s.include(chain{name}, all, parseNginx); err != nil {
 		return err
 	}
 	s.directives = append(s.directives, all...)

@@ -190,21 +190,24 @@ func (p *nginxParser) raw(d *directive) error {
 // shipped are the files that come with nginx or certbot, and hold nothing that a Caddyfile needs.
 var shipped = []string{
 	"mime.types", "fastcgi_params", "fastcgi.conf", "fastcgi-php.conf", "proxy_params", "scgi_params", "uwsgi_params",
-	"options-ssl-nginx.conf",
+	"options-ssl-nginx.conf", "options-ssl-apache.conf",
 }
+
+// A parser reads the directives of a file.
+type parser func(file, text string) ([]*directive, error)
 
 // include puts what a config includes in place of each line that does. A file that cannot be read is
 // left, one that is not well-formed is an error.
-func (f *files) include(from chain, all []*directive) ([]*directive, error) {
+func (f *files) include(from chain, all []*directive, parse parser) ([]*directive, error) {
 	var whole []*directive
 	for _, d := range all {
 		whole = append(whole, d)
-		inner, err := f.include(from, d.block)
+		inner, err := f.include(from, d.block, parse)
 		if err != nil {
 			return nil, err
 		}
 		d.block = inner
-		if d.name != "include" || len(d.args) != 1 {
+		if len(find([]*directive{d}, "include", "IncludeOptional")) == 0 || len(d.args) != 1 {
 			continue
 		}
 		names, err := f.within(from, d.args[0])
@@ -224,7 +227,7 @@ func (f *files) include(from chain, all []*directive) ([]*directive, error) {
 			if isShipped(name) {
 				continue
 			}
-			parts, err := f.includeOne(from, name)
+			parts, err := f.includeOne(from, name, parse)
 			var unread *unreadError
 			switch {
 			case errors.As(err, &unread):
@@ -252,14 +255,14 @@ func isShipped(name string) bool {
 type unreadError struct{ error }
 
 // includeOne reads one file that another one includes.
-func (f *files) includeOne(from chain, name string) ([]*directive, error) {
+func (f *files) includeOne(from chain, name string, parse parser) ([]*directive, error) {
 	text, err := f.read(from, name)
 	if err != nil {
 		return nil, &unreadError{err}
 	}
-	all, err := parseNginx(f.short(name), text)
+	all, err := parse(f.short(name), text)
 	if err != nil {
 		return nil, err
 	}
-	return f.include(append(from[:len(from):len(from)], name), all)
+	return f.include(append(from[:len(from):len(from)], name), all, parse)
 }

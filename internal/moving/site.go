@@ -55,6 +55,8 @@ type endpoint struct {
 	// options are the lines that the web server has for it, by the name of the option.
 	options map[string]*line
 	notes   []string
+	// service is what is known of the program behind it, or nil.
+	service *service
 }
 
 // set gives the endpoint an option.
@@ -78,11 +80,14 @@ type setup struct {
 	global []*line
 	sites  []*site
 	// services are what the files say of the programs behind.
-	services []*service
+	services  []*service
+	processes []*process
 	// trusted are the networks of proxies in front.
 	trusted       []string
 	trustedFrom   []*directive
 	addressHeader string
+	// apache is set where the web server was Apache.
+	apache bool
 	*files
 }
 
@@ -140,6 +145,14 @@ func (s *setup) socketLines(of *site) (lines []*line) {
 		s.serve(handler, options, first)
 		for _, name := range optionOrder {
 			handler.with(options[name])
+		}
+		if first.service != nil && len(first.service.guards) > 0 {
+			name := fmt.Sprintf("closed_service%d", len(lines))
+			for i, path := range paths {
+				paths[i] = path + "*"
+			}
+			lines = append(lines, newLine("@"+name+" path "+strings.Join(paths, " ")),
+				newLine(strings.Replace(closed, "respond ", "respond @"+name+" ", 1)).note("closed, because of %s", first.service.guards[0].place))
 		}
 		lines = append(lines, handler)
 	}
