@@ -25,8 +25,8 @@ func NewCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "migrate <file...>",
 		Short: "Writes the Caddyfile that takes the place of an old setup",
-		Long: `Reads the config of nginx or Apache that stood in front of a Socket.IO service, the ecosystem file of PM2 that ran it, and
-the options of the service itself, and writes the Caddyfile that takes their place.
+		Long: `Reads the config of nginx, Apache or HAProxy that stood in front of a Socket.IO service, the ecosystem file of PM2 or the
+compose file that ran it, and the options of the service itself, and writes the Caddyfile that takes their place.
 
 Above each line is what it comes from, with file and line. What could not be taken is in comments and on stderr, with
 what to do instead. What kept people out and could not be taken is closed.

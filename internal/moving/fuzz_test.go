@@ -58,3 +58,7 @@ func FuzzApache(f *testing.F) { fuzzReader(f, kindApache, "site.conf") }
 func FuzzNode(f *testing.F) { fuzzReader(f, kindNode, "server.js") }
 
 func FuzzPM2(f *testing.F) { fuzzReader(f, kindPM2, "ecosystem.config.js") }
+
+func FuzzHAProxy(f *testing.F) { fuzzReader(f, kindHAProxy, "haproxy.cfg") }
+
+func FuzzCompose(f *testing.F) { fuzzReader(f, kindCompose, "compose.yaml") }

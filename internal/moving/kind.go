@@ -9,18 +9,22 @@ import (
 
 // The kinds of files that are read.
 const (
-	kindNginx  = "nginx"
-	kindApache = "Apache"
-	kindPM2    = "PM2"
-	kindNode   = "Node.js"
+	kindNginx   = "nginx"
+	kindApache  = "Apache"
+	kindPM2     = "PM2"
+	kindNode    = "Node.js"
+	kindHAProxy = "HAProxy"
+	kindCompose = "compose"
 )
 
 // readers are how each kind of file is read.
 var readers = map[string]func(s *setup, name, text string) error{
-	kindNginx:  (*setup).readNginx,
-	kindApache: (*setup).readApache,
-	kindPM2:    (*setup).readPM2,
-	kindNode:   (*setup).readNode,
+	kindNginx:   (*setup).readNginx,
+	kindApache:  (*setup).readApache,
+	kindPM2:     (*setup).readPM2,
+	kindNode:    (*setup).readNode,
+	kindHAProxy: (*setup).readHAProxy,
+	kindCompose: (*setup).readCompose,
 }
 
 // kinds say by which signs a file is known, in the order in which they are looked for.
@@ -31,6 +35,9 @@ var kinds = []struct {
 }{
 	{kindPM2, "a list of `apps`", ".js .cjs .mjs .json .ts", regexp.MustCompile(`["']?\bapps["']?\s*:|^\s*\[\s*\{[^}]*"script"`)},
 	{kindNode, "`socket.io`", ".js .cjs .mjs .ts .mts .cts", regexp.MustCompile(`socket\.io|WebSocketGateway`)},
+	{kindCompose, "`services:`", ".yml .yaml", regexp.MustCompile(`(?m)^services[ \t]*:`)},
+	{kindHAProxy, "sections such as `frontend <name>` and `backend <name>`", "",
+		regexp.MustCompile(`(?m)^(frontend|backend|listen)[ \t]+\S+[ \t]*(#.*)?$`)},
 	{kindApache, "lines such as `<VirtualHost *:443>` or `ProxyPass /socket.io/ http://...`", "",
 		regexp.MustCompile(`(?mi)^[ \t]*(<VirtualHost|<Location|<IfModule|<Directory|ProxyPass(Match)?[ \t]+\S+[ \t]+\S+[ \t]*[^;]*$|RewriteRule[ \t]|ServerRoot[ \t]|LoadModule[ \t])`)},
 	{kindNginx, "blocks such as `server {` or `upstream name {`", "",

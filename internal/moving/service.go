@@ -65,7 +65,11 @@ func (s *setup) settleServices() {
 	}
 	for _, of := range s.services {
 		one := &site{origin: of.from, addresses: []string{"localhost"}}
-		of.from.leave("which site the service is for is in none of the files: put its name in place of localhost")
+		if len(s.hosts) > 0 && len(s.services) == 1 {
+			one.addresses, one.listens = s.hosts, s.hostsFrom
+		} else {
+			of.from.leave("which site the service is for is in none of the files: put its name in place of localhost")
+		}
 		one.endpoints = []*endpoint{{path: of.socketPath(), from: []*directive{of.from}, service: of, upstreams: of.ports}}
 		s.sites = append(s.sites, one)
 		if len(s.services) > 1 {

@@ -82,6 +82,9 @@ type setup struct {
 	// services are what the files say of the programs behind.
 	services  []*service
 	processes []*process
+	// hosts are those that labels of containers name.
+	hosts     []string
+	hostsFrom []*directive
 	// trusted are the networks of proxies in front.
 	trusted       []string
 	trustedFrom   []*directive
