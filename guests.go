@@ -105,6 +105,8 @@ func (a *authentication) Register(n *streaming.Namespace, h *streaming.Handlers)
 	if measured, ok := a.authenticator.(auth.Measured); ok {
 		measured.Measure(n, h)
 	}
+	// A client that comes back is asked again.
+	h.OnRestore(nil)
 	return h.Authenticate(a.authenticator)
 }
 

@@ -262,6 +262,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	// it up again.
 	p := h.plan()
 	p.Server.Adapter, p.Connect = h.adapter.Join(h.Hub)
+	if h.Recovery.Outlives() {
+		p.Storage = ctx.Storage()
+	}
 	joined, err := hub.Join(ctx, p)
 	if err != nil {
 		return h.declared(err)
@@ -329,6 +332,10 @@ func (h *Handler) Validate() error {
 	if h.HubBuffer != 0 && h.HubBuffer < h.SendBuffer {
 		return h.declared(fmt.Errorf("hub_buffer must be at least send_buffer, which is %d bytes, is %d bytes",
 			h.SendBuffer, h.HubBuffer))
+	}
+	if _, isMemory := h.adapter.(*rediscaddy.Memory); h.Recovery.Outlives() && !isMemory {
+		return h.declared(errors.New("recovery store storage cannot be had with adapter redis: other servers of the cluster go on sending " +
+			"while this one is down, and nobody could be recovered; write store memory, or leave the adapter out"))
 	}
 	return h.declared(checkNamespaces(h.plan().Namespaces))
 }

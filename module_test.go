@@ -27,6 +27,7 @@ import (
 	"github.com/caddy-socketio/socketio-stream/internal/option"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/recovery/recoverycaddy"
 )
 
 // recordingClaim stands in for what the handler has of a hub, and counts what reaches it.
@@ -178,6 +179,9 @@ func TestBadInputIsRefused(t *testing.T) {
 		{"limits attachments", Handler{Limits: &Limits{Attachments: &hundred}}, "limits attachments must be from 1 to 64, is 100"},
 		{"limits allow", Handler{Limits: &Limits{Allow: []string{"10.0.0.0/99"}}}, "limits allow"},
 		{"limits allow empty placeholder", Handler{Limits: &Limits{Allow: []string{"{env.TEST_EMPTY}"}}}, "limits allow"},
+		{"recovery and a cluster", Handler{
+			Recovery: &recoverycaddy.Options{Store: "storage"}, AdapterRaw: json.RawMessage(`{"type":"redis","url":["redis://127.0.0.1:1"]}`),
+		}, "recovery store storage cannot be had with adapter redis"},
 		{"log_connections", Handler{LogConnections: "off"}, "log_connections"},
 		{"origin with a path", Handler{CORS: &CORS{Origins: []string{"https://example.com/"}}}, "not even a slash"},
 		{"credentials without origins", Handler{CORS: &CORS{Credentials: true}}, "no effect without cors origins"},

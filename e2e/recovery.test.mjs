@@ -1,10 +1,12 @@
 // Clients whose connection is cut, with the real socket.io-client: they go on as if nothing had been.
 
 import assert from "node:assert/strict";
+import fs from "node:fs/promises";
+import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { after, before, describe, test } from "node:test";
 import { startCaddy } from "./lib/caddy.mjs";
-import { withClients } from "./lib/client.mjs";
+import { limit, withClients } from "./lib/client.mjs";
 
 const site = (recovery) => `localhost {
 	socketio_stream {
@@ -152,6 +154,135 @@ describe("with recovery", () => {
       await client.next("(connect)");
       assert.equal(client.socket.recovered, false);
       assert.notEqual(client.id, id);
+    }));
+});
+
+describe("with recovery that outlives Caddy", () => {
+  const patient = { ...back, reconnectionAttempts: Infinity, timeout: 2000 };
+  const stored = `recovery {
+			store storage
+		}`;
+
+  /** The files of snapshots in the storage. */
+  async function snapshots(caddy) {
+    const folder = path.join(caddy.dir, "data/caddy/socketio_stream/recovery");
+    const names = await fs.readdir(folder, { recursive: true }).catch(() => []);
+    return names.filter((name) => name.endsWith(".snapshot")).map((name) => path.join(folder, name));
+  }
+
+  /** Resolves when a snapshot is stored that has a text. */
+  async function snapshotWith(caddy, text) {
+    const deadline = Date.now() + limit;
+    for (;;) {
+      const [file] = await snapshots(caddy);
+      if (file !== undefined && (await fs.readFile(file)).includes(text)) {
+        return;
+      }
+      assert.ok(Date.now() < deadline, `no snapshot has ${text}`);
+      await sleep(20);
+    }
+  }
+
+  async function withCaddy(body) {
+    const caddy = await startCaddy({ caddyfile: site(stored) });
+    try {
+      await withClients(caddy, (join) => body(caddy, join));
+    } finally {
+      await caddy.stop();
+    }
+  }
+
+  test("clients go on after a restart, and after the next one: what is sent meanwhile comes once and in order", () =>
+    withCaddy(async (caddy, join) => {
+      const clients = [await join("websocket", patient), await join("polling", patient), await join("upgrade", patient)];
+      const got = clients.map(() => []);
+      const recovered = clients.map(() => []);
+      clients.forEach((client, i) => {
+        client.socket.on("chat", (n) => got[i].push(n));
+        client.socket.on("connect", () => recovered[i].push(client.socket.recovered));
+      });
+      const ids = clients.map((client) => client.id);
+      const sender = await join("websocket", { reconnection: false });
+      let sent = 0;
+      for (let round = 0; round < 2; round++) {
+        // One client is away when Caddy ends, and has missed something by then.
+        const [away] = clients;
+        const from = round === 0 ? sender : await join("websocket", { reconnection: false });
+        from.emit("chat", sent++);
+        await Promise.all(clients.map((client) => client.next("chat", (n) => n === sent - 1)));
+        away.socket.io.reconnection(false);
+        cut(away);
+        await away.next("(disconnect)");
+        from.emit("chat", sent++);
+        await Promise.all(clients.slice(1).map((client) => client.next("chat", (n) => n === sent - 1)));
+        await caddy.restart();
+        away.socket.io.reconnection(true);
+        away.socket.connect();
+        await Promise.all(clients.map((client) => client.next("(connect)")));
+        const after = await join("websocket", { reconnection: false });
+        after.emit("chat", sent++);
+        await Promise.all(clients.map((client) => client.next("chat", (n) => n === sent - 1)));
+      }
+      clients.forEach((client, i) => {
+        assert.deepEqual(got[i], [...Array(sent).keys()]);
+        assert.equal(client.id, ids[i]);
+        assert.deepEqual(recovered[i], [true, true]);
+      });
+      assert.match(caddy.log(), /"msg":"sockets restored"/);
+    }));
+
+  test("clients go on after a crash, from what was stored before it", () =>
+    withCaddy(async (caddy, join) => {
+      const client = await join("websocket", patient);
+      const got = [];
+      client.socket.on("chat", (text) => got.push(text));
+      const { id } = client;
+      const other = await join("websocket", { reconnection: false });
+      for (const text of ["first", "second"]) {
+        other.emit("chat", text);
+        await client.next("chat", (came) => came === text);
+        await snapshotWith(caddy, `"${text}"`);
+      }
+      await caddy.crash();
+      await client.next("(connect)");
+      assert.equal(client.socket.recovered, true);
+      assert.equal(client.id, id);
+      const again = await join("websocket");
+      again.emit("chat", "third");
+      await client.next("chat", (came) => came === "third");
+      assert.deepEqual(got, ["first", "second", "third"]);
+      assert.match(caddy.log(), /"msg":"sockets restored after a crash"/);
+    }));
+
+  test("a damaged snapshot is told, and clients begin anew", () =>
+    withCaddy(async (caddy, join) => {
+      const client = await join("websocket", patient);
+      const { id } = client;
+      await caddy.restart(async () => {
+        const [file, ...others] = await snapshots(caddy);
+        assert.deepEqual(others, []);
+        const bytes = await fs.readFile(file);
+        bytes[bytes.length >> 1] ^= 1;
+        await fs.writeFile(file, bytes);
+      });
+      await client.next("(connect)");
+      assert.equal(client.socket.recovered, false);
+      assert.notEqual(client.id, id);
+      assert.match(caddy.log(), /"msg":"snapshot not used".*"error":"it is damaged"/);
+      assert.equal(await caddy.metric("caddy_socketio_recovery_snapshots_total", { result: "refused" }), 1);
+    }));
+
+  test("members of sessions and streams begin anew", () =>
+    withCaddy(async (caddy, join) => {
+      const clients = [];
+      for (const namespace of ["/live", "/sessions"]) {
+        clients.push(await join("websocket", { namespace, ...patient }));
+      }
+      await caddy.restart();
+      for (const client of clients) {
+        await client.next("(connect)");
+        assert.equal(client.socket.recovered, false);
+      }
     }));
 });
 

@@ -99,6 +99,7 @@ func (c *Claim) Leave() error {
 // ServeHTTP answers a request that is Engine.IO's. The CORS headers are set, and the origin has
 // been checked, before it is called. One that is refused is logged.
 func (c *Claim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.hub.snapshots.begin(c.plan)
 	in := c.hub.inbound(r)
 	in.Attributes = c.captured(r)
 	if err := c.hub.server.ServeHTTP(w, r, in); err != nil {

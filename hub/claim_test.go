@@ -86,7 +86,7 @@ func TestHubThatIsNamedAgainCountsAddressesOn(t *testing.T) {
 	}
 	connect := func(h *hub) int {
 		w := httptest.NewRecorder()
-		(&Claim{hub: h}).ServeHTTP(w, newRequest("GET", "/socket.io/?EIO=4&transport=polling", "192.0.2.1"))
+		(&Claim{hub: h, plan: new(Plan)}).ServeHTTP(w, newRequest("GET", "/socket.io/?EIO=4&transport=polling", "192.0.2.1"))
 		return w.Code
 	}
 	old := named()

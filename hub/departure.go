@@ -112,10 +112,13 @@ func (hub *hub) isLeaving() bool {
 func (hub *hub) close(farewell engineio.Farewell) {
 	defer hub.hide()
 	defer hub.refusals.flush()
+	if farewell.Reason == engineio.ReasonHubRemoved {
+		hub.snapshots.forget()
+	}
 	begun, clients := time.Now(), hub.server.Connections()
 	ctx, cancel := context.WithTimeout(context.Background(), farewell.Time(clients)+farewellGrace)
 	defer cancel()
-	err := hub.server.Shutdown(ctx, farewell)
+	err := hub.server.ShutdownAndKeep(ctx, farewell, hub.snapshots.keeper(farewell.Reason))
 	if !hub.wasShown.Load() && clients == 0 {
 		// Its config has failed: there never was such a hub.
 		return

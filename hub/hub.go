@@ -34,6 +34,7 @@ type hub struct {
 	addresses *addresses
 
 	departure departure
+	snapshots snapshots
 	// wasShown is true once a config that has the hub runs.
 	wasShown atomic.Bool
 
@@ -65,6 +66,11 @@ func newHub(ctx caddy.Context, p *Plan) (*hub, error) {
 		departure: departure{gone: make(chan struct{})},
 		drain:     p.Drain,
 		authRules: p.rules(),
+	}
+	hub.snapshots.hub, hub.snapshots.interval = hub, snapshotInterval
+	if p.Storage != nil {
+		// Who asks for it first makes it. Later, others of this process ask at the same time.
+		_, _ = caddy.InstanceID()
 	}
 	hub.addresses.use(p)
 	hub.events.use(p.LogEvents, hub.server)

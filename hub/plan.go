@@ -32,6 +32,8 @@ type Plan struct {
 	// Connect, when not nil, is called when the plan is put in force, before the server has its
 	// options: it connects the hub with others as the plan says. It must not wait for them.
 	Connect func()
+	// Storage is where what is kept for clients outlives the process, or nil where it does not.
+	Storage Storage
 	// Namespaces are those that the hub has while the plan is in force, and no others.
 	Namespaces []Namespace
 	// LogEvents says whether the events that come from clients are logged.

@@ -156,6 +156,9 @@ func (end socketEnd) settle(reason Reason) {
 		// Its client has come back to it in the moment in which it was ended: it is to begin anew.
 		c.session.Close(engineio.ReasonForcedClose)
 	}
+	if s.kept != nil {
+		s.kept.End()
+	}
 	if len(left) > 0 {
 		s.mu.Lock()
 		s.extrasLocked().left = left

@@ -22,6 +22,7 @@ type Handlers struct {
 	unknown    eventHandler
 	disconnect []func(*Socket, Reason)
 	recover    []func(*Socket)
+	restore    []func(*Socket)
 	identity   []func(*Socket)
 	find       []func(id string) *Socket
 	holds      []func(*Socket) bool
@@ -47,6 +48,8 @@ type registered struct {
 	policy RefusalPolicy
 	// refusesUnknown is true when the set refuses what nobody handles.
 	refusesUnknown bool
+	// restores is true when sockets of the set can be restored, see [Handlers.OnRestore].
+	restores bool
 }
 
 // EventSet is a group of handlers that belong together: what a service does

@@ -115,7 +115,7 @@ func (s *shard) keptRoom(name string) *recovery.Room {
 	}
 	room := s.kept[name]
 	if room == nil {
-		room = new(recovery.Room)
+		room = recovery.NewRoom(name)
 		s.kept[name] = room
 	}
 	return room

@@ -21,7 +21,7 @@ import (
 // recoverable are the reasons for which a connection ends that a client may come back from.
 var recoverable = []Reason{
 	engineio.ReasonTransportClose, engineio.ReasonTransportError, engineio.ReasonPingTimeout, engineio.ReasonForcedClose,
-	engineio.ReasonSlowClient, engineio.ReasonStuckClient,
+	engineio.ReasonSlowClient, engineio.ReasonStuckClient, engineio.ReasonShutdown,
 }
 
 // absence is the time of a socket without its client.
@@ -82,17 +82,21 @@ func (s *Socket) keptFor(c *client) {
 	if s.kept == nil {
 		return
 	}
-	type known struct{ method, id string }
-	var who any
-	if identity := s.Identity(); identity != nil {
-		who = known{identity.Method, identity.ID}
-	}
-	s.kept.Of(who, c.session.Handshake().Address())
+	s.kept.Of(keptAs(s.Identity()), c.session.Handshake().Address())
 	offset, ok := offsetOf(s.AuthObject())
 	if !ok {
 		offset = noOffset
 	}
 	s.kept.Brings(offset)
+}
+
+// keptAs tells clients apart for whom something is kept. It is nil where nothing is known of one.
+func keptAs(identity *Identity) any {
+	type known struct{ method, id string }
+	if identity == nil {
+		return nil
+	}
+	return known{identity.Method, identity.ID}
 }
 
 // pid is what the client shows to be recovered, or "".
@@ -121,8 +125,8 @@ func offsetOf(auth packet.Object) (offset string, ok bool) {
 func (s *Socket) lose(c *client, reason Reason) {
 	its := func() bool { return s.client() == c }
 	n := s.namespace
-	waits := s.kept != nil && s.kept.Log() == n.rooms.log.Load() && !n.removed.Load() && !n.server.ending.Load() &&
-		slices.Contains(recoverable, reason)
+	waits := s.kept != nil && s.kept.Log() == n.rooms.log.Load() && !n.removed.Load() &&
+		(!n.server.ending.Load() || n.server.keeps.Load() && n.restores()) && slices.Contains(recoverable, reason)
 	a := &absence{reason: reason}
 	s.mu.Lock()
 	bytes := len(s.auth)
@@ -258,9 +262,9 @@ func (s *Socket) resumeAtHome(next *Socket, log *recovery.Log) (end socketEnd, r
 	if !ok {
 		return end, recovery.BadOffset
 	}
-	place, ok := s.kept.After(offset)
-	if !ok {
-		return end, recovery.BadOffset
+	place, reason := s.kept.After(offset)
+	if reason != recovery.Recovered {
+		return end, reason
 	}
 	c := next.client()
 	address := c.session.Handshake().Address()

@@ -61,6 +61,8 @@ type Server struct {
 	ctx    context.Context
 	end    context.CancelCauseFunc
 	ending atomic.Bool
+	// keeps is true while the server ends and sockets wait for the process that comes next.
+	keeps atomic.Bool
 	// inboxes is how many sockets have handlers that have not ended, or may still
 	// get some to run.
 	inboxes atomic.Int64
@@ -287,6 +289,13 @@ func (s *Server) Close() {
 // disconnected from their namespaces first: after that they would not come back by
 // themselves. A handler must not call Shutdown: it would wait for itself.
 func (s *Server) Shutdown(ctx context.Context, f engineio.Farewell) error {
+	return s.ShutdownAndKeep(ctx, f, nil)
+}
+
+// ShutdownAndKeep is Shutdown that hands what is kept for the clients to keep, unless that is nil, when
+// all of them have been told, and before their sockets end. It is all that there is: nothing is sent to
+// them any more. keep is called if what is kept is to outlive the process, and must not wait for long.
+func (s *Server) ShutdownAndKeep(ctx context.Context, f engineio.Farewell, keep func(*Snapshot)) error {
 	defer s.refusals.Flush()
 	defer s.failures.Flush()
 	defer s.unrecovered.Flush()
@@ -294,15 +303,31 @@ func (s *Server) Shutdown(ctx context.Context, f engineio.Farewell) error {
 	defer s.runners.close()
 	defer s.detach(ctx)
 	defer s.taps.close()
+	keeps := keep != nil && s.recovery.Outlives()
+	s.keeps.Store(keeps)
 	s.ending.Store(true)
-	s.recovery.Close()
+	if !keeps {
+		s.recovery.Close()
+	}
 	err := s.engine.Shutdown(ctx, f)
 	s.finish()
+	if keeps {
+		keep(s.keepLast(ctx))
+		s.keeps.Store(false)
+		s.recovery.Close()
+		// However long that took.
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), lastHandlers)
+		defer cancel()
+	}
 	if unfinished := s.awaitHandlers(ctx); unfinished != nil {
 		return unfinished
 	}
 	return err
 }
+
+// lastHandlers is how long is waited for the handlers of sockets that were kept until the end.
+const lastHandlers = time.Second
 
 // awaitHandlers waits until the handlers of all sockets have ended. The error is
 // that of ctx.

@@ -151,6 +151,12 @@ var (
 		"Clients that came back after their connection was cut, and have missed nothing.")
 	metricRecoveryFailed = newCounter("recovery_failed_total",
 		"Clients that came back after their connection was cut, and had to begin anew.", "reason")
+	metricSnapshots = newCounter("recovery_snapshots_total",
+		"Snapshots of what is kept for clients, for the process that comes next.", "result")
+	metricSnapshotBytes = newGauge("recovery_snapshot_bytes",
+		"Bytes of the last snapshot that was stored.")
+	metricRestored = newCounter("recovery_restored_total",
+		"Sockets that were restored from the snapshot of the process before.", "end")
 
 	metricEvents = newCounter("events_total",
 		"Events from clients (in) and to clients (out); one to many clients counts once.",

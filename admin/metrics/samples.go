@@ -64,6 +64,13 @@ func (c *catalog) samples(m streaming.Metrics) samples {
 	for _, failure := range m.Recovery.Failed {
 		s.add(metricRecoveryFailed, failure.Count, failure.Reason.String())
 	}
+	taken := &m.Recovery.Snapshots
+	s.add(metricSnapshots, taken.Stored, "stored")
+	s.add(metricSnapshots, taken.Failed, "failed")
+	s.add(metricSnapshots, taken.Refused, "refused")
+	s.add(metricSnapshotBytes, taken.Bytes)
+	s.add(metricRestored, taken.Clean, "clean")
+	s.add(metricRestored, taken.Crashed, "crash")
 	s.addReasons(metricDisconnects, engine.Disconnects)
 	s.add(metricBuffered, engine.BufferedBytes)
 	s.add(metricKept, engine.KeptBytes)

@@ -35,8 +35,9 @@
 //   stop()     SIGTERM, waits for the exit, removes the directory; can be
 //              called twice. Resolves to {code, signal} of the exit. Rejects if
 //              Caddy had crashed, or its race detector has seen something.
-//   restart()  SIGTERM, waits, and starts again on the same ports with the
-//              same certificates.
+//   restart(between)  SIGTERM, waits, calls between if it is given, and
+//              starts again on the same ports with the same certificates.
+//   crash()    the same with SIGKILL.
 //   metrics()  all metrics, as text
 //   metric(name, labels)  the sum of a Prometheus metric over all its series
 //              with these labels
@@ -157,8 +158,15 @@ class Server {
     }
   }
 
-  async restart() {
+  async restart(between = async () => {}) {
     this.#judge(await this.#end());
+    await between();
+    await this.start();
+  }
+
+  async crash() {
+    this.signal("SIGKILL");
+    await this.exited;
     await this.start();
   }
 

@@ -16,6 +16,7 @@ type Set struct {
 // Register implements streaming.EventSet.
 func (s *Set) Register(_ *streaming.Namespace, h *streaming.Handlers) error {
 	h.RefuseUnknown()
+	h.OnRestore(nil)
 	for _, event := range s.Events {
 		if err := h.On(event, events.Relay); err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +20,9 @@ type Log struct {
 	store *Store
 	// epoch tells the log from all others, in the offsets.
 	epoch string
+	// eras are those of earlier processes, the last one last. Their epochs are other ones, as a process
+	// that has crashed may have given places that nobody knows of.
+	eras []Era
 	// head is the place of the last packet.
 	head atomic.Uint64
 
@@ -65,6 +69,30 @@ func (l *Log) clearLocked() {
 func (l *Log) Head() string { return l.offset(l.head.Load()) }
 
 func (l *Log) offset(place uint64) string { return l.epoch + "." + strconv.FormatUint(place, 36) }
+
+// place returns the place that an offset names. The reason is that for which there is no such place, or
+// [Recovered].
+func (l *Log) place(offset string) (place uint64, reason Reason) {
+	epoch, digits, _ := strings.Cut(offset, ".")
+	place, err := strconv.ParseUint(digits, 36, 64)
+	if err != nil || strconv.FormatUint(place, 36) != digits {
+		return 0, BadOffset
+	}
+	from := uint64(0)
+	for _, era := range append(l.eras[:len(l.eras):len(l.eras)], Era{l.epoch, l.head.Load(), true}) {
+		switch {
+		case epoch != era.Epoch:
+			from = era.UpTo
+		case place <= era.UpTo && place >= from:
+			return place, Recovered
+		case place > era.UpTo && !era.Clean:
+			return 0, AfterSnapshot
+		default:
+			return 0, BadOffset
+		}
+	}
+	return 0, BadOffset
+}
 
 // Target is whom a packet is for.
 type Target struct {

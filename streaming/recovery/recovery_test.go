@@ -46,8 +46,8 @@ func message(bytes int) *wire.Message { return wire.New([][]byte{make([]byte, by
 // missed returns how many packets a session has missed since its beginning.
 func (l *testLog) missed(s *Session) (packets int, ok bool) {
 	l.t.Helper()
-	place, ok := s.After("")
-	if !ok {
+	place, reason := s.After("")
+	if reason != Recovered {
 		l.t.Fatal("it has no place")
 	}
 	messages, ok := l.Missed(s, place, func(string) bool { return true }, func(uint64) bool { return true })
@@ -199,15 +199,15 @@ func TestOffsets(t *testing.T) {
 		"": true, l.Head(): true, l.OffsetOf(e): true, before: true, l.epoch + ".0": false, l.epoch + ".00": false, l.epoch + ".3": false,
 		l.epoch: false, "." + "2": false, l.epoch + ".+2": false, l.epoch + ".2 ": false, "AAAAAAAA.2": false, "2": false,
 	} {
-		if _, ok := s.After(offset); ok != want {
-			t.Errorf("%q: %v", offset, ok)
+		if _, reason := s.After(offset); (reason == Recovered) != want {
+			t.Errorf("%q: %v", offset, reason)
 		}
 	}
 	if !IsOffset(l.Head()) || IsOffset("") || IsOffset("text") || IsOffset("a.b.c") || IsOffset(l.Head()+"zzzzzzzzzzzzzzz") {
 		t.Error("what is an offset?")
 	}
 	s.Resume(l.Head(), 2)
-	if _, ok := s.After(before); ok {
+	if _, reason := s.After(before); reason == Recovered {
 		t.Error("it goes back behind what it has had")
 	}
 }

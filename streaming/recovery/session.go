@@ -14,8 +14,17 @@ import (
 	"github.com/caddy-socketio/socketio-stream/internal/share"
 )
 
-// Room is a room as logs know it. The zero value is ready to use.
-type Room struct{ gone mark }
+// Room is a room as logs know it.
+type Room struct {
+	name string
+	gone mark
+}
+
+// NewRoom makes a room.
+func NewRoom(name string) *Room { return &Room{name: name} }
+
+// Name is the room's name.
+func (r *Room) Name() string { return r.name }
 
 // mark is the highest place of what is no longer kept. A client that has sent it has missed nothing of its
 // own, so that place is known without what one sender has sent, too.
@@ -70,6 +79,8 @@ type Session struct {
 	stays []stay
 	// forgotten is the place up to which stays are not known any more.
 	forgotten uint64
+	// restoring is true while the socket gets back what the session knows already.
+	restoring bool
 }
 
 // stay is a time in a room: what comes after from, up to until, was for the session.
@@ -135,8 +146,34 @@ func (s *Session) Brings(offset string) {
 func (s *Session) Begin() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.restoring {
+		return
+	}
+	s.log.store.changes.Add(1)
 	s.first = s.log.head.Load()
 	s.base = s.first
+}
+
+// End says that the socket is gone.
+func (s *Session) End() { s.log.store.changes.Add(1) }
+
+// In returns the rooms that the socket is in.
+func (s *Session) In() (rooms []*Room) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.stays {
+		if s.stays[i].until == still {
+			rooms = append(rooms, s.stays[i].room)
+		}
+	}
+	return rooms
+}
+
+// Restored says that the socket has all that the session knows of: it is in its rooms.
+func (s *Session) Restored() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.restoring = false
 }
 
 // Join says that the socket receives what is for a room from now on, and Leave that it does not any more.
@@ -144,6 +181,10 @@ func (s *Session) Begin() {
 func (s *Session) Join(room *Room) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.restoring {
+		return
+	}
+	s.log.store.changes.Add(1)
 	s.stays = append(s.stays, stay{room, s.log.head.Load(), still})
 }
 
@@ -151,6 +192,7 @@ func (s *Session) Join(room *Room) {
 func (s *Session) Leave(room *Room) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.log.store.changes.Add(1)
 	over, first := 0, -1
 	for i := range s.stays {
 		at := &s.stays[i]
@@ -185,25 +227,28 @@ func (s *Session) Beat(atRest bool) {
 }
 
 // After returns the place up to which the client has all, by the offset that it names, which is "" if it
-// names none. ok is false if it cannot have that offset.
-func (s *Session) After(offset string) (place uint64, ok bool) {
+// names none. The reason is that for which it cannot be recovered if it names that, or [Recovered].
+func (s *Session) After(offset string) (place uint64, reason Reason) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if offset == s.brought {
-		return max(s.base, s.heard), true
+		return max(s.base, s.heard), Recovered
 	}
-	epoch, digits, _ := strings.Cut(offset, ".")
-	place, err := strconv.ParseUint(digits, 36, 64)
-	if epoch != s.log.epoch || err != nil || place < s.base || place > s.log.head.Load() || s.log.offset(place) != offset {
-		return 0, false
+	place, reason = s.log.place(offset)
+	switch {
+	case reason != Recovered:
+		return 0, reason
+	case place < s.base:
+		return 0, BadOffset
 	}
-	return max(place, s.heard), true
+	return max(place, s.heard), Recovered
 }
 
 // Resume says that the client goes on from a place on, which it has named by an offset.
 func (s *Session) Resume(offset string, place uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.log.store.changes.Add(1)
 	s.base, s.brought = place, offset
 	s.heard, s.before, s.last = 0, 0, 0
 }

@@ -27,6 +27,8 @@ type Options struct {
 	// Lag is how long it may take until a server notices that a client has gone: what was sent in
 	// that time is kept as well.
 	Lag time.Duration
+	// Outlives says that what is kept is to outlive the process: somebody takes images of it.
+	Outlives bool
 }
 
 // Sizes in memory, in bytes.
@@ -42,6 +44,8 @@ const (
 // Store bounds what is kept for the clients of a server. The zero value is off.
 type Store struct {
 	counts counts
+	// changes counts what changes the sessions. Packets count by the places of the logs.
+	changes atomic.Uint64
 
 	// mu guards what follows, and the logs. It may be taken under any lock but that of a [Session].
 	mu      sync.RWMutex
@@ -55,7 +59,8 @@ type Store struct {
 	// sent slows down who has much sent to it again and again by coming back.
 	sent share.Meter
 	// waiting are the sockets that wait.
-	waiting map[*Wait]struct{}
+	waiting   map[*Wait]struct{}
+	snapshots Snapshots
 	// sweeping is true while a sweep is due.
 	sweeping bool
 }
@@ -65,6 +70,31 @@ func (s *Store) On() bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.options.Window > 0
+}
+
+// Outlives reports whether what is kept is to outlive the process.
+func (s *Store) Outlives() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.options.Window > 0 && s.options.Outlives
+}
+
+// Window is how long a socket waits for its client, or zero where recovery is off.
+func (s *Store) Window() time.Duration {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.options.Window
+}
+
+// Version is another one after each change of what is kept.
+func (s *Store) Version() uint64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	version := s.changes.Load()
+	for _, l := range s.logs {
+		version += l.head.Load()
+	}
+	return version
 }
 
 // Use changes what is kept from now on. A socket that waits already goes on as long as it was to, unless
@@ -199,6 +229,9 @@ const (
 	LostRight
 	// Left is a client that was gone again before it was recovered.
 	Left
+	// AfterSnapshot is a client that has got something which a process has sent that has crashed, after
+	// the last image of its log.
+	AfterSnapshot
 	reasons
 )
 
@@ -206,10 +239,30 @@ const (
 func (r Reason) String() string {
 	return [...]string{
 		"recovered", "unknown_pid", "forged_pid", "bad_offset", "not_kept", "too_much", "other_identity", "lost_right", "left",
+		"after_snapshot",
 	}[r]
 }
 
 type counts [reasons]atomic.Int64
+
+// Snapshots are how many snapshots there were of what is kept, and how many sockets were restored.
+type Snapshots struct {
+	// Stored, Failed and Refused are how many were stored, how many could not be, and how many were found
+	// that could not be used.
+	Stored, Failed, Refused int64
+	// Bytes is how long the last one was that was stored.
+	Bytes int64
+	// Clean and Crashed are how many sockets were restored, after a process that has taken a last
+	// snapshot, and after one that has not.
+	Clean, Crashed int64
+}
+
+// Note changes what is counted of snapshots.
+func (s *Store) Note(change func(*Snapshots)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(&s.snapshots)
+}
 
 // Count counts a client that came back.
 func (s *Store) Count(r Reason) { s.counts[r].Add(1) }
@@ -224,6 +277,8 @@ type Metrics struct {
 	Recovered int64
 	// Failed is how many were not, for each [Reason].
 	Failed []Failure
+	// Snapshots are those of what is kept, where it is to outlive the process.
+	Snapshots Snapshots
 }
 
 // Failure is how many clients were not recovered for one reason.
@@ -240,7 +295,7 @@ func (s *Store) Metrics() Metrics {
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	m.On = s.options.Window > 0
+	m.On, m.Snapshots = s.options.Window > 0, s.snapshots
 	m.Waiting, m.Packets, m.Bytes = int64(len(s.waiting)), s.packets, s.bytes+s.waits.Held()
 	return m
 }

@@ -11,18 +11,32 @@ type Wait struct {
 	store   *Store
 	holding *share.Holding[*Wait]
 	timer   *time.Timer
+	// until is when it is over.
+	until time.Time
 }
+
+// Until is when the wait is over.
+func (w *Wait) Until() time.Time { return w.until }
 
 // Wait has a socket wait, which takes so many bytes of memory besides what each takes. end is called,
 // on a goroutine of its own, when its time is over, or when it gives way to others; not after Stop. It
 // returns nil where recovery is off, or where there is no room.
 func (s *Store) Wait(of *Session, bytes int, end func()) *Wait {
+	return s.WaitUntil(time.Time{}, of, bytes, end)
+}
+
+// WaitUntil is Wait for a socket that waits until some time, or for a whole window if that is less, or
+// if the time is zero.
+func (s *Store) WaitUntil(until time.Time, of *Session, bytes int, end func()) *Wait {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.options.Window <= 0 {
 		return nil
 	}
-	w := &Wait{store: s}
+	w := &Wait{store: s, until: time.Now().Add(s.options.Window)}
+	if !until.IsZero() && until.Before(w.until) {
+		w.until = until
+	}
 	for {
 		holding, over := s.waits.Take(of.who, int64(waitBytes+bytes), w)
 		if over == share.Within {
@@ -36,7 +50,8 @@ func (s *Store) Wait(of *Session, bytes int, end func()) *Wait {
 		first.Value.endLocked()
 	}
 	w.holding.Spare(true)
-	w.timer = time.AfterFunc(s.options.Window, func() {
+	s.changes.Add(1)
+	w.timer = time.AfterFunc(time.Until(w.until), func() {
 		s.mu.Lock()
 		w.forgetLocked()
 		s.mu.Unlock()

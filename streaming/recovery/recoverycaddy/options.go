@@ -25,14 +25,18 @@ type Options struct {
 	// MaxPackets is how many packets may be kept. Zero means the default. Default: 100000.
 	MaxPackets int `json:"max_packets,omitempty"`
 
-	// Store is where it is kept: "memory", which is gone when the process ends. Default: "memory".
+	// Store is where it is kept: "memory", which is gone when the process ends, or "storage", which is
+	// memory whose state is also written to Caddy's storage, every second while something changes and
+	// when the process ends, and read from there when it begins: clients are recovered after a restart.
+	// Default: "memory".
 	Store string `json:"store,omitempty"`
 }
 
-// storeMemory is the store that there is, and minMaxBytes the least of max_bytes.
+// storeMemory and storeStorage are the stores that there are, and minMaxBytes is the least of max_bytes.
 const (
-	storeMemory = "memory"
-	minMaxBytes = 1_000_000
+	storeMemory  = "memory"
+	storeStorage = "storage"
+	minMaxBytes  = 1_000_000
 )
 
 // Unmarshal reads the block:
@@ -41,7 +45,7 @@ const (
 //		window      <duration>
 //		max_bytes   <size>
 //		max_packets <n>
-//		store       memory
+//		store       memory|storage
 //	}
 func Unmarshal(d *caddyfile.Dispenser) (*Options, error) {
 	if err := option.BlockOnly(d, "recovery"); err != nil {
@@ -57,7 +61,7 @@ func Unmarshal(d *caddyfile.Dispenser) (*Options, error) {
 		case "max_packets":
 			o.MaxPackets, err = option.Count(d)
 		case "store":
-			if o.Store, err = option.Text(d, storeMemory); err == nil && len(option.WithoutPlaceholders([]string{o.Store})) > 0 {
+			if o.Store, err = option.Text(d, storeMemory+"|"+storeStorage); err == nil && len(option.WithoutPlaceholders([]string{o.Store})) > 0 {
 				err = option.Wrap(d, checkStore(o.Store))
 			}
 		default:
@@ -69,10 +73,11 @@ func Unmarshal(d *caddyfile.Dispenser) (*Options, error) {
 
 // checkStore refuses a store that is not there.
 func checkStore(store string) error {
-	if store == storeMemory {
+	if store == storeMemory || store == storeStorage {
 		return nil
 	}
-	return fmt.Errorf("recovery has no store %q: there is memory, which keeps everything for as long as the process runs", store)
+	return fmt.Errorf("recovery has no store %q: there are memory, which keeps everything for as long as the process runs, "+
+		"and storage, which also writes it to Caddy's storage, for the process that comes next", store)
 }
 
 // Provision fills in the defaults, and checks what there is. Nil stays nil.
@@ -97,5 +102,10 @@ func (o *Options) Kept() recovery.Options {
 	if o == nil {
 		return recovery.Options{}
 	}
-	return recovery.Options{Window: time.Duration(o.Window), MaxBytes: o.MaxBytes, MaxPackets: o.MaxPackets}
+	return recovery.Options{
+		Window: time.Duration(o.Window), MaxBytes: o.MaxBytes, MaxPackets: o.MaxPackets, Outlives: o.Outlives(),
+	}
 }
+
+// Outlives reports whether what is kept outlives the process.
+func (o *Options) Outlives() bool { return o != nil && o.Store == storeStorage }
