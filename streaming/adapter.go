@@ -2,6 +2,7 @@ package streaming
 
 import (
 	"context"
+	"iter"
 	"log/slog"
 	"sync/atomic"
 
@@ -74,6 +75,14 @@ type Healthy interface {
 	Health() error
 }
 
+// RoomWatcher is what an [Adapter] may be besides: one that is to know which rooms have members in this
+// process.
+type RoomWatcher interface {
+	// RoomChanged is called when a room of that name has got its first member, or has lost its last one.
+	// Locks of rooms are held meanwhile: it must not wait, and must call no method of [Local].
+	RoomChanged(room string)
+}
+
 // Local is what an [Adapter] may do in this process for others that ask it to:
 // the same verbs, for the sockets of this process alone. Its methods may be
 // called from any goroutine, and do not wait for a client.
@@ -90,6 +99,18 @@ func (l Local) Counter(figure Figure) *measure.Counter { return l.namespace.Coun
 
 // Has reports whether a room has members in this process.
 func (l Local) Has(room string) bool { return l.namespace.Count(room) > 0 }
+
+// Rooms yields the rooms that have members in this process, in no order, without those of sockets' IDs.
+// One that comes or goes meanwhile may be left out, or come twice.
+func (l Local) Rooms() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for name := range l.namespace.rooms.sizes() {
+			if !yield(name) {
+				return
+			}
+		}
+	}
+}
 
 // Broadcast sends an event to the sockets that are meant. The packet must be an
 // event of this namespace that asks for no answer, and must not be changed any

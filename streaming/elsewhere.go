@@ -40,6 +40,7 @@ func (s *Server) setAdapter(create func(Local) (Adapter, error)) {
 	for _, n := range s.Namespaces() {
 		if create == nil {
 			n.detach()
+			n.watchRooms(nil)
 			n.remote.Store(nil)
 		} else if err := n.attach(create); err != nil {
 			s.logger.Error("namespace without an adapter", "namespace", n.name, "error", err)
@@ -83,9 +84,21 @@ func (n *Namespace) attach(create func(Local) (Adapter, error)) error {
 		return fmt.Errorf("adapter of the namespace %s: %w", n.name, err)
 	}
 	if adapter != nil {
+		n.watchRooms(adapter)
 		n.remote.Store(&remote{adapter: adapter, done: make(chan struct{})})
 	}
 	return nil
+}
+
+// watchRooms has an adapter know which rooms have members, if it wants to.
+func (n *Namespace) watchRooms(adapter Adapter) {
+	watcher, ok := adapter.(RoomWatcher)
+	if !ok {
+		n.rooms.changed.Store(nil)
+		return
+	}
+	changed := watcher.RoomChanged
+	n.rooms.changed.Store(&changed)
 }
 
 // came takes note of a socket that connects. It reports false when none may any

@@ -29,6 +29,8 @@ type rooms struct {
 	homes atomic.Uint32
 	// bytes is what all that sockets are in rooms takes of memory, see roomBytes.
 	bytes atomic.Int64
+	// changed is called with a room that has got its first member or lost its last one, if it is not nil.
+	changed atomic.Pointer[func(name string)]
 }
 
 // roomBytes is what it takes of memory that a socket is in a room, besides the room's name.
@@ -231,6 +233,7 @@ func (r *rooms) join(s *Socket, names ...string) {
 				at.byName = make(map[string]*room)
 			}
 			at.byName[name] = in
+			r.tell(name)
 		}
 		in.homes |= one(s.places.home)
 		if s.places.joined == nil {
@@ -269,9 +272,17 @@ func (r *rooms) leave(s *Socket, names ...string) {
 		if len(m.room.members) == 0 {
 			delete(r.shard(name).byName, name)
 			delete(r.shard(name).kept, name)
+			r.tell(name)
 		} else {
 			m.room.forgetHomes()
 		}
+	}
+}
+
+// tell tells who wants to know that a room has come or gone. The caller holds its lock.
+func (r *rooms) tell(name string) {
+	if changed := r.changed.Load(); changed != nil {
+		(*changed)(name)
 	}
 }
 

@@ -31,10 +31,12 @@ func told(to chan<- string) streaming.EventSet {
 
 // TestClusterOfTwo holds that all that one server does with sockets reaches those of another, with one
 // subscription for all namespaces.
-func TestClusterOfTwo(t *testing.T) {
+func TestClusterOfTwo(t *testing.T) { inEachMode(t, clusterOfTwo) }
+
+func clusterOfTwo(t *testing.T, in mode) {
 	r := startRedis(t)
 	heard := make(chan string, 10)
-	one, two := newServer(t, r.at()), newServer(t, r.at(), told(heard))
+	one, two := newServer(t, in.at(r)), newServer(t, in.at(r), told(heard))
 	here, there, alsoThere := one.connect(), two.connect(), two.connect()
 	n := one.Of("/")
 	alsoThere.socket.Admit("red")
@@ -133,9 +135,11 @@ func mustArgs(t testing.TB, values ...any) packet.Args {
 
 // TestNamespacesOfACluster holds that each has its own channels, also one whose name has a meaning in
 // Redis' patterns, and that one that comes late is heard.
-func TestNamespacesOfACluster(t *testing.T) {
+func TestNamespacesOfACluster(t *testing.T) { inEachMode(t, namespacesOfACluster) }
+
+func namespacesOfACluster(t *testing.T, in mode) {
 	r := startRedis(t)
-	one, two := newServer(t, r.at()), newServer(t, r.at())
+	one, two := newServer(t, in.at(r)), newServer(t, in.at(r))
 	heard := make(chan string, 10)
 	for _, name := range []string{"/late", "/[x]*?"} {
 		for _, s := range []*server{one, two} {
@@ -186,9 +190,11 @@ func (rights) Authenticate(_ context.Context, c *streaming.Credentials) (*stream
 
 // TestRightsHoldAcrossServers holds that who may not join a room gets nothing that is for those who
 // may, whatever server it comes from.
-func TestRightsHoldAcrossServers(t *testing.T) {
+func TestRightsHoldAcrossServers(t *testing.T) { inEachMode(t, rightsHoldAcrossServers) }
+
+func rightsHoldAcrossServers(t *testing.T, in mode) {
 	r := startRedis(t)
-	one, two := newServer(t, r.at()), newServer(t, r.at(), rights{})
+	one, two := newServer(t, in.at(r)), newServer(t, in.at(r), rights{})
 	limited := two.connect()
 	n := one.Of("/")
 	_ = n.Everyone().MayJoin("b").Emit("secret")
@@ -209,10 +215,12 @@ func TestRightsHoldAcrossServers(t *testing.T) {
 
 // TestLargeMessagesAreNotPublished holds that one that is larger than max_message is counted and
 // logged, and that one from a server that allows more is refused.
-func TestLargeMessagesAreNotPublished(t *testing.T) {
+func TestLargeMessagesAreNotPublished(t *testing.T) { inEachMode(t, largeMessagesAreNotPublished) }
+
+func largeMessagesAreNotPublished(t *testing.T, in mode) {
 	r := startRedis(t)
-	small := r.at(func(o *Options) { o.MaxMessage = MinMessage })
-	one, two := newServer(t, small), newServer(t, r.at())
+	small := in.at(r, func(o *Options) { o.MaxMessage = MinMessage })
+	one, two := newServer(t, small), newServer(t, in.at(r))
 	here, there := one.connect(), two.connect()
 	text := strings.Repeat("x", 2000)
 	_ = one.Of("/").Emit("large", text)

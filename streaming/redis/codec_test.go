@@ -160,11 +160,11 @@ func FuzzMessages(f *testing.F) {
 				t.Fatalf("%q cannot be written again: %v", array, err)
 			}
 		}
-		_ = a.takeRequest(text)
+		_ = pubsub{}.takeRequest(a, text)
 		a.pending["r"] = &pending{func(e *envelope) { a.states(e); a.reply(e) }}
-		_ = a.takeResponse(text)
+		_ = pubsub{}.takeResponse(a, text)
 		if strings.HasPrefix(text, "{") {
-			_ = a.takeResponse(strings.Replace(text, "{", `{"requestId":"r",`, 1))
+			_ = pubsub{}.takeResponse(a, strings.Replace(text, "{", `{"requestId":"r",`, 1))
 		}
 	})
 }

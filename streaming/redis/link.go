@@ -47,8 +47,12 @@ type link struct {
 	over     chan struct{}
 	overOnce sync.Once
 
+	// rooms are those whose channels come and go, reading is where the link is in a stream.
+	rooms   roomChannels
+	reading reading
+
 	mu  sync.Mutex
-	sub *redis.PubSub
+	sub *subscription
 	// lost is how many messages were lost since Redis could last be reached.
 	lost int64
 }
@@ -66,6 +70,7 @@ func newLink(n *Node, o Options) (*link, error) {
 		node: n, options: o, client: client, address: address, queue: newQueue(), over: make(chan struct{}),
 		pulse: o.Prefix + "-node#" + n.uid + "#", urgent: make(chan string, 4), mark: " " + newID(),
 	}
+	l.rooms.more, l.reading.opened = make(chan struct{}, 1), make(chan struct{}, 1)
 	l.deaf.Store(&errNotYet)
 	l.ctx, l.end = context.WithCancel(context.Background())
 	return l, nil
@@ -75,6 +80,13 @@ func newLink(n *Node, o Options) (*link, error) {
 func (l *link) start() {
 	l.run("publishing", l.publish)
 	l.run("hearing", l.hear)
+	switch l.options.Mode {
+	case ModeSharded:
+		l.run("subscribing rooms", l.followRooms)
+	case ModeStreams:
+		l.reading.unread.Store(&errNotYet)
+		l.run("reading", l.read)
+	}
 }
 
 // run runs what ends with the link.
@@ -112,7 +124,7 @@ func (l *link) close(patience time.Duration) {
 	l.end()
 	l.mu.Lock()
 	if l.sub != nil {
-		_ = l.sub.Close()
+		l.sub.close()
 	}
 	l.mu.Unlock()
 	_ = l.client.Close()
@@ -167,7 +179,7 @@ func (l *link) publish() {
 
 // beat is what the link sends to itself. mark is what it says besides.
 func (l *link) beat(mark string) message {
-	return message{channel: l.pulse, payload: []byte(l.node.nonce + mark)}
+	return message{verb: l.options.protocol.verb(), channel: l.pulse, payload: []byte(l.node.nonce + mark)}
 }
 
 // hurry sends a beat now, unless some are under way.
@@ -183,7 +195,7 @@ func (l *link) hurry(mark string) {
 func (l *link) send(batch []message) error {
 	pipe := l.client.Pipeline()
 	for _, m := range batch {
-		pipe.Publish(l.ctx, m.channel, m.payload)
+		m.addTo(l.ctx, pipe)
 	}
 	commands, err := pipe.Exec(l.ctx)
 	if err == nil {
@@ -201,7 +213,7 @@ func (l *link) send(batch []message) error {
 		}
 		l.lose(batch[i : i+1])
 		var refused redis.Error
-		if errors.As(err, &refused) && !isLogin(err) {
+		if errors.As(err, &refused) && !isLogin(err) && !isUnknown(err) {
 			l.node.line("refused", slog.LevelWarn, "Redis has refused a message", "channel", m.channel, "error", err.Error())
 		} else {
 			broken = err
@@ -213,6 +225,11 @@ func (l *link) send(batch []message) error {
 // isLogin reports whether Redis does not let the node in.
 func isLogin(err error) bool {
 	return redis.HasErrorPrefix(err, "NOAUTH") || redis.HasErrorPrefix(err, "WRONGPASS") || redis.HasErrorPrefix(err, "NOPERM")
+}
+
+// isUnknown reports whether Redis does not know a command.
+func isUnknown(err error) bool {
+	return err != nil && strings.Contains(strings.ToLower(err.Error()), "unknown command")
 }
 
 // awaitRedis waits until Redis answers again. Meanwhile what is to be published is lost.
@@ -244,138 +261,6 @@ func (l *link) lose(batch []message) {
 	}
 }
 
-// hear hands on what others publish, and subscribes again whenever that is needed.
-func (l *link) hear() {
-	for pause := l.options.beat / 16; l.ctx.Err() == nil; pause = min(2*pause, maxBackoff) {
-		begun := time.Now()
-		l.cut(l.listen())
-		if time.Since(begun) > maxBackoff {
-			pause = l.options.beat / 16
-		}
-		select {
-		case <-time.After(pause):
-		case <-l.ctx.Done():
-		}
-	}
-}
-
-// errDeaf is a subscription that seems to stand, and by which nothing comes.
-var errDeaf = errors.New("this server does not hear itself")
-
-// listen subscribes, and returns when the subscription is of no use any more.
-func (l *link) listen() error {
-	sub, err := l.subscribe()
-	if err != nil {
-		return err
-	}
-	defer func() {
-		l.mu.Lock()
-		l.sub = nil
-		l.mu.Unlock()
-		_ = sub.Close()
-	}()
-	since := time.Now()
-	l.hurry("")
-	for {
-		received, err := sub.ReceiveTimeout(l.ctx, l.options.beat)
-		if err != nil && !isTimeout(err) {
-			return err
-		}
-		if m, ok := received.(*redis.Message); ok {
-			l.take(m)
-		}
-		last := time.Unix(0, l.heard.Load())
-		if last.Before(since) {
-			last = since
-		}
-		if time.Since(last) > deafAfter*l.options.beat {
-			return errDeaf
-		}
-	}
-}
-
-func isTimeout(err error) bool {
-	var timeout interface{ Timeout() bool }
-	return errors.As(err, &timeout) && timeout.Timeout()
-}
-
-// subscribe makes a subscription of all channels that there are to be.
-func (l *link) subscribe() (*redis.PubSub, error) {
-	sub := l.client.Subscribe(l.ctx)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	patterns, channels := l.node.channels(l.options.Prefix)
-	err := sub.Subscribe(l.ctx, append(channels, l.pulse)...)
-	if err == nil && len(patterns) > 0 {
-		err = sub.PSubscribe(l.ctx, patterns...)
-	}
-	if err != nil {
-		_ = sub.Close()
-		return nil, err
-	}
-	l.sub = sub
-	return sub, nil
-}
-
-// follow subscribes the channels of one more namespace, or ends that. What fails is noticed by who
-// listens.
-func (l *link) follow(a *adapter, on bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.sub == nil {
-		return
-	}
-	pattern, channels := a.channels(l.options.Prefix)
-	if on {
-		_ = l.sub.Subscribe(l.ctx, channels...)
-		_ = l.sub.PSubscribe(l.ctx, pattern)
-	} else {
-		_ = l.sub.PUnsubscribe(l.ctx, pattern)
-		_ = l.sub.Unsubscribe(l.ctx, channels...)
-	}
-}
-
-// take hands on what is heard.
-func (l *link) take(m *redis.Message) {
-	if m.Channel == l.pulse {
-		l.pulsed(m.Payload)
-		return
-	}
-	if !l.open.Load() {
-		return
-	}
-	for _, a := range l.node.all() {
-		if rest, ok := strings.CutPrefix(m.Channel, l.options.Prefix); ok && a.take(rest, m.Payload) {
-			return
-		}
-	}
-}
-
-// pulsed takes note of what the link has sent to itself.
-func (l *link) pulsed(payload string) {
-	nonce, mark := payload, ""
-	if at := strings.IndexByte(payload, ' '); at >= 0 {
-		nonce, mark = payload[:at], payload[at:]
-	}
-	if nonce != l.node.nonce {
-		l.node.line("name", slog.LevelError, "another server of the cluster has the name of this one", "node", l.node.uid)
-		return
-	}
-	l.heard.Store(time.Now().UnixNano())
-	if before := l.deaf.Swap(nil); before != nil {
-		l.mu.Lock()
-		lost := l.lost
-		l.lost = 0
-		l.mu.Unlock()
-		if l.wasUp.Swap(true) {
-			l.logger().Info("connected to Redis again", "lost", lost)
-		} else {
-			l.logger().Info("connected to Redis", "prefix", l.options.Prefix)
-		}
-	}
-	l.node.beaten(l, mark)
-}
-
 // cut takes note of why Redis is not reached. Only what is news is logged.
 func (l *link) cut(err error) {
 	if l.ctx.Err() != nil || err == nil {
@@ -403,7 +288,10 @@ func reasonOf(err error) error {
 		return err
 	}
 	var refused redis.Error
-	if errors.As(err, &refused) {
+	switch {
+	case isUnknown(err):
+		return fmt.Errorf("it has not what the mode needs, which Redis 7 has: %w", err)
+	case errors.As(err, &refused):
 		return fmt.Errorf("it answers with an error: %w", err)
 	}
 	return fmt.Errorf("it cannot be reached: %w", err)
@@ -411,13 +299,36 @@ func reasonOf(err error) error {
 
 // message is what is to be published.
 type message struct {
+	verb verb
+	// channel is the name of a channel, or of a stream.
 	channel string
+	// payload is what is published, or the field data of an entry of a stream.
 	payload []byte
+	// fields are the other fields of an entry of a stream, and their values.
+	fields []string
 	// published and lost count the message, if they are not nil.
 	published, lost *measure.Counter
 }
 
-func (m message) size() int { return len(m.channel) + len(m.payload) + 64 }
+func (m message) size() int { return len(m.channel) + len(m.payload) + 64 + 48*len(m.fields) }
+
+// addTo has the message published with others.
+func (m message) addTo(ctx context.Context, pipe redis.Pipeliner) {
+	switch m.verb {
+	case publish:
+		pipe.Publish(ctx, m.channel, m.payload)
+	case shardedPublish:
+		pipe.SPublish(ctx, m.channel, m.payload)
+	case addToStream:
+		values := make([]any, 0, len(m.fields)+2)
+		for _, field := range m.fields {
+			values = append(values, field)
+		}
+		pipe.XAdd(ctx, &redis.XAddArgs{
+			Stream: m.channel, MaxLen: streamLength, Approx: true, Values: append(values, "data", m.payload),
+		})
+	}
+}
 
 func (m message) count(counter *measure.Counter) {
 	if counter != nil {

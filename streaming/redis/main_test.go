@@ -123,6 +123,23 @@ func (r *redisServer) at(change ...func(*Options)) Options {
 	return o
 }
 
+// mode is one of the modes.
+type mode string
+
+// inEachMode runs a test in each of them.
+func inEachMode(t *testing.T, test func(*testing.T, mode)) {
+	t.Helper()
+	for _, in := range []mode{ModePubSub, ModeSharded, ModeStreams} {
+		t.Run(string(in), func(t *testing.T) { test(t, in) })
+	}
+}
+
+func (in mode) at(r *redisServer, change ...func(*Options)) Options {
+	o := r.at(change...)
+	o.Mode = string(in)
+	return o
+}
+
 // server is a Socket.IO server that is a node.
 type server struct {
 	*streaming.Server

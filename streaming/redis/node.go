@@ -23,12 +23,12 @@ type Node struct {
 	log        atomic.Pointer[slog.Logger]
 	// live publishes, and hands on what it hears. It is nil before Use.
 	live atomic.Pointer[link]
+	// next takes the place of live as soon as it is up. It is changed under the lock.
+	next atomic.Pointer[link]
 	// adapters are those that are not closed.
 	adapters atomic.Pointer[[]*adapter]
 
 	mu sync.Mutex
-	// next takes the place of live as soon as it is up.
-	next *link
 	// released is true once nobody makes adapters any more, ended once the node has.
 	released, ended bool
 }
@@ -67,12 +67,11 @@ func (n *Node) line(kind string, level slog.Level, text string, args ...any) {
 func (n *Node) all() []*adapter { return *n.adapters.Load() }
 
 // channels lists what is subscribed for all adapters.
-func (n *Node) channels(prefix string) (patterns, channels []string) {
+func (n *Node) channels(o *Options) (all channels) {
 	for _, a := range n.all() {
-		pattern, more := a.channels(prefix)
-		patterns, channels = append(patterns, pattern), append(channels, more...)
+		all.add(o.protocol.channels(a, o.Prefix))
 	}
-	return patterns, channels
+	return all
 }
 
 // Use connects the node to Redis as the options say. Where it is connected otherwise, that stays in
@@ -82,15 +81,15 @@ func (n *Node) Use(o Options) error {
 	o = o.withDefaults()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	live := n.live.Load()
+	live, next := n.live.Load(), n.next.Load()
 	switch {
-	case n.ended, n.next != nil && n.next.options.Same == o.Same:
+	case n.ended, next != nil && next.options.Same == o.Same:
 		return nil
-	case n.next != nil:
-		go n.next.close(0)
-		n.next = nil
+	case next != nil:
+		go next.close(0)
+		n.next.Store(nil)
 		if live.options.Same == o.Same {
-			live.open.Store(true)
+			live.begin(nil)
 			return nil
 		}
 	case live != nil && live.options.Same == o.Same:
@@ -101,11 +100,11 @@ func (n *Node) Use(o Options) error {
 		return err
 	}
 	if live == nil {
-		l.open.Store(true)
+		l.begin(nil)
 		n.live.Store(l)
 	} else {
 		l.queue.hold(true)
-		n.next = l
+		n.next.Store(l)
 	}
 	l.start()
 	return nil
@@ -117,13 +116,13 @@ func (n *Node) Use(o Options) error {
 func (n *Node) beaten(l *link, mark string) {
 	n.mu.Lock()
 	switch {
-	case mark == "" && l == n.next:
+	case mark == "" && l == n.next.Load():
 		l.hurry(l.mark)
 	case mark != "" && mark != l.mark:
 		l.shut()
-	case mark != "" && l == n.next:
+	case mark != "" && l == n.next.Load():
 		before := n.live.Swap(l)
-		n.next = nil
+		n.next.Store(nil)
 		n.mu.Unlock()
 		n.swap(before, l)
 		return
@@ -141,7 +140,7 @@ func (n *Node) swap(before, l *link) {
 		}
 	}
 	before.shut()
-	l.open.Store(true)
+	l.begin(before)
 	l.run("changing the connection", func() {
 		before.close(closingTime)
 		l.queue.hold(false)
@@ -152,7 +151,7 @@ func (n *Node) swap(before, l *link) {
 func (n *Node) Health() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	l := n.next
+	l := n.next.Load()
 	if l == nil {
 		l = n.live.Load()
 	}
@@ -197,7 +196,7 @@ func (n *Node) Adapter(local streaming.Local) (streaming.Adapter, error) {
 
 // follow has the links hear one more namespace, or one less. The caller holds the lock.
 func (n *Node) follow(a *adapter, on bool) {
-	for _, l := range []*link{n.live.Load(), n.next} {
+	for _, l := range []*link{n.live.Load(), n.next.Load()} {
 		if l != nil {
 			l.follow(a, on)
 		}
@@ -230,8 +229,7 @@ func (n *Node) end() {
 		return
 	}
 	n.ended = true
-	live, next := n.live.Load(), n.next
-	n.next = nil
+	live, next := n.live.Load(), n.next.Swap(nil)
 	n.mu.Unlock()
 	for _, l := range []*link{next, live} {
 		if l != nil {

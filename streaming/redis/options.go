@@ -41,6 +41,8 @@ type Options struct {
 	Username, Password string
 	// TLS, when not nil, is for URLs with rediss.
 	TLS *tls.Config
+	// Mode is one of the modes. Default: ModePubSub.
+	Mode string
 	// Prefix is what the names of all channels begin with.
 	Prefix string
 	// RequestTimeout is how long an answer of other servers is waited for. Default:
@@ -52,6 +54,7 @@ type Options struct {
 	// Same is the same for options that mean the same. It is only compared.
 	Same string
 
+	protocol protocol
 	// beat is how often a node makes sure that it hears itself. Zero means the default.
 	beat time.Duration
 }
@@ -76,11 +79,18 @@ func (o Options) withDefaults() Options {
 	if o.MaxMessage == 0 {
 		o.MaxMessage = DefaultMaxMessage
 	}
+	if o.Mode == "" {
+		o.Mode = ModePubSub
+	}
+	o.protocol = protocolOf(o.Mode)
 	if o.beat == 0 {
 		o.beat = defaultBeat
 	}
 	return o
 }
+
+// defaults are the options of a node that has none yet.
+var defaults = Options{}.withDefaults()
 
 // CheckURL refuses what is no address of Redis. The error does not show a password.
 func CheckURL(address string) error {
@@ -207,14 +217,15 @@ func (o Options) login(username, password *string) {
 }
 
 // quiet leaves out the lines of the client of Redis about a Redis that cannot be reached, which come
-// with each try: that is logged once, see link.
+// with each try: that is logged once, see link. It also leaves out those about connections that are closed
+// while a stream is waited for, which is how that ends.
 type quiet struct{}
 
 func init() { redis.SetLogger(quiet{}) }
 
 // Printf is what the client logs by.
 func (quiet) Printf(_ context.Context, format string, values ...any) {
-	if !strings.Contains(format, "failed to dial") {
+	if !strings.Contains(format, "failed to dial") && !strings.Contains(format, "state changed by hook") {
 		log.Printf("redis: "+format, values...)
 	}
 }

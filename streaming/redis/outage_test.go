@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"syscall"
@@ -12,9 +13,11 @@ import (
 
 // TestRedisIsKilledAndComesBack holds that local delivery goes on, that what could not be published is
 // counted and logged once, and that afterwards everything arrives, once and in order.
-func TestRedisIsKilledAndComesBack(t *testing.T) {
+func TestRedisIsKilledAndComesBack(t *testing.T) { inEachMode(t, redisIsKilledAndComesBack) }
+
+func redisIsKilledAndComesBack(t *testing.T, in mode) {
 	r := startRedis(t)
-	one, two := newServer(t, r.at()), newServer(t, r.at())
+	one, two := newServer(t, in.at(r)), newServer(t, in.at(r))
 	here, there := one.connect(), two.connect()
 	n := one.Of("/")
 	_ = n.Emit("before")
@@ -60,9 +63,11 @@ func TestRedisIsKilledAndComesBack(t *testing.T) {
 
 // TestRedisIsStoppedForAWhile holds that a Redis that does not answer is noticed, and that what waited
 // for it does not come twice.
-func TestRedisIsStoppedForAWhile(t *testing.T) {
+func TestRedisIsStoppedForAWhile(t *testing.T) { inEachMode(t, redisIsStoppedForAWhile) }
+
+func redisIsStoppedForAWhile(t *testing.T, in mode) {
 	r := startRedis(t)
-	one, two := newServer(t, r.at()), newServer(t, r.at())
+	one, two := newServer(t, in.at(r)), newServer(t, in.at(r))
 	there := two.connect()
 	r.signal(syscall.SIGSTOP)
 	eventually(t, "the outage to be noticed", func() bool { return one.node.Health() != nil && two.node.Health() != nil })
@@ -88,16 +93,15 @@ func TestRedisIsStoppedForAWhile(t *testing.T) {
 
 // TestADeafServerSaysSo holds that a server that Redis no longer sends anything notices that, and
 // subscribes again.
-func TestADeafServerSaysSo(t *testing.T) {
+func TestADeafServerSaysSo(t *testing.T) { inEachMode(t, aDeafServerSaysSo) }
+
+func aDeafServerSaysSo(t *testing.T, in mode) {
 	r := startRedis(t)
-	one, two := newServer(t, r.at()), newServer(t, r.at())
+	one, two := newServer(t, in.at(r)), newServer(t, in.at(r))
 	there := two.connect()
 	l := two.node.live.Load()
 	l.mu.Lock()
-	err := l.sub.Unsubscribe(l.ctx)
-	if err == nil {
-		err = l.sub.PUnsubscribe(l.ctx)
-	}
+	err := errors.Join(l.sub.plain.Unsubscribe(l.ctx), l.sub.plain.PUnsubscribe(l.ctx), l.sub.plain.SUnsubscribe(l.ctx))
 	l.mu.Unlock()
 	if err != nil {
 		t.Fatal(err)
@@ -139,9 +143,11 @@ func TestWrongPassword(t *testing.T) {
 
 // TestOptionsChangeWithoutAGap holds that nothing is missed and nothing comes twice while a server
 // changes its connection, in either direction, and that requests are answered.
-func TestOptionsChangeWithoutAGap(t *testing.T) {
+func TestOptionsChangeWithoutAGap(t *testing.T) { inEachMode(t, optionsChangeWithoutAGap) }
+
+func optionsChangeWithoutAGap(t *testing.T, in mode) {
 	r := startRedis(t)
-	one, two := newServer(t, r.at()), newServer(t, r.at())
+	one, two := newServer(t, in.at(r)), newServer(t, in.at(r))
 	here, there := one.connect(), two.connect()
 	done, sent := make(chan struct{}), make(chan int, 1)
 	go func() {
@@ -159,7 +165,7 @@ func TestOptionsChangeWithoutAGap(t *testing.T) {
 	}()
 	for i := range 5 {
 		before := two.node.live.Load()
-		if err := two.node.Use(r.at(func(o *Options) { o.Same = fmt.Sprint(i) })); err != nil {
+		if err := two.node.Use(in.at(r, func(o *Options) { o.Same = fmt.Sprint(i) })); err != nil {
 			t.Fatal(err)
 		}
 		eventually(t, "the connection to be changed", func() bool { return two.node.live.Load() != before })
@@ -192,7 +198,7 @@ func TestSameOptionsKeepTheConnection(t *testing.T) {
 	if err := s.node.Use(r.at()); err != nil {
 		t.Fatal(err)
 	}
-	if s.node.live.Load() != before || s.node.next != nil {
+	if s.node.live.Load() != before || s.node.next.Load() != nil {
 		t.Error("the connection is another")
 	}
 	// An address where nobody answers is given up for the one before.

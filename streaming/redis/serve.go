@@ -15,26 +15,6 @@ import (
 	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
 
-// take does what others ask by a message. It reports whether the channel is one of the namespace's;
-// its name is without the prefix.
-func (a *adapter) take(channel, payload string) bool {
-	var err error
-	switch {
-	case strings.HasPrefix(channel, a.broadcasts):
-		err = a.takeBroadcast(channel[len(a.broadcasts):], payload)
-	case channel == a.requests:
-		err = a.takeRequest(payload)
-	case channel == a.responses, channel == a.toMe:
-		err = a.takeResponse(payload)
-	default:
-		return false
-	}
-	if err != nil {
-		a.refuse(channel, payload, err)
-	}
-	return true
-}
-
 // refuse counts and logs a message that is not understood.
 func (a *adapter) refuse(channel, payload string, err error) {
 	a.refused.Add(0, 1)
@@ -47,7 +27,7 @@ func (a *adapter) refuse(channel, payload string, err error) {
 		kind, hint = "large", "max_message may be greater elsewhere"
 	}
 	a.node.line(kind, slog.LevelWarn, "a message of another server is refused", "namespace", a.local.Namespace(),
-		"channel", shortened(a.options().Prefix+channel), "bytes", len(payload), "error", err.Error(), "hint", hint)
+		"channel", shortened(channel), "bytes", len(payload), "error", err.Error(), "hint", hint)
 }
 
 // shortened makes what others have written fit for a line.
@@ -59,45 +39,15 @@ func shortened(text string) string {
 	return strings.ToValidUTF8(text, "?")
 }
 
-func (a *adapter) takeBroadcast(room, payload string) error {
-	if room = strings.TrimSuffix(room, "#"); room != "" && !a.local.Has(room) {
-		return nil
-	}
-	if len(payload) > a.options().MaxMessage {
-		return errTooLarge
-	}
-	b, err := readBroadcast(payload, a.node.uid, a.local.Namespace())
-	if err != nil || b == nil {
-		return err
-	}
-	a.received.Add(0, 1)
-	a.local.Broadcast(&b.packet, b.target)
-	return nil
-}
-
-// read reads a request or a response.
-func (a *adapter) read(payload string) (*envelope, error) {
-	if len(payload) > a.options().MaxMessage {
-		return nil, errTooLarge
-	}
-	return readEnvelope(payload)
-}
-
 // errUnknownType is a request that this server does not know.
 var errUnknownType = errors.New("it is a request of an unknown type")
 
-func (a *adapter) takeRequest(payload string) error {
-	e, err := a.read(payload)
-	if err != nil || e.UID == a.node.uid {
-		return err
-	}
-	if e.Type == nil {
-		return errUnknownType
-	}
+// obey does what another server asks for.
+func (a *adapter) obey(kind int, e *envelope) error {
 	a.received.Add(0, 1)
-	switch *e.Type {
+	switch kind {
 	case requestSockets, requestRooms, requestFetch:
-		a.tellSockets(e)
+		a.tellSockets(kind, e)
 	case requestJoin:
 		a.change(e, func(t streaming.Target) { a.local.Join(t, e.rooms()) })
 	case requestLeave:
@@ -108,8 +58,6 @@ func (a *adapter) takeRequest(payload string) error {
 		return a.told(e)
 	case requestBroadcast:
 		return a.called(e)
-	default:
-		return fmt.Errorf("%w: %d", errUnknownType, *e.Type)
 	}
 	return nil
 }
@@ -133,24 +81,11 @@ func (a *adapter) change(e *envelope, do func(streaming.Target)) {
 		return
 	}
 	do(streaming.Target{Rooms: []string{e.SID}})
-	a.respond(map[string]any{"requestId": e.RequestID})
-}
-
-// respond publishes a response.
-func (a *adapter) respond(response any) {
-	payload, err := compact(response)
-	if err == nil {
-		payload, err = checked(payload, a.options().MaxMessage)
-	}
-	if err != nil {
-		a.unsent("the answer to a request", err)
-		return
-	}
-	a.publish(a.responses, payload)
+	a.respond(e, "the answer to a request", &response{kind: responseDone})
 }
 
 // tellSockets answers which sockets or rooms there are.
-func (a *adapter) tellSockets(e *envelope) {
+func (a *adapter) tellSockets(kind int, e *envelope) {
 	var t streaming.Target
 	if e.Opts != nil {
 		t = e.Opts.target()
@@ -158,41 +93,25 @@ func (a *adapter) tellSockets(e *envelope) {
 		t.Rooms = namesOf(e.Rooms)
 	}
 	states := a.local.Sockets(t)
-	switch *e.Type {
-	case requestFetch:
-		sockets := make([]socketJSON, len(states))
-		for i := range states {
-			sockets[i] = socketOf(&states[i])
-		}
-		a.respond(struct {
-			RequestID string       `json:"requestId"`
-			Sockets   []socketJSON `json:"sockets"`
-		}{e.RequestID, sockets})
-	case requestSockets:
-		ids := make([]string, len(states))
-		for i, state := range states {
-			ids[i] = state.ID
-		}
-		a.respond(struct {
-			RequestID string   `json:"requestId"`
-			Sockets   []string `json:"sockets"`
-		}{e.RequestID, ids})
-	case requestRooms:
-		seen := make(map[string]bool)
-		rooms := []string{}
-		for _, state := range states {
+	r := &response{kind: kind, sockets: make([]socketJSON, 0, len(states)), names: []string{}}
+	seen := make(map[string]bool)
+	for i := range states {
+		state := &states[i]
+		switch kind {
+		case requestFetch:
+			r.sockets = append(r.sockets, socketOf(state))
+		case requestSockets:
+			r.names = append(r.names, state.ID)
+		case requestRooms:
 			for _, room := range slices.Concat([]string{state.ID}, state.Rooms) {
 				if !seen[room] {
 					seen[room] = true
-					rooms = append(rooms, room)
+					r.names = append(r.names, room)
 				}
 			}
 		}
-		a.respond(struct {
-			RequestID string   `json:"requestId"`
-			Rooms     []string `json:"rooms"`
-		}{e.RequestID, rooms})
 	}
+	a.respond(e, "the answer to a request", r)
 }
 
 // told hands an event to the event sets. Who waits for an answer is told that it has come here.
@@ -203,35 +122,15 @@ func (a *adapter) told(e *envelope) error {
 	}
 	a.local.Tell(event, args)
 	if e.RequestID != "" {
-		a.respond(struct {
-			Type      int    `json:"type"`
-			RequestID string `json:"requestId"`
-		}{requestServerSide, e.RequestID})
+		a.respond(e, "the answer to a request", &response{kind: requestServerSide})
 	}
 	return nil
 }
 
 // called asks the clients of this process, and publishes their answers.
 func (a *adapter) called(e *envelope) error {
-	var sent struct {
-		Type      *int            `json:"type"`
-		Data      json.RawMessage `json:"data"`
-		Namespace *string         `json:"nsp"`
-	}
-	if err := json.Unmarshal(e.Packet, &sent); err != nil {
-		return err
-	}
-	if sent.Namespace != nil && *sent.Namespace != a.local.Namespace() {
-		return nil
-	}
-	if sent.Type == nil || *sent.Type != eventType && *sent.Type != binaryEventType || e.Opts == nil {
-		return errUnknownPacket
-	}
-	event, args, err := e.event(sent.Data)
-	if err == nil {
-		err = packet.CheckEvent(event)
-	}
-	if err != nil {
+	event, args, err := a.event(e)
+	if err != nil || event == "" {
 		return err
 	}
 	timeout := a.options().RequestTimeout
@@ -250,48 +149,40 @@ func (a *adapter) called(e *envelope) error {
 			cancel()
 		}
 	})
-	a.respond(struct {
-		Type        int    `json:"type"`
-		RequestID   string `json:"requestId"`
-		ClientCount int    `json:"clientCount"`
-	}{responseAskedCount, e.RequestID, asked})
+	a.respond(e, "the answer to a request", &response{kind: responseAskedCount, count: asked})
 	if left.Add(int64(asked)) == 0 {
 		cancel()
 	}
 	return nil
 }
 
+// event reads the event of a broadcast or a call. The name is empty for one of another namespace.
+func (a *adapter) event(e *envelope) (name string, args packet.Args, err error) {
+	var sent struct {
+		Type      *int            `json:"type"`
+		Data      json.RawMessage `json:"data"`
+		Namespace *string         `json:"nsp"`
+	}
+	if err := json.Unmarshal(e.Packet, &sent); err != nil {
+		return "", packet.Args{}, fmt.Errorf("%w: %w", errUnknownPacket, err)
+	}
+	if sent.Namespace != nil && *sent.Namespace != a.local.Namespace() {
+		return "", packet.Args{}, nil
+	}
+	if sent.Type == nil || *sent.Type != eventType && *sent.Type != binaryEventType || e.Opts == nil {
+		return "", packet.Args{}, errUnknownPacket
+	}
+	name, args, err = e.event(sent.Data)
+	if err == nil {
+		err = packet.CheckEvent(name)
+	}
+	return name, args, err
+}
+
 // answer publishes one client's answer to a call. Servers of Node.js do not hear of those that do
 // not answer.
 func (a *adapter) answer(e *envelope, r streaming.Reply) {
-	most := a.options().MaxMessage
-	encode := encodeAck
-	if e.Extended {
-		encode = encodeReply
-	} else if r.Err != nil {
-		return
+	if e.Extended || r.Err == nil {
+		a.respond(e, "the answer of a client", &response{kind: responseAck, reply: r})
 	}
-	payload, err := encode(e.RequestID, r, most)
-	if err != nil {
-		a.unsent("the answer of a client", err)
-		return
-	}
-	a.publish(a.responses, payload)
-}
-
-func (a *adapter) takeResponse(payload string) error {
-	e, err := a.read(payload)
-	if err != nil {
-		return err
-	}
-	a.mu.Lock()
-	p := a.pending[e.RequestID]
-	a.mu.Unlock()
-	if p == nil {
-		// It is for another server, or comes too late.
-		return nil
-	}
-	a.received.Add(0, 1)
-	p.answer(e)
-	return nil
 }

@@ -47,8 +47,9 @@ type Redis struct {
 	// with rediss. Default: none.
 	TLSCA []string `json:"tls_ca,omitempty"`
 
-	// Mode is how servers speak to each other: "pubsub", as @socket.io/redis-adapter does. Default:
-	// "pubsub".
+	// Mode is by what of Redis servers speak to each other: "pubsub", as @socket.io/redis-adapter does;
+	// "sharded", as its sharded adapter does, with a Redis of version 7; or "streams", as
+	// @socket.io/redis-streams-adapter does. Default: "pubsub".
 	Mode string `json:"mode,omitempty"`
 
 	// Prefix is what the names of all channels begin with: the option key of the adapter of Node.js.
@@ -78,13 +79,6 @@ type Sentinel struct {
 	Addresses []string `json:"addresses,omitempty"`
 }
 
-// The modes. All but the first are known by name alone.
-const (
-	modePubSub  = "pubsub"
-	modeSharded = "sharded"
-	modeStreams = "streams"
-)
-
 // CaddyModule returns the Caddy module information.
 func (*Redis) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: Namespace + ".redis", New: func() caddy.Module { return new(Redis) }}
@@ -95,14 +89,14 @@ func (r *Redis) Provision(ctx caddy.Context) error {
 	r.logger = ctx.Slogger()
 	t := option.NewResolver()
 	t.Texts("url", &r.URL, "redis://127.0.0.1:6379")
-	t.Text("mode", &r.Mode, modePubSub)
+	t.Text("mode", &r.Mode, redis.ModePubSub)
 	t.Check(checkMode(r.Mode))
 	t.Text("prefix", &r.Prefix, redis.DefaultPrefix)
 	t.Duration("request_timeout", &r.RequestTimeout, redis.DefaultRequestTimeout)
 	t.Size("max_message", &r.MaxMessage, redis.DefaultMaxMessage, redis.MinMessage)
 	t.Check(checkMessage(r.MaxMessage))
 	r.options = redis.Options{
-		URLs: r.URL, Username: t.One("username", r.Username), Password: t.One("password", r.Password), Prefix: r.Prefix,
+		URLs: r.URL, Username: t.One("username", r.Username), Password: t.One("password", r.Password), Mode: r.Mode, Prefix: r.Prefix,
 		RequestTimeout: time.Duration(r.RequestTimeout), MaxMessage: int(r.MaxMessage),
 	}
 	if r.Sentinel != nil {
@@ -117,7 +111,7 @@ func (r *Redis) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("adapter redis: %w", err)
 	}
 	same, err := json.Marshal([]any{r.options.URLs, r.options.Username, r.options.Password, r.Sentinel, authorities,
-		r.Prefix, r.RequestTimeout, r.MaxMessage})
+		r.Mode, r.Prefix, r.RequestTimeout, r.MaxMessage})
 	r.options.Same = fmt.Sprintf("%x", sha256.Sum256(same))
 	return err
 }
@@ -180,15 +174,16 @@ func (r *Redis) Cleanup() error {
 // String returns the options in a form that can be compared, and shown.
 func (r *Redis) String() string { return fmt.Sprintf("redis with options %.8s", r.options.Same) }
 
+// modes lists the modes, as an error has them.
+const modes = redis.ModePubSub + ", " + redis.ModeSharded + " or " + redis.ModeStreams
+
 // checkMode refuses modes that there are not.
 func checkMode(mode string) error {
 	switch mode {
-	case modePubSub:
+	case redis.ModePubSub, redis.ModeSharded, redis.ModeStreams:
 		return nil
-	case modeSharded, modeStreams:
-		return fmt.Errorf("mode %s is not there yet: write mode %s, which also a Redis Cluster has", mode, modePubSub)
 	}
-	return fmt.Errorf("unknown mode %q: write %s", mode, modePubSub)
+	return fmt.Errorf("unknown mode %q: write %s", mode, modes)
 }
 
 // checkMessage refuses more than may wait to be published at all.
@@ -230,7 +225,7 @@ func checkAddress(address string) error {
 //		username        <name>
 //		password        <password>
 //		tls_ca          <file...>
-//		mode            pubsub
+//		mode            pubsub|sharded|streams
 //		prefix          <prefix>
 //		request_timeout <duration>
 //		max_message     <size>
@@ -255,7 +250,7 @@ func (r *Redis) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "tls_ca":
 			r.TLSCA, err = option.Texts(d, "<file...>")
 		case "mode":
-			if r.Mode, err = option.Text(d, modePubSub); err == nil && !strings.Contains(r.Mode, "{") {
+			if r.Mode, err = option.Text(d, "pubsub|sharded|streams"); err == nil && !strings.Contains(r.Mode, "{") {
 				err = option.Wrap(d, checkMode(r.Mode))
 			}
 		case "prefix":
