@@ -98,6 +98,10 @@ func (l *link) take(m *redis.Message) {
 	if !l.open.Load() {
 		return
 	}
+	if m.Channel == l.options.Python && m.Pattern == "" {
+		l.node.takePython(&l.options, m.Payload)
+		return
+	}
 	channel, ok := strings.CutPrefix(m.Channel, l.options.Prefix)
 	if !ok {
 		return

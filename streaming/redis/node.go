@@ -71,6 +71,9 @@ func (n *Node) channels(o *Options) (all channels) {
 	for _, a := range n.all() {
 		all.add(o.protocol.channels(a, o.Prefix))
 	}
+	if o.Python != "" {
+		all.plain = append(all.plain, o.Python)
+	}
 	return all
 }
 

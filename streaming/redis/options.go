@@ -45,6 +45,8 @@ type Options struct {
 	Mode string
 	// Prefix is what the names of all channels begin with.
 	Prefix string
+	// Python, when not empty, is the channel of python-socketio, whose servers and emitters are heard, too.
+	Python string
 	// RequestTimeout is how long an answer of other servers is waited for. Default:
 	// DefaultRequestTimeout.
 	RequestTimeout time.Duration

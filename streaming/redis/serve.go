@@ -137,23 +137,32 @@ func (a *adapter) called(e *envelope) error {
 	if t := e.Opts.Flags.Timeout; t >= 1 {
 		timeout = time.Duration(min(t, float64(maxCall.Milliseconds()))) * time.Millisecond
 	}
-	ctx, cancel := context.WithTimeout(a.ctx, timeout)
-	// left is how many answers are owed, less those that are asked.
-	var left atomic.Int64
 	p := &packet.Packet{
 		Type: packet.TypeEvent, Namespace: a.local.Namespace(), HasID: true, Event: event, Args: args, Flags: e.Opts.packetFlags(),
 	}
-	asked := a.local.Call(ctx, p, e.Opts.target(), func(r streaming.Reply) {
-		a.answer(e, r)
+	a.askHere(timeout, p, e.Opts.target(),
+		func(asked int) {
+			a.respond(e, "the answer to a request", &response{kind: responseAskedCount, count: asked})
+		},
+		func(r streaming.Reply) { a.answer(e, r) })
+	return nil
+}
+
+// askHere asks the clients of this process: asked is told how many, reply is called with the answer of each.
+func (a *adapter) askHere(timeout time.Duration, p *packet.Packet, t streaming.Target, asked func(int), reply func(streaming.Reply)) {
+	ctx, cancel := context.WithTimeout(a.ctx, timeout)
+	// left is how many answers are owed, less those that are asked.
+	var left atomic.Int64
+	n := a.local.Call(ctx, p, t, func(r streaming.Reply) {
+		reply(r)
 		if left.Add(-1) == 0 {
 			cancel()
 		}
 	})
-	a.respond(e, "the answer to a request", &response{kind: responseAskedCount, count: asked})
-	if left.Add(int64(asked)) == 0 {
+	asked(n)
+	if left.Add(int64(n)) == 0 {
 		cancel()
 	}
-	return nil
 }
 
 // event reads the event of a broadcast or a call. The name is empty for one of another namespace.

@@ -11,12 +11,14 @@ import (
 // subscription hears channels. In a Redis Cluster each of the sharded kind is on one of its servers, to each
 // of which there is a connection then. It is changed by one goroutine at a time, and received from by one.
 type subscription struct {
-	beat time.Duration
+	link *link
 	// plain has all but what is spread over servers.
 	plain *redis.PubSub
 	// cluster is nil unless channels are spread, servers are those where some are, by their addresses.
 	cluster *redis.ClusterClient
 	servers map[string]*redis.PubSub
+	// plainHeard is true once plain is received from, where there are servers.
+	plainHeard bool
 	// came is what the servers send, once ctx has not ended.
 	came chan received
 	ctx  context.Context
@@ -29,7 +31,7 @@ type received struct {
 }
 
 func newSubscription(l *link) *subscription {
-	s := &subscription{beat: l.options.beat, plain: l.client.Subscribe(l.ctx)}
+	s := &subscription{link: l, plain: l.client.Subscribe(l.ctx)}
 	s.ctx, s.end = context.WithCancel(l.ctx)
 	if cluster, ok := l.client.(*redis.ClusterClient); ok && l.options.Mode == ModeSharded {
 		s.cluster, s.servers, s.came = cluster, make(map[string]*redis.PubSub), make(chan received)
@@ -52,6 +54,10 @@ func (s *subscription) subscribe(ctx context.Context, c channels) error {
 	}
 	if err := some(ctx, c.plain, s.plain.Subscribe); err != nil {
 		return err
+	}
+	if s.cluster != nil && len(c.plain) > 0 && !s.plainHeard {
+		s.plainHeard = true
+		s.link.run("hearing a server of a cluster", func() { s.hear(s.plain) })
 	}
 	return s.sharded(ctx, c.sharded, (*redis.PubSub).SSubscribe)
 }
@@ -91,7 +97,7 @@ func (s *subscription) sharded(ctx context.Context, names []string, do func(*red
 		if sub == nil {
 			sub = server.SSubscribe(ctx)
 			s.servers[address] = sub
-			go s.hear(sub)
+			s.link.run("hearing a server of a cluster", func() { s.hear(sub) })
 		}
 		if err := do(sub, ctx, name); err != nil {
 			return err
@@ -103,7 +109,7 @@ func (s *subscription) sharded(ctx context.Context, names []string, do func(*red
 // hear hands over what one server of a cluster sends. One that sends nothing is asked whether it is there.
 func (s *subscription) hear(sub *redis.PubSub) {
 	for silent := 0; ; silent++ {
-		value, err := sub.ReceiveTimeout(s.ctx, s.beat)
+		value, err := sub.ReceiveTimeout(s.ctx, s.link.options.beat)
 		switch {
 		case err == nil:
 			silent = -1

@@ -56,6 +56,9 @@ type Redis struct {
 	// Default: "socket.io".
 	Prefix string `json:"prefix,omitempty"`
 
+	// Channel are channels of other libraries that are heard beside those of the mode.
+	Channel *Channel `json:"channel,omitempty"`
+
 	// RequestTimeout is how long an answer of other servers is waited for. Zero means the default.
 	// Default: 5s.
 	RequestTimeout caddy.Duration `json:"request_timeout,omitempty"`
@@ -68,6 +71,13 @@ type Redis struct {
 	logger  *slog.Logger
 	// hub is the name of the hub that has joined, or empty.
 	hub string
+}
+
+// Channel are channels of other libraries.
+type Channel struct {
+	// Python is the channel that servers and emitters of python-socketio, since version 5.14, have in
+	// common: its option channel, which is "socketio" by default there. Default: none.
+	Python string `json:"python,omitempty"`
 }
 
 // Sentinel are Redis Sentinels.
@@ -105,13 +115,18 @@ func (r *Redis) Provision(ctx caddy.Context) error {
 		t.Check(r.Sentinel.check())
 		r.options.Master, r.options.Sentinels = r.Sentinel.Master, r.Sentinel.Addresses
 	}
+	if r.Channel != nil {
+		t.Text("channel", &r.Channel.Python, "")
+		t.Check(r.Channel.check())
+		r.options.Python = r.Channel.Python
+	}
 	authorities := r.readAuthorities(t)
 	t.Check(r.options.Check())
 	if err := t.Err(); err != nil {
 		return fmt.Errorf("adapter redis: %w", err)
 	}
 	same, err := json.Marshal([]any{r.options.URLs, r.options.Username, r.options.Password, r.Sentinel, authorities,
-		r.Mode, r.Prefix, r.RequestTimeout, r.MaxMessage})
+		r.Mode, r.Prefix, r.options.Python, r.RequestTimeout, r.MaxMessage})
 	r.options.Same = fmt.Sprintf("%x", sha256.Sum256(same))
 	return err
 }
@@ -194,6 +209,13 @@ func checkMessage(size int64) error {
 	return nil
 }
 
+func (c *Channel) check() error {
+	if c.Python == "" {
+		return errors.New("channel python needs the name of the channel, which is socketio where python-socketio has no other")
+	}
+	return nil
+}
+
 func (s *Sentinel) check() error {
 	if s.Master == "" || len(s.Addresses) == 0 {
 		return errors.New("sentinel needs the name of the master and one address at least")
@@ -227,6 +249,7 @@ func checkAddress(address string) error {
 //		tls_ca          <file...>
 //		mode            pubsub|sharded|streams
 //		prefix          <prefix>
+//		channel python  <name>
 //		request_timeout <duration>
 //		max_message     <size>
 //	}
@@ -257,6 +280,8 @@ func (r *Redis) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			if r.Prefix, err = option.Text(d, "<prefix>"); err == nil {
 				err = option.Wrap(d, redis.Options{Prefix: r.Prefix}.Check())
 			}
+		case "channel":
+			r.Channel, err = parseChannel(d)
 		case "request_timeout":
 			r.RequestTimeout, err = option.Duration(d)
 		case "max_message":
@@ -265,7 +290,7 @@ func (r *Redis) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			}
 		default:
 			err = option.Unknown(d, "adapter redis", "url", "sentinel", "username", "password", "tls_ca", "mode", "prefix",
-				"request_timeout", "max_message")
+				"channel", "request_timeout", "max_message")
 		}
 		return err
 	})
@@ -289,6 +314,18 @@ func (r *Redis) checkTogether() error {
 		o.Master, o.Sentinels = r.Sentinel.Master, r.Sentinel.Addresses
 	}
 	return o.Check()
+}
+
+func parseChannel(d *caddyfile.Dispenser) (*Channel, error) {
+	given, err := option.At(d, "python <name>").Arguments(d, 2, 2)
+	if err != nil {
+		return nil, err
+	}
+	if given[0] != "python" {
+		return nil, d.Errf("unknown kind of channel %q: write python", given[0])
+	}
+	c := &Channel{Python: given[1]}
+	return c, option.Wrap(d, c.check())
 }
 
 func parseSentinel(d *caddyfile.Dispenser) (*Sentinel, error) {
