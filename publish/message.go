@@ -28,7 +28,7 @@ const (
 type message struct {
 	Event     string          `json:"event"`
 	Args      json.RawMessage `json:"args"`
-	To        []string        `json:"to"`
+	To        rooms           `json:"to"`
 	Except    []string        `json:"except"`
 	Namespace string          `json:"namespace"`
 	Volatile  bool            `json:"volatile"`
@@ -37,6 +37,20 @@ type message struct {
 	namespace *streaming.Namespace
 	args      packet.Args
 	parts     map[string][]byte
+}
+
+// rooms are the names of rooms. What is written as null is an empty list, and no missing one: who has
+// gathered rooms and found none does not mean everyone.
+type rooms []string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (r *rooms) UnmarshalJSON(data []byte) error {
+	names := []string(*r)
+	if err := json.Unmarshal(data, &names); err != nil {
+		return err
+	}
+	*r = append(rooms{}, names...)
+	return nil
 }
 
 // read reads the events of a request.
@@ -160,7 +174,6 @@ func (m *message) check(server *streaming.Server) (err error) {
 		return err
 	}
 	if m.To != nil && len(m.To) == 0 {
-		// Who has gathered rooms and found none does not mean everyone.
 		return bad("to is empty: leave it out to reach everyone in the namespace")
 	}
 	if err := checkRooms("to", m.To); err != nil {

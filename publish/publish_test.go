@@ -247,6 +247,7 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 		{`{"event": "connect"}`, "event:", 400},
 		{`{"event": "a", "args": {}}`, "args: arguments must be a JSON array", 400},
 		{`{"event": "a", "to": []}`, "to is empty: leave it out", 400},
+		{`{"event": "a", "to": null}`, "to is empty: leave it out", 400},
 		{`{"event": "a", "to": ["x", ""]}`, "to: the name at index 1 has 0 bytes", 400},
 		{`{"event": "a", "to": "x"}`, "cannot unmarshal", 400},
 		{`{"event": "a", "except": [""]}`, "except: the name at index 0", 400},
