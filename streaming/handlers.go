@@ -32,6 +32,8 @@ type Handlers struct {
 	sets []*registered
 	// ownRooms are the prefixes of rooms that event sets have to themselves.
 	ownRooms []string
+	// roomsBesideRights are the prefixes of rooms that rights say nothing of.
+	roomsBesideRights []string
 }
 
 // eventHandler is a handler and the event set that it is of.
@@ -118,6 +120,13 @@ func (h *Handlers) OnUnknown(handler func(*Event)) error {
 // keeps books of its own on who is in them, and nobody else is to change that. The admin API refuses
 // to, see [Namespace.OwnRooms].
 func (h *Handlers) OwnRooms(prefix string) { h.ownRooms = append(h.ownRooms, prefix) }
+
+// RoomsBesideRights says that rights say nothing of rooms whose names begin with a prefix: an event set
+// remembers something by them, and sends nothing to their members. Who has other rights than before
+// stays in them.
+func (h *Handlers) RoomsBesideRights(prefix string) {
+	h.roomsBesideRights = append(h.roomsBesideRights, prefix)
+}
 
 // RefuseUnknown has events refused that no event set of the namespace handles,
 // quietly and with [CodeUnknownEvent], unless a set takes them by OnUnknown.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -374,8 +375,10 @@ func (s *Socket) mayBecome(identity *Identity) error {
 // the rights that it had before, and may not join by those that it has next. Nobody
 // may join all.
 func (s *Socket) losesRoom(before, next *Identity) bool {
+	beside := s.namespace.handlers.Load().roomsBesideRights
 	return next != nil && slices.ContainsFunc(s.Rooms(), func(room string) bool {
-		return (before == nil || before.Rooms.Allow(room)) && !next.Rooms.Allow(room)
+		return (before == nil || before.Rooms.Allow(room)) && !next.Rooms.Allow(room) &&
+			!slices.ContainsFunc(beside, func(prefix string) bool { return strings.HasPrefix(room, prefix) })
 	})
 }
 

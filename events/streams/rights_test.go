@@ -124,3 +124,19 @@ func TestRecheckTakesStreamsAway(t *testing.T) {
 func (c *client) mayStart(s *server, id string) bool {
 	return s.Of("/").Find(c.ID).MayStart(room(id))
 }
+
+// TestViewerThatIsRecognizedKeepsItsPlace holds that a viewer that has joined with a secret may be given
+// rights that list the rooms of streams, and no others.
+func TestViewerThatIsRecognizedKeepsItsPlace(t *testing.T) {
+	s := newServer(t, eventstest.Named{}, &Set{Audience: AudienceSubscribers})
+	owner, viewer := s.as("bob"), s.as("ada")
+	owner.start("one")
+	viewer.Send(`21["stream:join",{"streamId":"one","secret":"a secret of the viewer"}]`)
+	viewer.Expect(`31[{"success":true,"stream":{"streamId":"one","live":true,"viewers":1}}]`)
+	viewer.Send(`22["auth:refresh",{"name":"ada","rooms":["stream:*"]}]`)
+	viewer.Expect(`32[{"success":true,"expiresAt":null}]`)
+	owner.Send(`2["stream:data",{"streamId":"one","chunk":1}]`)
+	viewer.Expect(`2["stream:data",{"streamId":"one","chunk":1}]`)
+	viewer.Send(`23["auth:refresh",{"name":"ada","rooms":["stream:two"]}]`)
+	viewer.Expect(eventstest.RefusedAck(3, "forbidden", "not authorized"))
+}

@@ -89,6 +89,7 @@ func (s *Set) Register(n *streaming.Namespace, h *streaming.Handlers) error {
 	h.RefuseUnknown()
 	h.OwnRooms(roomPrefix)
 	h.OwnRooms(viewerPrefix)
+	h.RoomsBesideRights(viewerPrefix)
 	h.OnDisconnect(service.disconnect)
 	h.OnIdentity(service.rightsChanged)
 	h.OnRecover(service.streams.recount)
