@@ -31,7 +31,6 @@ func (r *request) emit(w http.ResponseWriter) error {
 		return err
 	}
 	if wanted.Rooms != nil && len(wanted.Rooms) == 0 {
-		// Who has gathered rooms and found none does not mean everyone.
 		return apiError(http.StatusBadRequest, "rooms is empty: leave it out to reach everyone")
 	}
 	broadcast := r.namespace.To(wanted.Rooms...).Except(wanted.Except...)

@@ -80,6 +80,7 @@ func TestAdminRefuses(t *testing.T) {
 		{"args too deep", "POST", emit, kind, `{"event":"x","args":` + strings.Repeat("[", 600) + strings.Repeat("]", 600) + `}`, 400, "nest deeper"},
 		{"args in another encoding", "POST", emit, kind, "{\"event\":\"x\",\"args\":[\"\xff\"]}", 400, "not valid UTF-8"},
 		{"rooms that are one", "POST", emit, kind, `{"event":"x","rooms":"a"}`, 400, "cannot unmarshal string"},
+		{"rooms that are null", "POST", emit, kind, `{"event":"x","rooms":null}`, 400, "rooms is empty: leave it out to reach everyone"},
 		{"rooms of nobody", "POST", emit, kind, `{"event":"x","rooms":[]}`, 400, "rooms is empty: leave it out to reach everyone"},
 		{"a room without a name", "POST", emit, kind, `{"event":"x","rooms":["a",""]}`, 400, "rooms: the name at index 1 has 0 bytes"},
 		{"an exception without a name", "POST", emit, kind, `{"event":"x","except":[""]}`, 400, "except: the name at index 0"},

@@ -117,9 +117,23 @@ type Emit struct {
 	Event string `json:"event"`
 	// Args is a JSON array; without it there are no arguments.
 	Args     json.RawMessage `json:"args,omitempty"`
-	Rooms    []string        `json:"rooms,omitempty"`
+	Rooms    RoomList        `json:"rooms,omitempty"`
 	Except   []string        `json:"except,omitempty"`
 	Volatile bool            `json:"volatile,omitempty"`
+}
+
+// RoomList is names of rooms. What is written as null is an empty list, and no missing one: who has
+// gathered rooms and found none does not mean everyone.
+type RoomList []string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (l *RoomList) UnmarshalJSON(data []byte) error {
+	var names []string
+	if err := json.Unmarshal(data, &names); err != nil {
+		return err
+	}
+	*l = append(RoomList{}, names...)
+	return nil
 }
 
 // Emitted answers Emit.

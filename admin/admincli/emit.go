@@ -33,7 +33,7 @@ value, or, with --text, a text as it stands.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&e.namespace, "namespace", "n", "/", "Namespace to send to")
-	flags.StringArrayVar(&e.wanted.Rooms, "room", nil, "Only to members of this room, or to the socket of this id; may be repeated")
+	flags.StringArrayVar((*[]string)(&e.wanted.Rooms), "room", nil, "Only to members of this room, or to the socket of this id; may be repeated")
 	flags.StringArrayVar(&e.wanted.Except, "except", nil, "Not to members of this room; may be repeated")
 	flags.BoolVar(&e.wanted.Volatile, "volatile", false, "Better lost than late: leave out clients that do not keep up")
 	flags.BoolVar(&e.text, "text", false, "Arguments are texts, not JSON")
