@@ -27,10 +27,11 @@ type books struct {
 }
 
 // What the lists of members may take that a client has told: so many bytes at once, and so many in each
-// second from then on.
+// second from then on. An address may have so many times as much told.
 const (
-	listBurst = 32_000_000
-	listRate  = 4_000_000
+	listBurst   = 32_000_000
+	listRate    = 4_000_000
+	listClients = 16
 	// listedMember is what a member takes in a list, in bytes.
 	listedMember = 23
 )
@@ -72,7 +73,7 @@ type seats struct {
 var seatsKey = streaming.NewKey[*seats]()
 
 func newBooks(n *streaming.Namespace) *books {
-	return &books{namespace: n, seed: maphash.MakeSeed(), lists: share.Meter{Rate: listRate, Burst: listBurst}}
+	return &books{namespace: n, seed: maphash.MakeSeed(), lists: share.Meter{Rate: listRate, Burst: listBurst, Clients: listClients}}
 }
 
 // awaitList waits until a client may have a list of the members of a room told to all of them: a few bytes
@@ -80,7 +81,12 @@ func newBooks(n *streaming.Namespace) *books {
 // before that.
 func (b *books) awaitList(e *streaming.Event, name string) bool {
 	members := int64(b.namespace.Count(name))
-	wait := b.lists.WaitOwn(events.Client(e.Socket), members*members*listedMember, time.Now())
+	who, size := events.Client(e.Socket), members*members*listedMember
+	return rest(e, b.lists.WaitOwn(who, size, time.Now())) && rest(e, b.lists.WaitOthers(who, size, time.Now()))
+}
+
+// rest waits for a time. It reports false when the client goes before that.
+func rest(e *streaming.Event, wait time.Duration) bool {
 	if wait == 0 {
 		return true
 	}

@@ -40,3 +40,33 @@ func TestListsAreNotToldWithoutEnd(t *testing.T) {
 		t.Errorf("three lists took %v s, want at least %v", took, seconds)
 	}
 }
+
+// TestListsOfAnAddressAreNotToldWithoutEnd has three clients of one address tell a list each, which is
+// more than the address may have told at once.
+func TestListsOfAnAddressAreNotToldWithoutEnd(t *testing.T) {
+	s := eventstest.NewServer(t, &Set{Program: lang.Program{On: []lang.Handler{{
+		Event: "join", Args: []string{"room"},
+		Do: []lang.Step{{Do: "join", Room: "{room}"}, {Do: "ack", Values: []string{"{members.count}"}}},
+	}, {
+		Event: "list", Args: []string{"room"},
+		Do: []lang.Step{{Do: "join", Room: "{room}"}, {Do: "ack", Values: []string{"{members}"}}},
+	}}}})
+	clients := []*eventstest.Client{s.Connect(), s.Connect(), s.Connect()}
+	for _, c := range clients {
+		c.Send(`21["join","kitchen"]`)
+		c.Next()
+	}
+	const cost, seconds = 3 * 3 * listedMember, 0.5
+	lists := &streaming.State(s.Of("/"), newBooks).lists
+	lists.Rate, lists.Burst, lists.Clients = cost/seconds, cost, 1
+	begin := time.Now()
+	for _, c := range clients {
+		c.Send(`22["list","kitchen"]`)
+	}
+	for _, c := range clients {
+		c.Next()
+	}
+	if took := time.Since(begin).Seconds(); took < seconds {
+		t.Errorf("three lists took %v s, want at least %v", took, seconds)
+	}
+}
