@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// fuzzReader holds that whatever a file says, it is read without a panic, and that comments stay
-// comments: no line of the Caddyfile is what the file wants.
+// fuzzReader holds that whatever a file says, it is read without a panic, that each line is told of, with
+// a reason where it is not taken, and that what is left is told in one line each.
 func fuzzReader(f *testing.F, kind, name string) {
 	corpus(f, func(folder string, names []string) {
 		if !strings.HasPrefix(strings.ToLower(kind), filepath.Base(filepath.Dir(folder))) {

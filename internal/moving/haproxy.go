@@ -427,18 +427,18 @@ func haproxyKnownLine(d *directive) {
 			return
 		}
 	}
-	switch {
-	case d.name == "stick-table" || d.name == "stick":
+	switch d.name {
+	case "stick-table", "stick":
 		d.leave("for clients that stay on one server nothing is needed; for limits see `limits` of socketio_stream, which are on")
-	case d.name == "acl":
+	case "acl":
 		d.needless("nothing that was taken asks for it")
-	case d.name == "tcp-request":
+	case "tcp-request":
 		d.leave("see `limits` of socketio_stream, which are on for each address")
-	case d.name == "http-request" || d.name == "http-response":
+	case "http-request", "http-response":
 		d.leave("see `header`, `header_up` and `header_down` of Caddy")
-	case d.name == "stats":
+	case "stats":
 		d.leave("Caddy has figures for Prometheus: see docs/metrics.md")
-	case d.name == "backend":
+	case "backend":
 		d.needless("nothing that was taken leads to it")
 		d.cover(needless, d.why)
 	}

@@ -35,7 +35,7 @@ func tokenize(text string) (all []token) {
 		c := text[at]
 		start, begin := at, line
 		kind := tokenMark
-		value := ""
+		var value string
 		switch {
 		case c == '\n':
 			line++
@@ -284,9 +284,10 @@ func (s *script) value(i int) (*value, int) {
 		case s.is(next, "||", "??"):
 			var otherwise *value
 			otherwise, next = s.value(next + 1)
-			if v.kind == isEnv {
+			switch v.kind {
+			case isEnv:
 				v.otherwise = otherwise
-			} else if v.kind == isNothing {
+			case isNothing:
 				v = otherwise
 			}
 		case s.sequence(next, ".", "split", "(") && v.kind == isEnv, s.sequence(next, "as"):

@@ -94,7 +94,7 @@ func (n *node) servers() {
 		}
 	}
 	for i := range n.tokens {
-		open := 0
+		var open int
 		switch {
 		case n.is(i, "new") && n.is(i+1, "Server"):
 			open = i + 2
