@@ -21,7 +21,7 @@ func (n *node) handlers() {
 			n.service.guards = append(n.service.guards, d)
 			d.leave("where it says who gets in, `auth jwt` or `auth http` of socketio_stream does; until you have put that there, or taken the line with 403 out, Socket.IO is closed")
 		case n.sequence(i+1, ".", "join", "("):
-			n.call(i, i+5).leave("rooms of its own are an event set in Go; streams and sessions have rooms by themselves")
+			n.call(i, i+5).leave("`events rooms` declares which event joins which room")
 		case n.is(i, "io") && (n.sequence(i+1, ".", "to", "(") || n.sequence(i+1, ".", "in", "(") || n.sequence(i+1, ".", "of", "(")):
 			n.call(i, i+5).leave("the admin API emits to rooms and sockets; a namespace is a `namespace` of socketio_stream")
 		case n.is(i, "io") && (n.sequence(i+1, ".", "emit", "(") || n.sequence(i+1, ".", "fetchSockets", "(") || n.sequence(i+1, ".", "adapter", "(")):
@@ -75,7 +75,7 @@ func (n *node) on(i, name int) {
 		return
 	}
 	n.others++
-	d.leave("what this does has to become an event set in Go, or stay in the service: see docs/moving.md")
+	d.leave("`events rooms` declares what is done with rooms; all else becomes an event set in Go, or stays in the service: see docs/moving.md")
 }
 
 // relayable reports whether `events relay` takes the name of an event.
