@@ -52,6 +52,7 @@ func (h *Handler) countDeclaration(state map[string]any) {
 //		path                 <path...>
 //		transports           polling websocket
 //		allow_upgrades       on|off
+//		allow_eio3           [on|off]
 //		ping_interval        <duration>
 //		ping_timeout         <duration>
 //		connect_timeout      <duration>
@@ -149,6 +150,8 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 		h.Transports, err = parseTransports(d)
 	case "allow_upgrades":
 		h.AllowUpgrades, err = option.Switch(d)
+	case "allow_eio3":
+		h.AllowEIO3, err = option.SwitchedOn(d)
 	case "ping_interval":
 		h.PingInterval, err = option.Duration(d)
 	case "ping_timeout":
@@ -213,7 +216,7 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	case "events":
 		err = d.Err("events belongs into the block of a namespace, as in: namespace / { ... }")
 	default:
-		err = option.Unknown(d, directive, "hub", "path", "transports", "allow_upgrades", "ping_interval", "ping_timeout", "connect_timeout",
+		err = option.Unknown(d, directive, "hub", "path", "transports", "allow_upgrades", "allow_eio3", "ping_interval", "ping_timeout", "connect_timeout",
 			"upgrade_timeout", "max_http_buffer_size", "cors", "cookie", "send_buffer", "hub_buffer", "write_timeout", "max_connections",
 			"handshake_rate", "drain", "limits", "recovery", "per_message_deflate", "http_compression", "log_connections", "log_events", "serve_client", "health",
 			"status", "publish", "auth", "adapter", "namespace")

@@ -64,6 +64,10 @@ type Handler struct {
 	// AllowUpgrades tells whether a client may move from polling to WebSocket. Default: true.
 	AllowUpgrades *bool `json:"allow_upgrades,omitempty"`
 
+	// AllowEIO3 lets in clients of Socket.IO 1 and 2 too, which speak revision 3 of Engine.IO, and
+	// long-polling by JSONP. Default: false.
+	AllowEIO3 bool `json:"allow_eio3,omitempty"`
+
 	// PingInterval is the time between two heartbeats the server sends. Zero means the default.
 	// Default: 25s.
 	PingInterval caddy.Duration `json:"ping_interval,omitempty"`
@@ -290,6 +294,7 @@ func (h *Handler) prepare(ctx caddy.Context) error {
 	t.Duration("upgrade_timeout", &h.UpgradeTimeout, engineio.DefaultUpgradeTimeout)
 	t.Size("max_http_buffer_size", &h.MaxHTTPBufferSize, engineio.DefaultMaxPayload, 1)
 	h.origins = h.CORS.provision(t)
+	h.origins.Scripts = h.AllowEIO3
 	h.Cookie.provision(t)
 	t.Size("send_buffer", &h.SendBuffer, engineio.DefaultSendBuffer, minSendBuffer)
 	h.HubBuffer = cmp.Or(h.HubBuffer, defaultHubBuffer(memory.Available(), h.SendBuffer))

@@ -56,6 +56,7 @@ func (h *Handler) server() streaming.Options {
 		Limits:         h.Limits.streaming(),
 		Recovery:       h.Recovery.Kept(),
 		Engine: engineio.Options{
+			AllowRevision3:  h.AllowEIO3,
 			DisableUpgrades: !*h.AllowUpgrades,
 			PingInterval:    time.Duration(h.PingInterval),
 			PingTimeout:     time.Duration(h.PingTimeout),

@@ -64,6 +64,7 @@ func socketState(socket *streaming.Socket) adminapi.Socket {
 		ID:             state.ID,
 		Namespace:      state.Namespace,
 		Transport:      string(state.Transport),
+		Protocol:       int(state.Revision),
 		Address:        state.Handshake.RemoteAddr,
 		ConnectedSince: state.Handshake.Time.UTC(),
 		Identity:       state.Identity,

@@ -79,6 +79,10 @@ func (c *client) receive(data []byte, binary bool) (*Socket, error) {
 	if c.partial.Load() != nil || c.skip > 0 {
 		return nil, errExpectedBinary
 	}
+	var query []byte
+	if c.speaks3() {
+		data, query = cutQuery(data)
+	}
 	p, err := packet.Decode(data, c.server.limits.Load().Attachments)
 	if err != nil {
 		if errors.Is(err, packet.ErrAttachments) {
@@ -86,6 +90,9 @@ func (c *client) receive(data []byte, binary bool) (*Socket, error) {
 			c.note(LimitAttachments)
 		}
 		return nil, err
+	}
+	if query != nil {
+		p.Payload = query
 	}
 	if !p.Complete() {
 		// Nothing is kept for one who may not send it.
@@ -348,11 +355,7 @@ func (c *client) refuseConnect(namespace, code, message string) {
 
 func (c *client) sendConnectError(namespace string, refusal *ConnectError) {
 	c.server.countRefused(namespace)
-	data, _ := json.Marshal(struct {
-		Message string          `json:"message"`
-		Data    json.RawMessage `json:"data,omitempty"`
-	}{refusal.Message, refusal.Data})
-	p := packet.Packet{Type: packet.TypeConnectError, Namespace: namespace, Object: data}
+	p := packet.Packet{Type: packet.TypeConnectError, Namespace: namespace, Object: c.refusalOf(refusal)}
 	c.session.Answer(p.Encode())
 }
 

@@ -2,7 +2,6 @@ package streaming
 
 import (
 	"cmp"
-	"encoding/json"
 	"log/slog"
 	"slices"
 	"strings"
@@ -72,6 +71,9 @@ func (n *Namespace) keepNothing() {
 
 // keep has a new socket be one that can be recovered, where that is wanted.
 func (s *Socket) keep() {
+	if s.client().speaks3() {
+		return
+	}
 	if log := s.namespace.rooms.log.Load(); log != nil {
 		s.kept = log.NewSession(s.id)
 	}
@@ -367,10 +369,6 @@ func (s *Socket) owes() func(id uint64) bool {
 
 // sendConnected queues the answer to CONNECT.
 func (s *Socket) sendConnected(c *client) {
-	data, _ := json.Marshal(struct {
-		SID string `json:"sid"`
-		PID string `json:"pid,omitempty"`
-	}{s.id, s.pid()})
-	p := packet.Packet{Type: packet.TypeConnect, Namespace: s.namespace.name, Object: data}
+	p := packet.Packet{Type: packet.TypeConnect, Namespace: s.namespace.name, Object: c.welcome(s)}
 	c.session.SendUnderLocks(p.Encode(), true)
 }

@@ -142,7 +142,8 @@ func (s *Server) spread() time.Duration {
 }
 
 // impatient is called when the client's time to connect is over. One that has not
-// been judged has a little more, see [Server.spread]. Nobody is told anything.
+// been judged has a little more, see [Server.spread]. Nobody is told anything,
+// but for old clients of a namespace that is not there.
 func (c *client) impatient() {
 	c.mu.Lock()
 	switch {
@@ -160,7 +161,11 @@ func (c *client) impatient() {
 		reason = ReasonAuthUnavailable
 		c.server.auth.counts.refuse(&Refusal{Code: CodeAuthUnavailable})
 	}
+	waits := len(c.sockets) > 0
 	c.mu.Unlock()
+	if !waits {
+		c.missesRoot()
+	}
 	c.session.Close(reason)
 }
 

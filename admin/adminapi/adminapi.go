@@ -92,9 +92,12 @@ type Sockets struct {
 
 // Socket is one client in one namespace.
 type Socket struct {
-	ID             string    `json:"id"`
-	Namespace      string    `json:"namespace"`
-	Transport      string    `json:"transport"`
+	ID        string `json:"id"`
+	Namespace string `json:"namespace"`
+	Transport string `json:"transport"`
+	// Protocol is the revision of Engine.IO that the client speaks, 3 or 4. It is left out where it is
+	// not known: of a socket of another server.
+	Protocol       int       `json:"protocol,omitempty"`
 	Address        string    `json:"address"`
 	ConnectedSince time.Time `json:"connected_since"`
 	// Identity is who the client is, where it had to show that.

@@ -337,6 +337,14 @@ func (l *list) nobody() string {
 // identityColumn is the place of the identities in the table of sockets.
 const identityColumn = 3
 
+// spoken is the transport, and the revision of Engine.IO where that is an old one.
+func spoken(s adminapi.Socket) string {
+	if s.Protocol == 3 {
+		return printable(s.Transport) + " EIO3"
+	}
+	return printable(s.Transport)
+}
+
 func socketTable(s *session, rows []socketRow, now time.Time) *table {
 	t := &table{headings: []string{"SOCKET", "HUB", "NAMESPACE", "TRANSPORT", "ADDRESS", " CONNECTED", " IN", " OUT", " QUEUED", "", "ROOMS"}}
 	// Where nobody has to show who it is, there is nothing to show.
@@ -357,7 +365,7 @@ func socketTable(s *session, rows []socketRow, now time.Time) *table {
 		if r.RoomCount > shown {
 			rooms = append(rooms, fmt.Sprintf("and %s more", count(r.RoomCount-shown)))
 		}
-		cells := []string{printable(r.ID), s.name(r.Hub), s.name(r.Namespace), printable(r.Transport), printable(r.Address),
+		cells := []string{printable(r.ID), s.name(r.Hub), s.name(r.Namespace), spoken(r.Socket), printable(r.Address),
 			duration(now.Sub(r.ConnectedSince)), size(r.BytesIn), size(r.BytesOut), size(r.QueuedBytes), slow, strings.Join(rooms, ", ")}
 		if known {
 			cells = slices.Insert(cells, identityColumn, s.name(r.Identity))

@@ -39,8 +39,11 @@ func (c *catalog) samples(m streaming.Metrics) samples {
 	for i := range engine.Transports {
 		t := &engine.Transports[i]
 		name := string(t.Transport)
-		s.add(metricConnections, t.Open, name, t.Protocol)
-		s.add(metricHandshakes, t.Handshakes, name, t.Protocol)
+		for _, counts := range t.Revisions {
+			protocol := counts.Revision.String()
+			s.add(metricConnections, counts.Open, name, protocol)
+			s.add(metricHandshakes, counts.Handshakes, name, protocol)
+		}
 		s.add(metricBytes, t.ReceivedBytes, name, "in")
 		s.add(metricBytes, t.SentBytes, name, "out")
 		s.add(metricDeliveries, t.Deliveries, name)

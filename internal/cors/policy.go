@@ -4,6 +4,7 @@ package cors
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 )
 
@@ -12,10 +13,15 @@ const (
 	ReasonMalformed = "the Origin header is malformed"
 	ReasonNoCORS    = "only the same origin is allowed: no cors origins are set"
 	ReasonUnlisted  = "the origin is not in cors origins"
+	ReasonNoReferer = "a script element does not say of which page it is, as there is no Referer header"
 )
 
 // Policy decides which origins may connect. Its zero value lets in the same origin only.
 type Policy struct {
+	// Scripts says that script elements may get answers that they can read, by the parameter j. They
+	// send no Origin header, and Referer counts in its place.
+	Scripts bool
+
 	any         bool
 	null        bool
 	exact       map[origin]bool
@@ -93,7 +99,23 @@ func (p *Policy) AllowsCredentials() bool { return p.credentials }
 
 // Decide says whether r may pass, and if not, why.
 func (p *Policy) Decide(r *http.Request) Decision {
-	return p.judge(r.Header["Origin"], func(o origin) bool { return isOriginOf(o, r) })
+	sameOrigin := func(o origin) bool { return isOriginOf(o, r) }
+	if p.Scripts && r.Header["Origin"] == nil && r.URL.Query().Has("j") {
+		return p.judgeScript(r, sameOrigin)
+	}
+	return p.judge(r.Header["Origin"], sameOrigin)
+}
+
+// judgeScript is judge for a script element.
+func (p *Policy) judgeScript(r *http.Request, sameOrigin func(origin) bool) Decision {
+	if p.any || r.Header.Get("Sec-Fetch-Site") == "same-origin" {
+		return Decision{}
+	}
+	page, err := url.Parse(r.Referer())
+	if err != nil || page.Host == "" {
+		return Decision{Reason: ReasonNoReferer}
+	}
+	return Decision{Reason: p.judge([]string{page.Scheme + "://" + page.Host}, sameOrigin).Reason}
 }
 
 // DecideAgain says whether a client that sent this Origin header, from a page of the same origin or

@@ -200,3 +200,46 @@ func TestTwoOriginHeadersAreRefused(t *testing.T) {
 		t.Error("a request with two origins was let in")
 	}
 }
+
+// TestScriptsOfForeignPages holds that a script element is of the page that Referer names, and that the
+// answer to one is shared with nobody by a header.
+func TestScriptsOfForeignPages(t *testing.T) {
+	for _, test := range []struct {
+		origins, referer, site string
+		reason                 string
+	}{
+		{"", "https://example.com/page?x", "", ""},
+		{"", "https://evil.example.net/", "", ReasonNoCORS},
+		{"", "", "", ReasonNoReferer},
+		{"", "", "cross-site", ReasonNoReferer},
+		{"", "", "same-origin", ""},
+		{"", "about:client", "", ReasonNoReferer},
+		{"", "https://[::1", "", ReasonNoReferer},
+		{"https://app.example.com", "https://app.example.com/", "", ""},
+		{"https://app.example.com", "https://app.example.com.evil.example.net/", "", ReasonUnlisted},
+		{"*", "", "", ""},
+	} {
+		p, err := New(strings.Fields(test.origins), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest("GET", "https://example.com/socket.io/?EIO=3&transport=polling&j=0", nil)
+		if test.referer != "" {
+			r.Header.Set("Referer", test.referer)
+		}
+		if test.site != "" {
+			r.Header.Set("Sec-Fetch-Site", test.site)
+		}
+		if d := p.Decide(r); !d.OK() {
+			t.Errorf("%+v is refused where there are no scripts: %s", test, d.Reason)
+		}
+		p.Scripts = true
+		if d := p.Decide(r); d.Reason != test.reason || d.listed {
+			t.Errorf("%+v is decided %+v", test, d)
+		}
+		r.Header.Set("Origin", "https://evil.example.net")
+		if d := p.Decide(r); d.OK() != (test.origins == "*") {
+			t.Errorf("%+v: an Origin header does not count: %+v", test, d)
+		}
+	}
+}

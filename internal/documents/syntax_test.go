@@ -10,7 +10,7 @@ import (
 )
 
 // firstWord is what a line of the syntax begins with.
-var firstWord = regexp.MustCompile(`(?m)^(\t+)([a-z_]+)`)
+var firstWord = regexp.MustCompile(`(?m)^(\t+)([a-z_0-9]+)`)
 
 // TestSyntaxHasEveryOption holds that the full syntax has every option that is read from a
 // Caddyfile, and no other, and that the table of defaults has those of the directive itself.
@@ -19,7 +19,7 @@ func TestSyntaxHasEveryOption(t *testing.T) {
 	_, syntax, _ := strings.Cut(section, "```text\n")
 	syntax, _, _ = strings.Cut(syntax, "```")
 	words := make(map[string]bool)
-	for _, word := range regexp.MustCompile(`[a-z_]+`).FindAllString(syntax, -1) {
+	for _, word := range regexp.MustCompile(`[a-z_0-9]+`).FindAllString(syntax, -1) {
 		words[word] = true
 	}
 	taken := make(map[string]bool)

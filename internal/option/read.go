@@ -120,6 +120,16 @@ func Switch(d *caddyfile.Dispenser) (*bool, error) {
 	return &on, nil
 }
 
+// SwitchedOn parses on or off, where on need not be written.
+func SwitchedOn(d *caddyfile.Dispenser) (on bool, err error) {
+	option := d.Val()
+	given, err := At(d, "[on|off]").Arguments(d, 0, 1)
+	if err != nil || len(given) == 0 {
+		return err == nil, err
+	}
+	return given[0] == "on", Wrap(d, CheckChoice(option, given[0], "on", "off"))
+}
+
 // Duration parses a duration of at least a millisecond.
 func Duration(d *caddyfile.Dispenser) (caddy.Duration, error) {
 	option := d.Val()

@@ -196,8 +196,8 @@ const burstSize = 128
 
 // send queues a message, see [Session.enqueue].
 func (b *burst) send(s *Session, m *wire.Message) (ok, full bool) {
-	if s.textOnly {
-		return s.sendUncut(m, false)
+	if own := m.As(s.form); own != m {
+		return s.sendFormed(own, false)
 	}
 	if m != b.message || s.server != b.holder {
 		b.settle()

@@ -248,7 +248,7 @@ func TestMessageForManyPollsIsInMemoryOnce(t *testing.T) {
 			polls.Wait()
 			expect(t, "bytes that wait", s.Metrics().BufferedBytes, 0)
 			for _, w := range writers {
-				expect(t, "bytes of an answer", w.Body.Len(), wire.NewPayload([]*wire.Message{m}).Size())
+				expect(t, "bytes of an answer", w.Body.Len(), payloadSize(m))
 			}
 		})
 	}
@@ -303,4 +303,9 @@ func TestBuffersOfStuckWritersCount(t *testing.T) {
 		expect(t, "sessions", s.Sessions(), 0)
 		expect(t, "bytes that count in the end", s.Metrics().BufferedBytes, 0)
 	})
+}
+
+func payloadSize(m *wire.Message) int {
+	p := wire.NewPayload([]*wire.Message{m}, wire.Bytes)
+	return p.Size()
 }

@@ -148,7 +148,7 @@ func (s *Session) tellClosed() {
 	reason, transport := s.reason, s.machine.transport()
 	s.mu.Unlock()
 	s.server.open.Add(-1)
-	s.server.metrics.closed(transport, reason)
+	s.server.metrics.closed(transport, s.Revision(), reason)
 	s.leaveCallers()
 	s.endSlowDown()
 	s.Keep(-s.handshake.excess())

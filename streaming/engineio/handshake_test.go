@@ -179,7 +179,7 @@ func TestPanicOfAHookTakesNoPlace(t *testing.T) {
 					}
 				}
 				expect(t, "open sessions", s.Sessions(), 0)
-				expect(t, "counted as open", s.Metrics().on(t, transport).Open, 0)
+				expect(t, "counted as open", s.Metrics().on(t, transport).open(), 0)
 
 				s.Server.accept = accept
 				s.SetOptions(options)

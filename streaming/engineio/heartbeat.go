@@ -44,7 +44,8 @@ const (
 // Beater is a [Listener] that wants to look after something now and then. Beat
 // is called with each heartbeat, by a goroutine that must not be held up; calls
 // never overlap. It is not called for a ping that is sent because the client cannot
-// be heard, as it is slowed down.
+// be heard, as it is slowed down. In revision 3 it is called when the time for a ping of the client has
+// begun anew since the last call.
 type Beater interface{ Beat() }
 
 var pingPacket = wire.NewStatic(wire.PacketPing, "")
@@ -83,9 +84,9 @@ func (s *Session) onDeadline(now int64) {
 		if _, full := s.sendUncut(pingPacket, false); full {
 			s.server.losses.add(s, ReasonSlowClient)
 		}
-		if b, ok := s.listener.(Beater); ok && !again {
-			b.Beat()
-		}
+	}
+	if b, ok := s.listener.(Beater); ok && (ping || s.Revision() == Revision3) && !again {
+		b.Beat()
 	}
 	s.server.wheel.schedule(s, next)
 	if !s.isOpen() {
@@ -121,6 +122,10 @@ const tolerance = int64(2 * wheelTick)
 // for the end of a long message, or the ping in front of it: the time for the pong
 // begins anew.
 func (s *Session) beatLocked(now int64) (next int64, expired, ping, again bool) {
+	if s.Revision() == Revision3 {
+		next, expired, beats := s.awaitPingLocked(now)
+		return next, expired, false, !beats
+	}
 	interval, timeout := int64(s.options.PingInterval), int64(s.options.PingTimeout)
 	h := &s.heartbeat
 	if h.waiting && s.pongAt.Load() < h.pingAt {
@@ -200,7 +205,9 @@ func (s *Session) isLost(now int64) bool {
 	defer s.mu.Unlock()
 	h := s.heartbeat
 	since := s.waitingSinceLocked()
-	if !h.waiting || s.pongAt.Load() >= h.pingAt {
+	if s.Revision() == Revision3 {
+		since = s.heardLocked() + int64(s.options.PingInterval)
+	} else if !h.waiting || s.pongAt.Load() >= h.pingAt {
 		since = max(s.pongAt.Load()+int64(s.options.PingInterval), s.aliveAt.Load())
 	}
 	deadline := since + int64(s.options.PingTimeout)

@@ -75,8 +75,8 @@ func (s *Session) compressPoll(header http.Header, r *http.Request, a *pollAnswe
 	_ = a.write(w, s.account)
 	_ = w.Close()
 	w.Reset(io.Discard)
-	a.compressed = compressed.Bytes()
-	s.account.add(cap(a.compressed))
+	a.whole = compressed.Bytes()
+	s.account.add(cap(a.whole))
 	header.Set("Content-Encoding", encoding.name)
 }
 

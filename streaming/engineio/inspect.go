@@ -5,6 +5,8 @@ package engineio
 type SessionState struct {
 	// Transport is what the session is on.
 	Transport Transport
+	// Revision is the revision of the protocol that the client speaks.
+	Revision Revision
 	// QueuedBytes is how many bytes wait to be written to the client, before they are
 	// compressed. What they take of memory is more, see [Session.Backlog].
 	QueuedBytes int
@@ -21,6 +23,7 @@ func (s *Session) State() SessionState {
 	defer s.mu.Unlock()
 	return SessionState{
 		Transport:   s.machine.transport(),
+		Revision:    s.Revision(),
 		QueuedBytes: s.pending.load.bytes + s.inFlight.bytes,
 		Slow:        s.behindLocked(),
 		Counts:      s.traffic,

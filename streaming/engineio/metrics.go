@@ -43,12 +43,9 @@ type Metrics struct {
 // TransportMetrics is what is counted for one transport.
 type TransportMetrics struct {
 	Transport Transport
-	// Protocol is the revision of the Engine.IO protocol.
-	Protocol string
-	// Open is the number of sessions that are on the transport now.
-	Open int64
-	// Handshakes is how many sessions have begun on it.
-	Handshakes int64
+	// Revisions has what is counted for each revision of the protocol. Revision 3 is among them once
+	// the options allow it, see Options.AllowRevision3, or once it has been spoken.
+	Revisions []RevisionMetrics
 	// ReceivedBytes is the size of the WebSocket frames and POST bodies that
 	// came, SentBytes that of the WebSocket frames and poll answers that were
 	// written, see [Counts].
@@ -59,6 +56,15 @@ type TransportMetrics struct {
 	// FlushMessages is how many messages were written at once, QueuedBytes how
 	// many bytes were found waiting for the client by then.
 	FlushMessages, QueuedBytes measure.Distribution
+}
+
+// RevisionMetrics is what is counted for one revision of the protocol on one transport.
+type RevisionMetrics struct {
+	Revision Revision
+	// Open is the number of sessions that are on the transport now.
+	Open int64
+	// Handshakes is how many sessions have begun on it.
+	Handshakes int64
 }
 
 // TurnedAway is how many handshakes were answered 503, because the server had as many sessions, as
@@ -88,9 +94,6 @@ func (c ReasonCounts) Of(reasons ...string) int64 {
 	return sum
 }
 
-// protocolRevision is the revision of the protocol that this server speaks.
-const protocolRevision = "4"
-
 // The transports, in the order they are counted in.
 var transportNames = [...]Transport{Polling, WebSocket}
 
@@ -110,11 +113,21 @@ type metrics struct {
 }
 
 type transportCounts struct {
-	open, handshakes     atomic.Int64
+	// revisions are in the order of revisionsCounted.
+	revisions            [len(revisionsCounted)]revisionCounts
 	received             measure.Counter
 	flushMessages        measure.Histogram
 	queuedBytes          measure.Histogram
 	deliveries, sentSize atomic.Int64
+}
+
+type revisionCounts struct{ open, handshakes atomic.Int64 }
+
+// revisionsCounted are the revisions, in the order they are counted in.
+var revisionsCounted = [...]Revision{Revision4, Revision3}
+
+func (c *transportCounts) of(r Revision) *revisionCounts {
+	return &c.revisions[max(slices.Index(revisionsCounted[:], r), 0)]
 }
 
 func (m *metrics) on(t Transport) *transportCounts {
@@ -122,26 +135,39 @@ func (m *metrics) on(t Transport) *transportCounts {
 }
 
 // opened counts a session that begins.
-func (m *metrics) opened(t Transport) {
-	m.on(t).handshakes.Add(1)
-	m.on(t).open.Add(1)
+func (m *metrics) opened(t Transport, r Revision) {
+	counts := m.on(t).of(r)
+	counts.handshakes.Add(1)
+	counts.open.Add(1)
 }
 
 // upgraded counts a session that moves to WebSocket.
-func (m *metrics) upgraded() {
+func (m *metrics) upgraded(r Revision) {
 	m.upgrades.Add(1)
-	m.on(Polling).open.Add(-1)
-	m.on(WebSocket).open.Add(1)
+	m.on(Polling).of(r).open.Add(-1)
+	m.on(WebSocket).of(r).open.Add(1)
 }
 
 // closed counts a session that is over.
-func (m *metrics) closed(t Transport, reason Reason) {
-	m.on(t).open.Add(-1)
+func (m *metrics) closed(t Transport, r Revision, reason Reason) {
+	m.on(t).of(r).open.Add(-1)
 	i := slices.Index(disconnectReasons[:], reason)
 	if i < 0 {
 		i = len(disconnectReasons)
 	}
 	m.disconnects[i].Add(1)
+}
+
+// ofRevisions returns what is counted for each revision; what is known of revision 3 only if it may be
+// spoken, or has been.
+func (c *transportCounts) ofRevisions(with3 bool) (counts []RevisionMetrics) {
+	for i, r := range revisionsCounted {
+		handshakes, open := c.revisions[i].handshakes.Load(), c.revisions[i].open.Load()
+		if r != Revision3 || with3 || handshakes != 0 || open != 0 {
+			counts = append(counts, RevisionMetrics{Revision: r, Open: open, Handshakes: handshakes})
+		}
+	}
+	return counts
 }
 
 // received counts what came from a client.
@@ -228,9 +254,8 @@ func (s *Server) Metrics() Metrics {
 	for i, t := range transportNames {
 		counts := &m.transports[i]
 		all.Transports = append(all.Transports, TransportMetrics{
-			Transport: t, Protocol: protocolRevision,
-			Open:          counts.open.Load(),
-			Handshakes:    counts.handshakes.Load(),
+			Transport:     t,
+			Revisions:     counts.ofRevisions(s.options.Load().AllowRevision3),
 			ReceivedBytes: counts.received.Load(),
 			SentBytes:     counts.sentSize.Load(),
 			Deliveries:    counts.deliveries.Load(),

@@ -148,10 +148,10 @@ func (pl *play) counts() error {
 	m := s.Metrics()
 	var began, ended int64
 	for _, t := range m.Transports {
-		if t.Open != 0 {
-			return fmt.Errorf("%d sessions count as open on %s", t.Open, t.Transport)
+		if open := t.open(); open != 0 {
+			return fmt.Errorf("%d sessions count as open on %s", open, t.Transport)
 		}
-		began += t.Handshakes
+		began += t.handshakes()
 	}
 	for _, reason := range m.Disconnects {
 		ended += reason.Count

@@ -33,6 +33,9 @@ const (
 type Options struct {
 	// Transports that a client may use. Default: both.
 	Transports []Transport
+	// AllowRevision3 lets in clients of revision 3 of the protocol too, and long-polling
+	// by JSONP.
+	AllowRevision3 bool
 	// DisableUpgrades keeps long-polling sessions on long-polling.
 	DisableUpgrades bool
 	// PingInterval is the time between the pong of one heartbeat and the

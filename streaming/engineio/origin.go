@@ -32,7 +32,14 @@ func AnyOrigin(*http.Request) bool { return true }
 // checkOrigin refuses a request of an origin that may not connect, whatever its
 // transport, unless the server in front has decided about it.
 func checkOrigin(r *http.Request, in Inbound, options *Options) *RequestError {
-	if in.OriginChecked || options.CheckOrigin(r) {
+	switch {
+	case in.OriginChecked:
+		return nil
+	case r.Header["Origin"] == nil && r.Method == http.MethodGet && options.callOf(r) != "":
+		if checkScript(r, options) {
+			return nil
+		}
+	case options.CheckOrigin(r):
 		return nil
 	}
 	return refuse(CodeForbidden, "origin "+boundedQuote(strings.Join(r.Header["Origin"], ", "))+" may not connect")

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strconv"
 	"time"
-	"unicode/utf8"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio/wire"
 )
@@ -242,8 +241,14 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request, in Inbound) 
 	s.polling.stopBody = nil
 	s.mu.Unlock()
 	if refusal == nil {
-		refusal = s.handlePayload(body)
-		s.Keep(-cap(body))
+		taken := cap(body)
+		if s.options.AllowRevision3 && isForm(r) {
+			body, refusal = s.formBody(body)
+		}
+		if refusal == nil {
+			refusal = s.handlePayload(body)
+		}
+		s.Keep(-taken)
 	} else {
 		s.fail(reason)
 	}
@@ -293,7 +298,7 @@ func (s *Session) readBody(w http.ResponseWriter, rc *http.ResponseController, r
 		_ = rc.SetReadDeadline(time.Now().Add(closeGrace))
 		return nil, reason, refusal
 	}
-	if r.Header.Get("Content-Type") == "application/octet-stream" {
+	if r.Header.Get("Content-Type") == "application/octet-stream" && s.Revision() == Revision4 {
 		return leave(ReasonTransportError, refuse(CodeBadRequest, "binary body, which revision 4 of the protocol has not"))
 	}
 	limit := s.options.MaxPayload
@@ -321,7 +326,7 @@ func (s *Session) handlePayload(body []byte) (refusal *RequestError) {
 	refusal = refuseStatus(http.StatusInternalServerError, "panic while handling a payload") //nolint:wastedassign // see above
 	defer s.server.recoverPanic("panic while handling a payload", s)
 	s.arrived(len(body), 0)
-	if !utf8.Valid(body) {
+	if !s.Revision().isValid(body) {
 		s.fail(ReasonParseError)
 		return refuse(CodeBadRequest, "malformed payload")
 	}
@@ -340,7 +345,7 @@ func (s *Session) handlePayload(body []byte) (refusal *RequestError) {
 // bytes.
 func (s *Session) handlePackets(payload []byte, memory int) (rest []byte, refusal *RequestError) {
 	for {
-		p, rest, ok := wire.CutPayload(payload)
+		p, rest, ok := s.Revision().cut(payload)
 		if !ok {
 			s.fail(ReasonParseError)
 			return nil, refuse(CodeBadRequest, "malformed payload")
@@ -377,6 +382,9 @@ func (s *Session) handlePacket(p wire.Packet) (more bool, refusal *RequestError)
 	case wire.PacketPong:
 		s.onPong()
 	case wire.PacketPing:
+		if s.onPing() {
+			return true, nil
+		}
 		s.fail(ReasonTransportError)
 		return false, refuse(CodeBadRequest, "ping from the client")
 	case wire.PacketClose:

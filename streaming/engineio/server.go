@@ -159,13 +159,14 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, in Inbound) *Requ
 	if sid := query.Get("sid"); sid != "" {
 		return s.serveSession(w, r, in, sid, transport, upgrading)
 	}
+	revision, known := options.revisionOf(query)
 	switch {
 	case r.Method != http.MethodGet:
 		return refuse(CodeBadHandshakeMethod, "handshake with method "+r.Method)
 	case transport == WebSocket && !upgrading:
 		return refuse(CodeBadRequest, "transport=websocket without an upgrade: a proxy in front does not pass on the headers Upgrade and Connection, or the client sends none")
-	case query.Get("EIO") != "4":
-		return refuse(CodeUnsupportedVersion, "protocol revision "+boundedQuote(query.Get("EIO")))
+	case !known:
+		return refuse(CodeUnsupportedVersion, "protocol revision "+boundedQuote(query.Get("EIO"))+remedyOfRevision(query))
 	case s.stopping.Load():
 		return refuseForLater(causeStopping, "the server is going down")
 	}
@@ -192,7 +193,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, in Inbound) *Requ
 		return refuseForLater(causeHandshakeRate, "more clients come at a time than handshake_rate lets in")
 	}
 	in.RemoteAddr = from.Addr
-	return s.handshake(w, r, in, options, transport, &visit)
+	return s.handshake(w, r, in, options, revision, transport, &visit)
 }
 
 // boundedQuote makes a client's text fit for a log line.
@@ -245,15 +246,15 @@ func (s *Server) servePoll(session *Session, w http.ResponseWriter, r *http.Requ
 }
 
 // handshake makes a session, which counts among the open ones already.
-func (s *Server) handshake(w http.ResponseWriter, r *http.Request, in Inbound, options *Options, transport Transport, visit *visit) *RequestError {
+func (s *Server) handshake(w http.ResponseWriter, r *http.Request, in Inbound, options *Options, revision Revision, transport Transport, visit *visit) *RequestError {
 	session := &Session{
 		id:       newSessionID(),
 		server:   s,
 		options:  options,
 		account:  s.budget.account(),
 		received: s.received.account(),
-		// Clients that take no bytes say so in every request.
-		textOnly: r.URL.Query().Get("b64") != "",
+		// Clients that take no bytes say so in every request, or take scripts.
+		form: revision.form(r.URL.Query().Get("b64") != "" || options.callOf(r) != ""),
 		handshake: &Handshake{
 			Header:     r.Header.Clone(),
 			URL:        r.URL.RequestURI(),
@@ -309,10 +310,13 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, in Inbound, o
 func (s *Server) begin(session *Session) {
 	s.alive.Add(1)
 	s.connections.begin(session)
-	s.metrics.opened(session.Transport())
+	s.metrics.opened(session.Transport(), session.Revision())
 	s.attach(session)
 	session.Keep(session.handshake.excess())
 	session.startHeartbeat(s.clock())
+	if opener, ok := session.listener.(Opener); ok && session.Revision() == Revision3 {
+		opener.Open()
+	}
 
 	session.step(evQueued)
 	if s.stopping.Load() {
@@ -328,7 +332,7 @@ func (s *Server) attach(session *Session) {
 	defer func() {
 		if session.listener == nil {
 			s.alive.Add(-1)
-			s.metrics.closed(session.machine.transport(), ReasonTransportError)
+			s.metrics.closed(session.machine.transport(), session.Revision(), ReasonTransportError)
 			session.pending.clear(session.account)
 		}
 	}()

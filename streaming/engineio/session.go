@@ -97,9 +97,9 @@ type Session struct {
 	full bool
 	// peerClosed is true once the client's close frame has come.
 	peerClosed bool
-	// textOnly is true for a client that takes no bytes, which it has said in its first
-	// request, by b64=1.
-	textOnly bool
+	// form is the form of messages that the client takes, by the revision of the protocol
+	// that it speaks, and by b64=1 in its first request if it takes no bytes.
+	form wire.Form
 	// working is true while the goroutine that reads does the work of a message.
 	working bool
 	// logged is true when the session's start was logged.
@@ -203,9 +203,11 @@ func (s *Session) send(m *wire.Message, answer bool) bool {
 // sendUncut is send, but for that the caller ends the session when full is true, see
 // enqueue.
 func (s *Session) sendUncut(m *wire.Message, answer bool) (ok, full bool) {
-	if s.textOnly {
-		m = m.AsText()
-	}
+	return s.sendFormed(m.As(s.form), answer)
+}
+
+// sendFormed is sendUncut for a message in the form that the client takes.
+func (s *Session) sendFormed(m *wire.Message, answer bool) (ok, full bool) {
 	s.account.hold(m, 1)
 	ready, ok, full := s.enqueue(m, answer)
 	if !ok {

@@ -179,7 +179,7 @@ func (s *Session) moveTo(conn net.Conn, deflate bool) bool {
 			s.deflate = s.options.Deflate.Threshold
 		}
 		if s.machine.life == lifeOpen {
-			s.server.metrics.upgraded()
+			s.server.metrics.upgraded(s.Revision())
 		}
 	}
 	s.mu.Unlock()

@@ -146,23 +146,16 @@ func (s *Session) readWebSocket(f *wire.Reader) {
 			if work := s.onWebSocketMessage(op, data, f.TakeCount()); work != nil && !r.work(work) {
 				return
 			}
-			r.tired = r.tired || isPong(data)
+			r.tired = r.tired || s.Revision().isBeat(data)
 		}
 	}
 }
-
-// isPong reports whether a message is the answer to a heartbeat: the client may
-// have nothing else to say for long.
-func isPong(data []byte) bool { return len(data) == 1 && data[0] == byte(wire.PacketPong) }
 
 // onWebSocketMessage handles one message, for which so many bytes were read. The
 // caller does the work that it returns. A message that comes after the end of the
 // session is ignored: the client is then read from only until its close frame.
 func (s *Session) onWebSocketMessage(op ws.OpCode, data []byte, bytes int) Work {
-	p, ok := wire.Packet{Type: wire.PacketMessage, Data: data, Binary: true}, true
-	if op == ws.OpText {
-		p, ok = wire.DecodeText(data)
-	}
+	p, ok := s.Revision().decodeFrame(op, data)
 	if !s.arrived(bytes, countOf(p)) {
 		return nil
 	}
@@ -178,8 +171,9 @@ func (s *Session) onWebSocketMessage(op ws.OpCode, data []byte, bytes int) Work 
 	case p.Type == wire.PacketPong:
 		s.onPong()
 	case p.Type == wire.PacketPing:
-		// The server pings, not the client.
-		s.Close(ReasonTransportError)
+		if !s.onPing() {
+			s.Close(ReasonTransportError)
+		}
 	case p.Type == wire.PacketClose:
 		s.Close(ReasonTransportClose)
 	}

@@ -16,7 +16,8 @@ func Example() {
 	message := wire.New([][]byte{[]byte("a picture")}, [][]byte{{1, 2, 3}}, wire.Volatile)
 	var answer bytes.Buffer
 	uncounted := func(int) {}
-	if err := wire.NewPayload([]*wire.Message{message}).Write(&answer, uncounted); err != nil {
+	payload := wire.NewPayload([]*wire.Message{message}, wire.Bytes)
+	if err := payload.Write(&answer, uncounted); err != nil {
 		fmt.Println(err)
 		return
 	}

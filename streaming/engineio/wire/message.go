@@ -7,7 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"unsafe"
-	"weak"
 
 	"github.com/gobwas/ws"
 )
@@ -44,9 +43,8 @@ type Message struct {
 	// deflated is the wire form for clients that agreed to compression. It is nil
 	// until the first of them is to get the message.
 	deflated *deflated
-	// asText is the form of AsText, as long as somebody holds it. It is nil until the
-	// first client is to get it.
-	asText atomic.Pointer[weak.Pointer[Message]]
+	// forms are what As returns. It is nil until the first client is to get one.
+	forms atomic.Pointer[forms]
 
 	// Each delivery of a broadcast reads what is above and changes what is below.
 	// They are in cache lines of their own.

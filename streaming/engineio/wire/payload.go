@@ -51,30 +51,75 @@ func decodeBase64(encoded []byte) ([]byte, bool) {
 	return data[:n], err == nil
 }
 
-// Payload is the long-polling form of messages, which stand one after the other with
-// separators between them. It is not kept anywhere as a whole: Write makes it piece by
-// piece, so that one long message for many clients is in memory once.
+// Payload is the long-polling form of messages, which stand one after the other. In revision 4
+// separators stand between them, and in revision 3 the length of each before it. It is not kept anywhere
+// as a whole: Write makes it piece by piece, so that one long message for many clients is in memory once.
 type Payload struct {
 	messages []*Message
+	form     Form
 	size     int
 }
 
-// NewPayload returns the payload of messages. The list is not copied.
-func NewPayload(messages []*Message) Payload {
-	size := -1 // there is a separator less than there are packets
+// NewPayload returns the payload of messages, which are in a form already, see [Message.As]. The list is
+// not copied. In revision 4 what is bytes becomes base64.
+func NewPayload(messages []*Message, form Form) Payload {
+	p := Payload{messages: messages, form: form}
+	if form == Bytes3 && !anyBinary(messages) {
+		// So does the Node.js implementation, and clients read it faster.
+		p.form = Text3
+	}
+	var head [maxHead]byte
 	for _, m := range messages {
 		for data, isBinary := range m.payloads() {
-			size += 1 + len(data)
-			if isBinary {
-				size += 1 + base64.StdEncoding.EncodedLen(len(data)) - len(data)
+			p.size += len(p.head(head[:0], p.size == 0, data, isBinary)) + len(data)
+			if isBinary && p.form != Bytes3 {
+				p.size += base64.StdEncoding.EncodedLen(len(data)) - len(data)
 			}
 		}
 	}
-	return Payload{messages, max(size, 0)}
+	return p
+}
+
+func anyBinary(messages []*Message) bool {
+	for _, m := range messages {
+		for _, isBinary := range m.payloads() {
+			if isBinary {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// head appends what stands before the content of a packet.
+func (p *Payload) head(dst []byte, first bool, data []byte, isBinary bool) []byte {
+	switch {
+	case p.form == Bytes3:
+		return appendBytesHead(dst, len(data), isBinary)
+	case p.form == Text3:
+		return appendTextHead(dst, data)
+	case !first:
+		dst = append(dst, separator)
+	}
+	if isBinary {
+		dst = append(dst, binaryPrefix)
+	}
+	return dst
+}
+
+// maxHead is how many bytes head appends at most.
+const maxHead = 24
+
+// ContentType is the type of the media that the payload is.
+func (p *Payload) ContentType() string {
+	if p.form == Bytes3 {
+		return "application/octet-stream"
+	}
+	return "text/plain; charset=UTF-8"
 }
 
 // Size is how many bytes Write writes in all.
-func (p Payload) Size() int { return p.size }
+func (p *Payload) Size() int { return p.size }
 
 const (
 	// PieceSize is the most bytes that [Payload.Write] writes at a time.
@@ -88,19 +133,18 @@ const (
 // more than one piece, which is given up before long text is written. count is called
 // with the bytes that the buffer takes in the heap, and with as many below zero once
 // it is given up.
-func (p Payload) Write(w io.Writer, count func(bytes int)) error {
+func (p *Payload) Write(w io.Writer, count func(bytes int)) error {
 	out := pieces{w: w, count: count, most: min(p.size, PieceSize)}
 	defer out.giveUp()
+	var head [maxHead]byte
 	first := true
 	for _, m := range p.messages {
 		for data, isBinary := range m.payloads() {
-			if !first {
-				if err := out.add(separator); err != nil {
-					return err
-				}
+			if err := out.copy(p.head(head[:0], first, data, isBinary)); err != nil {
+				return err
 			}
 			first = false
-			if err := out.packet(data, isBinary); err != nil {
+			if err := out.content(data, isBinary && p.form != Bytes3); err != nil {
 				return err
 			}
 		}
@@ -149,29 +193,29 @@ func (o *pieces) giveUp() {
 	}
 }
 
-func (o *pieces) add(b byte) error {
-	if err := o.room(1); err != nil {
+// copy writes a few bytes.
+func (o *pieces) copy(data []byte) error {
+	if len(data) == 0 {
+		return nil
+	}
+	if err := o.room(len(data)); err != nil {
 		return err
 	}
-	o.buffer = append(o.buffer, b)
+	o.buffer = append(o.buffer, data...)
 	return nil
 }
 
-func (o *pieces) packet(data []byte, isBinary bool) error {
-	if isBinary {
-		return o.binary(data)
+func (o *pieces) content(data []byte, asBase64 bool) error {
+	if asBase64 {
+		return o.encoded(data)
 	}
-	return o.text(data)
+	return o.raw(data)
 }
 
-// text writes a text packet.
-func (o *pieces) text(data []byte) error {
+// raw writes content as it is.
+func (o *pieces) raw(data []byte) error {
 	if len(data) < directSize && len(data) < o.most {
-		if err := o.room(len(data)); err != nil {
-			return err
-		}
-		o.buffer = append(o.buffer, data...)
-		return nil
+		return o.copy(data)
 	}
 	if err := o.flush(); err != nil {
 		return err
@@ -187,11 +231,8 @@ func (o *pieces) text(data []byte) error {
 	return nil
 }
 
-// binary writes a binary packet.
-func (o *pieces) binary(data []byte) error {
-	if err := o.add(binaryPrefix); err != nil {
-		return err
-	}
+// encoded writes content as base64.
+func (o *pieces) encoded(data []byte) error {
 	// base64 makes 4 bytes of 3.
 	for len(data) > 0 {
 		if err := o.room(4); err != nil {

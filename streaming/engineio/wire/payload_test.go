@@ -113,7 +113,7 @@ func (w *written) count(bytes int) {
 func payloadOf(t testing.TB, messages []*Message) string {
 	t.Helper()
 	var w written
-	p := NewPayload(messages)
+	p := newPayload(messages)
 	if err := p.Write(&w, w.count); err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ func TestPayloadIsWrittenInPieces(t *testing.T) {
 			}
 		}
 		var w written
-		p := NewPayload(messages)
+		p := newPayload(messages)
 		if err := p.Write(&w, w.count); err != nil {
 			t.Fatal(err)
 		}
@@ -192,14 +192,14 @@ func TestPayloadIsWrittenInPieces(t *testing.T) {
 func TestLongTextIsWrittenFromItsMessage(t *testing.T) {
 	var w written
 	m := text(strings.Repeat("x", 1_000_000))
-	if err := NewPayload([]*Message{m}).Write(&w, w.count); err != nil {
+	if err := newPayload([]*Message{m}).Write(&w, w.count); err != nil {
 		t.Fatal(err)
 	}
 	expect(t, "bytes that count at most", w.most, 0)
 	// Behind something short, that is written before it.
 	w = written{}
 	buffered := false
-	if err := NewPayload([]*Message{text("short"), m}).Write(writerFunc(func(piece []byte) (int, error) {
+	if err := newPayload([]*Message{text("short"), m}).Write(writerFunc(func(piece []byte) (int, error) {
 		buffered = buffered || len(piece) == PieceSize && w.counted > 0
 		return w.Write(piece)
 	}), w.count); err != nil {
@@ -217,12 +217,12 @@ func (f writerFunc) Write(piece []byte) (int, error) { return f(piece) }
 func TestPayloadThatFails(t *testing.T) {
 	messages := []*Message{text("one"), text(strings.Repeat("x", 100_000)), New(nil, [][]byte{make([]byte, 100_000)}, 0), text("two")}
 	var whole written
-	if err := NewPayload(messages).Write(&whole, whole.count); err != nil {
+	if err := newPayload(messages).Write(&whole, whole.count); err != nil {
 		t.Fatal(err)
 	}
 	for i := range whole.pieces {
 		w := written{fails: i + 1}
-		err := NewPayload(messages).Write(&w, w.count)
+		err := newPayload(messages).Write(&w, w.count)
 		if !errors.Is(err, errWritten) || w.counted != 0 || len(w.pieces) != i+1 {
 			t.Errorf("at piece %d of %d: %v, %d pieces, %d bytes count", i+1, len(whole.pieces), err, len(w.pieces), w.counted)
 		}
@@ -296,10 +296,10 @@ func BenchmarkPayload(b *testing.B) {
 		{"long binary", []*Message{New(nil, [][]byte{make([]byte, 1<<20)}, 0)}},
 	} {
 		b.Run(test.name, func(b *testing.B) {
-			b.SetBytes(int64(NewPayload(test.messages).Size()))
+			b.SetBytes(int64(newPayload(test.messages).Size()))
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := NewPayload(test.messages).Write(io.Discard, func(int) {}); err != nil {
+				if err := newPayload(test.messages).Write(io.Discard, func(int) {}); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -323,4 +323,9 @@ func BenchmarkDecodePayload(b *testing.B) {
 			}
 		})
 	}
+}
+
+func newPayload(messages []*Message) *Payload {
+	p := NewPayload(messages, Bytes)
+	return &p
 }
