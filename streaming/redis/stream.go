@@ -203,8 +203,8 @@ func (l *link) takeEntry(values map[string]any) {
 		if h.UID == l.node.uid {
 			return
 		}
-		err := error(nil)
-		if number, bad := strconv.Atoi(text("type")); bad != nil {
+		number, err := strconv.Atoi(text("type"))
+		if err != nil {
 			err = fmt.Errorf("%w: %s", errUnknownType, shortened(strconv.Quote(text("type"))))
 		} else if h.Type = &number; len(data) > l.options.MaxMessage {
 			err = errTooLarge

@@ -34,11 +34,12 @@ func Read(frames []byte, flags Flags) (*Message, error) {
 
 // frameSize is how many bytes the first frame takes. ok is false if it is not whole.
 func frameSize(frames []byte) (size int, ok bool) {
-	header, length := 2, uint64(0)
+	header := 2
 	if len(frames) < header {
 		return 0, false
 	}
-	switch length = uint64(frames[1]); length {
+	length := uint64(frames[1])
+	switch length {
 	case 126:
 		header = 4
 	case 127:
