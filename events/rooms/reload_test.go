@@ -18,7 +18,7 @@ func TestProgramThatChangesKeepsRooms(t *testing.T) {
 	}
 	use := func(block string) {
 		t.Helper()
-		if err := s.Of("/").Use(declared(t, block)); err != nil {
+		if err := s.UseSets(declared(t, block)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -40,7 +40,7 @@ func TestProgramThatChangesKeepsRooms(t *testing.T) {
 	c.Expect(fmt.Sprintf(`2["left",[%q,%q]]`, a.ID, c.ID))
 
 	// Who goes while nothing is declared is not in the rooms of a later program.
-	if err := s.Of("/").Use(); err != nil {
+	if err := s.UseSets(); err != nil {
 		t.Fatal(err)
 	}
 	c.Close()

@@ -15,7 +15,7 @@ func TestFingerprintThatIsTurnedOn(t *testing.T) {
 	ann.Expect(joinedText("room", ben.ID, "Ben"))
 	ann.says(`"content",{"sessionId":"room","content":"minutes"}`)
 	ben.Expect(contentText("room", ann.ID, `"content":"minutes"`))
-	if err := s.Of("/").Use(&Set{Timeout: time.Minute, History: 5, Fingerprint: FingerprintFirst}); err != nil {
+	if err := s.UseSets(&Set{Timeout: time.Minute, History: 5, Fingerprint: FingerprintFirst}); err != nil {
 		t.Fatal(err)
 	}
 	const right, wrong = `,"fingerprint":"right"`, `,"fingerprint":"wrong"`
@@ -56,7 +56,7 @@ func TestFingerprintThatIsTurnedOnWhileNobodyIsIn(t *testing.T) {
 	ann.enters("room", "Ann")
 	ann.says(`"content",{"sessionId":"room","content":"minutes"}`)
 	ann.says(`"leave",{"sessionId":"room"}`)
-	if err := s.Of("/").Use(&Set{Timeout: time.Minute, History: 5, Fingerprint: FingerprintFirst}); err != nil {
+	if err := s.UseSets(&Set{Timeout: time.Minute, History: 5, Fingerprint: FingerprintFirst}); err != nil {
 		t.Fatal(err)
 	}
 	first := s.Connect()
@@ -70,7 +70,7 @@ func TestMemberNamesTheFingerprintByJoiningAgain(t *testing.T) {
 	s := newServer(t, &Set{})
 	ann, ben := s.Connect(), s.Connect()
 	ann.enters("room", "Ann")
-	if err := s.Of("/").Use(&Set{Fingerprint: FingerprintFirst}); err != nil {
+	if err := s.UseSets(&Set{Fingerprint: FingerprintFirst}); err != nil {
 		t.Fatal(err)
 	}
 	const key = `,"fingerprint":{"a":[1]}`

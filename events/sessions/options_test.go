@@ -292,7 +292,7 @@ func TestThrottledEventsAreRefused(t *testing.T) {
 	ben.Send(`2["content",{"sessionId":"room","content":"ben"}]`)
 	ann.Expect(contentText("room", ben.ID, `"content":"ben"`))
 	// A reload that changes the rate is heeded.
-	if err := s.Of("/").Use(&Set{Throttle: []Throttle{{"content", 4, time.Hour}}}); err != nil {
+	if err := s.UseSets(&Set{Throttle: []Throttle{{"content", 4, time.Hour}}}); err != nil {
 		t.Fatal(err)
 	}
 	ann.Send(`2["content",{"sessionId":"room","content":4}]`)
@@ -301,7 +301,7 @@ func TestThrottledEventsAreRefused(t *testing.T) {
 
 func TestUnknownEventsCannotBeThrottled(t *testing.T) {
 	s := newServer(t)
-	if err := s.Of("/").Use(&Set{Throttle: []Throttle{{"shout", 1, time.Second}}}); err == nil {
+	if err := s.UseSets(&Set{Throttle: []Throttle{{"shout", 1, time.Second}}}); err == nil {
 		t.Error("accepted")
 	}
 }

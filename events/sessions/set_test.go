@@ -264,7 +264,7 @@ func TestSessionBounds(t *testing.T) {
 	}
 	refused(s.Connect(), "f", "too_many_sessions")
 
-	if err := s.Of("/").Use(&Set{Throttle: manyJoins}); err != nil {
+	if err := s.UseSets(&Set{Throttle: manyJoins}); err != nil {
 		t.Fatal(err)
 	}
 	for i := range maxJoined {
@@ -317,12 +317,12 @@ func TestSessionsOutliveTheirEventSet(t *testing.T) {
 	ann.enters("room", "Ann")
 	ben.enters("room", "Ben")
 	ann.Expect(joinedText("room", ben.ID, "Ben"))
-	if err := s.Of("/").Use(&relay.Set{Events: []string{"chat"}}); err != nil {
+	if err := s.UseSets(&relay.Set{Events: []string{"chat"}}); err != nil {
 		t.Fatal(err)
 	}
 	ben.Close()
 	eventstest.Eventually(t, "ben is gone", func() bool { return s.Connections() == 1 })
-	if err := s.Of("/").Use(&Set{MaxClients: 1}); err != nil {
+	if err := s.UseSets(&Set{MaxClients: 1}); err != nil {
 		t.Fatal(err)
 	}
 	ann.Expect(leftText("room", ben.ID))

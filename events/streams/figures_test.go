@@ -30,7 +30,7 @@ func TestFiguresOfStreams(t *testing.T) {
 	}
 	expect(replayBytesFigure, float64(bytes))
 	// Sets that take the place of these go on counting.
-	if err := s.Of("/").Use(new(Set)); err != nil {
+	if err := s.UseSets(new(Set)); err != nil {
 		t.Fatal(err)
 	}
 	owner.Close()

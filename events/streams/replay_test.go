@@ -75,7 +75,7 @@ func TestNothingIsReplayedUnasked(t *testing.T) {
 	owner.Expect(`31[{"success":true}]`)
 	expectReplay(t, s.Connect())
 
-	if err := s.Of("/").Use(&Set{Replay: ReplayFirst}); err != nil {
+	if err := s.UseSets(&Set{Replay: ReplayFirst}); err != nil {
 		t.Fatal(err)
 	}
 	owner.Send(`21["stream:data",{"streamId":"two"}]`)

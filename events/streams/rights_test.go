@@ -110,7 +110,7 @@ func TestRecheckTakesStreamsAway(t *testing.T) {
 	owner.Send(data)
 	viewer.Expect(data)
 	all.Expect(data)
-	if err := s.Of("/").Use(eventstest.Named{}, &Set{}); err != nil {
+	if err := s.UseSets(eventstest.Named{}, &Set{}); err != nil {
 		t.Fatal(err)
 	}
 	s.Of("/").Recheck()

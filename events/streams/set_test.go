@@ -378,7 +378,7 @@ func TestOptionsChangeWhileStreamsGoOn(t *testing.T) {
 	s := newServer(t, &Set{})
 	owner, viewer, other := s.Connect(), s.Connect(), s.Connect()
 	owner.startWith("one", "header")
-	if err := s.Of("/").Use(&Set{Audience: AudienceSubscribers, MaxStreams: 1}); err != nil {
+	if err := s.UseSets(&Set{Audience: AudienceSubscribers, MaxStreams: 1}); err != nil {
 		t.Fatal(err)
 	}
 	if before := viewer.join("one"); len(before) != 1 || before[0].Binary[0] != "header" {

@@ -43,8 +43,9 @@ type Client struct {
 	// Conn is its connection.
 	Conn *rawclient.Conn
 
-	raw  *rawclient.Client
-	done chan struct{}
+	raw    *rawclient.Client
+	done   chan struct{}
+	server *Server
 	// socket is the server's end.
 	socket *streaming.Socket
 	// aside is how the packets begin that are kept apart.
@@ -91,6 +92,7 @@ func (s *Server) TryConnect() (*Client, error) { return s.tryConnectAs(Who{}) }
 func (s *Server) tryConnectAs(who Who) (*Client, error) {
 	c := &Client{
 		T:       s.T,
+		server:  s,
 		raw:     rawclient.New(s.URL),
 		done:    make(chan struct{}),
 		aside:   s.Aside,
@@ -301,13 +303,10 @@ func (c *Client) handled() error {
 // handled that.
 func (c *Client) Gone() {
 	c.T.Helper()
-	// It is no longer connected before it is taken out, and only then are its handlers told.
 	Eventually(c.T, "the server to notice that a client is gone", func() bool {
-		return !c.socket.Connected() && c.socket.Namespace().Find(c.ID) != c.socket
+		_, told := c.server.gone.Load(c.socket)
+		return told
 	})
-	if err := c.handled(); err != nil {
-		c.T.Fatal(err)
-	}
 }
 
 // roundTrip asks what the server answers at once, and returns what comes before

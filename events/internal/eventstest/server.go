@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -37,6 +38,15 @@ type Server struct {
 	// gate holds the answers of requests back until it is closed, see Hold. It is nil when
 	// none are held.
 	gate atomic.Pointer[chan struct{}]
+	// gone has the sockets of which the event sets were told that they are gone.
+	gone sync.Map
+}
+
+// Register makes the server an event set, the last one of its main namespace, that takes note of the
+// sockets that are gone.
+func (s *Server) Register(_ *streaming.Namespace, h *streaming.Handlers) error {
+	h.OnDisconnect(func(socket *streaming.Socket, _ streaming.Reason) { s.gone.Store(socket, true) })
+	return nil
 }
 
 // NewServer starts a server. It ends with the test, after its clients, and
@@ -45,7 +55,7 @@ func NewServer(t testing.TB, sets ...streaming.EventSet) *Server {
 	t.Helper()
 	s := &Server{T: t}
 	s.Server = streaming.New(streaming.Options{}, slog.New((*errorCounter)(s)))
-	if err := s.Of("/").Use(sets...); err != nil {
+	if err := s.UseSets(sets...); err != nil {
 		t.Fatal(err)
 	}
 	front := httptest.NewServer(addressed(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -64,6 +74,11 @@ func NewServer(t testing.TB, sets ...streaming.EventSet) *Server {
 		}
 	})
 	return s
+}
+
+// UseSets gives the main namespace these event sets in place of those before, as a reload does.
+func (s *Server) UseSets(sets ...streaming.EventSet) error {
+	return s.Of("/").Use(append(slices.Clone(sets), s)...)
 }
 
 // addressHeader says in a request of a test from which IP address it is to have come.
