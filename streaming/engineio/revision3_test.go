@@ -405,7 +405,7 @@ func TestBroadcastToBothRevisions(t *testing.T) {
 	p := s.poller3(t, "")
 	newConn, newOne := s.connect(t)
 	m := wire.New([][]byte{[]byte("x")}, [][]byte{{1, 2}}, 0)
-	if m.As(wire.Bytes3) != m.As(wire.Bytes3) {
+	if first, again := m.As(wire.Bytes3), m.As(wire.Bytes3); first != again {
 		t.Error("two messages were built for one revision")
 	}
 	Broadcast(m, audienceOf{oldOne.session, p.session, newOne.session})

@@ -27,7 +27,7 @@ const (
 // to be UTF-8: <length>:<packet>. The length counts units of UTF-16, as JavaScript does. rest is what
 // comes after the packet, nil if that is nothing.
 func CutText3(body []byte) (p Packet, rest []byte, ok bool) {
-	digits, after, found := bytes.Cut(body[:min(len(body), maxLengthDigits+1)], []byte{':'})
+	digits, _, found := bytes.Cut(body[:min(len(body), maxLengthDigits+1)], []byte{':'})
 	if !found {
 		return Packet{}, nil, false
 	}
@@ -35,7 +35,7 @@ func CutText3(body []byte) (p Packet, rest []byte, ok bool) {
 	if !ok {
 		return Packet{}, nil, false
 	}
-	after = body[len(digits)+1:]
+	after := body[len(digits)+1:]
 	size, ok := sizeOfUTF16(after, length)
 	if !ok {
 		return Packet{}, nil, false
