@@ -18,6 +18,9 @@ const (
 	placeholder = "_placeholder"
 )
 
+// maxBinaryDepth is how deep arrays and objects may nest around what may be binary data.
+const maxBinaryDepth = 64
+
 // argsOf makes arguments of a JSON array. What is not binary stays as it is written.
 func argsOf(array json.RawMessage, parts map[string][]byte) (packet.Args, error) {
 	args, err := packet.ParseArgs(array)
@@ -43,6 +46,8 @@ type binaries struct {
 	parts   map[string][]byte
 	builder packet.ArgsBuilder
 	found   bool
+	// depth is how deep the value is that is looked at.
+	depth int
 }
 
 // append appends a value, with placeholders in it.
@@ -51,14 +56,19 @@ func (b *binaries) append(dst []byte, value json.RawMessage) ([]byte, error) {
 	if !bytes.ContainsAny(value, `$\`) {
 		return append(dst, value...), nil
 	}
-	switch value[0] {
-	case '[':
-		return b.appendList(dst, value)
-	case '{':
-		return b.appendObject(dst, value)
-	default:
+	if value[0] != '[' && value[0] != '{' {
 		return append(dst, value...), nil
 	}
+	// Each level is read once more.
+	if b.depth == maxBinaryDepth {
+		return nil, fmt.Errorf("what has a $ or a backslash in it nests deeper than %d levels", maxBinaryDepth)
+	}
+	b.depth++
+	defer func() { b.depth-- }()
+	if value[0] == '[' {
+		return b.appendList(dst, value)
+	}
+	return b.appendObject(dst, value)
 }
 
 func (b *binaries) appendList(dst []byte, value json.RawMessage) (_ []byte, err error) {

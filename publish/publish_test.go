@@ -260,6 +260,7 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 		{`{"event": "a", "args": [{"b": 1, "$binary": ""}]}`, "has nothing else in it", 400},
 		{`{"event": "a", "args": [{"$part": "x"}]}`, `the body has no part "x"`, 400},
 		{`{"event": "a", "args": ["$", {"_placeholder": true, "num": 0, "$": 1}]}`, "cannot be sent", 400},
+		{`{"event": "a", "args": [` + strings.Repeat("[", 65) + `"$"` + strings.Repeat("]", 65) + `]}`, "nests deeper than 64 levels", 400},
 		{`{"event": "a", "args": ["` + strings.Repeat("x", 2000) + `"]}`, "more than 2000 bytes", 413},
 		{`[` + strings.Repeat(`{},`, maxEvents) + `{}]`, "more than 2000 bytes", 413},
 	} {

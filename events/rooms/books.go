@@ -82,22 +82,7 @@ func newBooks(n *streaming.Namespace) *books {
 func (b *books) awaitList(e *streaming.Event, name string) bool {
 	members := int64(b.namespace.Count(name))
 	who, size := events.Client(e.Socket), members*members*listedMember
-	return rest(e, b.lists.WaitOwn(who, size, time.Now())) && rest(e, b.lists.WaitOthers(who, size, time.Now()))
-}
-
-// rest waits for a time. It reports false when the client goes before that.
-func rest(e *streaming.Event, wait time.Duration) bool {
-	if wait == 0 {
-		return true
-	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-e.Context().Done():
-		return false
-	}
+	return events.Rest(e.Context(), b.lists.WaitOwn(who, size, time.Now())) && events.Rest(e.Context(), b.lists.WaitOthers(who, size, time.Now()))
 }
 
 // pageOf returns the number of the page that a room is on.

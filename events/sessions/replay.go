@@ -45,7 +45,7 @@ func (s *service) allowance(r *request, session *session) *allowance {
 	want := min(s.table.history.bytesOf(&session.history, s.History), limit/2)
 	for deadline := time.Now().Add(replayWait); want > 0; {
 		wait := a.take(want, !time.Now().Before(deadline))
-		if wait == 0 || !restBriefly(r.socket, min(wait, time.Until(deadline))) {
+		if wait == 0 || !events.Rest(r.socket.Context(), min(wait, time.Until(deadline))) {
 			break
 		}
 	}
@@ -104,16 +104,4 @@ func (a *allowance) of(s *session, socket *streaming.Socket, most int) (contents
 	contents, bytes, missed := s.table.history.latest(&s.history, most, min(a.bytes, room))
 	a.bytes -= bytes
 	return contents, missed
-}
-
-// restBriefly waits for a while. It reports false when the client goes before that.
-func restBriefly(socket *streaming.Socket, wait time.Duration) bool {
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-socket.Context().Done():
-		return false
-	}
 }

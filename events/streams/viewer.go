@@ -41,22 +41,7 @@ func (t *streams) awaitReplay(id string, e *streaming.Event) bool {
 		return true
 	}
 	who, size := events.Client(e.Socket), int64(replay.Size())
-	return rest(e, t.sent.WaitOwn(who, size, time.Now())) && rest(e, t.sent.WaitOthers(who, size, time.Now()))
-}
-
-// rest waits for a time. It reports false when the client goes before that.
-func rest(e *streaming.Event, wait time.Duration) bool {
-	if wait == 0 {
-		return true
-	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-e.Context().Done():
-		return false
-	}
+	return events.Rest(e.Context(), t.sent.WaitOwn(who, size, time.Now())) && events.Rest(e.Context(), t.sent.WaitOthers(who, size, time.Now()))
 }
 
 // letIn makes a socket receive what is for those who have joined a stream, its replay first, and
