@@ -165,6 +165,13 @@ func (s *Session) refused(p *Poll, status int) error {
 		return s.err
 	case s.over.must && !s.over.closing:
 		return s.err
+	case slices.ContainsFunc(s.over.may, s.isOfServer):
+		// The session may have been over before the poll came, and the program not have heard of it yet.
+		s.over.cut = true
+		if !s.over.must {
+			s.over.must, s.over.since = true, s.now
+		}
+		return s.err
 	}
 	return s.fail("a poll is refused")
 }

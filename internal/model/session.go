@@ -192,6 +192,9 @@ type ending struct {
 	// told is true once the client was told of the end, byPoll is true if that was by a poll. A
 	// WebSocket that it moves to meanwhile is closed all the same.
 	told, byPoll bool
+	// cut is true once a poll was refused that a session would have answered which the program has closed:
+	// it has to end for another reason.
+	cut bool
 	// refused is true when the session never began.
 	refused bool
 	// unserved is true once the server is shut down without being served any more.
@@ -219,6 +222,9 @@ func (s *Session) mustEnd(reasons ...string) {
 	}
 	s.over.gone = true
 }
+
+// isOfServer reports whether a reason is not one with which the program has closed the session.
+func (s *Session) isOfServer(reason string) bool { return !slices.Contains(s.over.by, reason) }
 
 // ends reports whether something has happened that may end the session.
 func (s *Session) ends() bool { return len(s.over.may) > 0 || s.over.heard }
@@ -263,9 +269,11 @@ func (s *Session) Heard(now time.Duration, reason string) error {
 		return s.fail("the program hears of the end twice: %q after %q", reason, s.over.reason)
 	case !slices.Contains(s.over.may, reason):
 		return s.fail("the session ends with %q, and what has happened allows %s", reason, list(s.over.may))
+	case s.over.cut && !s.isOfServer(reason):
+		return s.fail("a poll was refused, and the session ends with %q, which the poll was to tell", reason)
 	}
 	s.over.heard, s.over.reason, s.over.at = true, reason, s.now
-	if !slices.Contains(s.over.by, reason) {
+	if s.isOfServer(reason) {
 		s.over.gone = true
 	}
 	if s.sock != nil {

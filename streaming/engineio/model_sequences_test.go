@@ -90,6 +90,11 @@ func TestModelSequences(t *testing.T) {
 			{opPoll, 0, 0, 0, false},
 			{opSleep, 0, 7, 0, false},
 		}},
+		"a poll comes in the moment in which too much waits for the client": {0, []step{
+			{opOpen, 0, 1, 0, false},
+			{opPoll, 0, 0, 0, true},
+			{opSend, 0, 3, 179, false},
+		}},
 		"closed by a handler that goes on": {2, []step{
 			{opOpen, 0, 0, 0, false},
 			{opFrame, 0, 0, 58, false},
