@@ -145,7 +145,7 @@ func (s *Session) tell() error {
 		return s.fail("the end is told twice")
 	case !s.ends():
 		return s.fail("the end is told of a session that is open")
-	case !s.over.gone && s.out.waits():
+	case !s.over.gone && s.out.waits() && !s.isCut():
 		return s.fail("the end is told, and %v is lost", s.out.messages[s.out.next].Packets[0])
 	}
 	s.over.told = true
@@ -165,12 +165,8 @@ func (s *Session) refused(p *Poll, status int) error {
 		return s.err
 	case s.over.must && !s.over.closing:
 		return s.err
-	case slices.ContainsFunc(s.over.may, s.isOfServer):
-		// The session may have been over before the poll came, and the program not have heard of it yet.
-		s.over.cut = true
-		if !s.over.must {
-			s.over.must, s.over.since = true, s.now
-		}
+	case s.isCut():
+		// The session was over before the poll came.
 		return s.err
 	}
 	return s.fail("a poll is refused")

@@ -192,8 +192,8 @@ type ending struct {
 	// told is true once the client was told of the end, byPoll is true if that was by a poll. A
 	// WebSocket that it moves to meanwhile is closed all the same.
 	told, byPoll bool
-	// cut is true once a poll was refused that a session would have answered which the program has closed:
-	// it has to end for another reason.
+	// cut is true once the client has seen that the session is over, by what a session would not do that the
+	// program has closed: it has to end for another reason, of which the program is about to hear.
 	cut bool
 	// refused is true when the session never began.
 	refused bool
@@ -221,6 +221,19 @@ func (s *Session) mustEnd(reasons ...string) {
 		s.over.must, s.over.since = true, s.now
 	}
 	s.over.gone = true
+}
+
+// isCut reports whether the server may have cut the session off, of which the program has not heard yet. If
+// so, the session has to end for that.
+func (s *Session) isCut() bool {
+	if !slices.ContainsFunc(s.over.may, s.isOfServer) {
+		return false
+	}
+	s.over.cut = true
+	if !s.over.must {
+		s.over.must, s.over.since = true, s.now
+	}
+	return true
 }
 
 // isOfServer reports whether a reason is not one with which the program has closed the session.
@@ -270,7 +283,7 @@ func (s *Session) Heard(now time.Duration, reason string) error {
 	case !slices.Contains(s.over.may, reason):
 		return s.fail("the session ends with %q, and what has happened allows %s", reason, list(s.over.may))
 	case s.over.cut && !s.isOfServer(reason):
-		return s.fail("a poll was refused, and the session ends with %q, which the poll was to tell", reason)
+		return s.fail("the client saw that the session was cut off, and it ends with %q, which the client had to hear", reason)
 	}
 	s.over.heard, s.over.reason, s.over.at = true, reason, s.now
 	if s.isOfServer(reason) {

@@ -47,11 +47,14 @@ const playSlack = 3 * wheelTick
 type play struct {
 	server  *Server
 	options Options
-	began   time.Time
-	players []*player
-	gate    gate
-	held    bool
-	shut    bool
+	// sharedBuffer is the largest Options.ServerBuffer that was in force: a session for which it had no room
+	// has no options.
+	sharedBuffer int64
+	began        time.Time
+	players      []*player
+	gate         gate
+	held         bool
+	shut         bool
 	// maxHold is how long polls are held at most, or zero.
 	maxHold time.Duration
 	// restNow is true when a step has to be at rest before the next one.
@@ -71,6 +74,7 @@ func newPlay(options, players int) *play {
 	if pl.options.HTTPCompression != nil {
 		pl.maxHold = playMaxHold
 	}
+	pl.sharedBuffer = pl.options.ServerBuffer
 	pl.logs.on = pl.options.LogConnections == LogAll
 	pl.server = New(pl.options, pl.accept, slog.New(&pl.logs))
 	for i := range players {
@@ -86,15 +90,15 @@ func (pl *play) now() time.Duration { return time.Since(pl.began) }
 
 // modelOptions is what the model has to know of the options with which the session began.
 func (p *player) modelOptions() model.Options {
-	o := &p.play.options
+	o, sharedBuffer := &p.play.options, p.play.sharedBuffer
 	if s := p.session.Load(); s != nil {
-		o = s.options
+		o, sharedBuffer = s.options, s.options.ServerBuffer
 	}
 	return model.Options{
 		PingInterval: o.PingInterval, PingTimeout: o.PingTimeout, UpgradeTimeout: o.UpgradeTimeout, WriteTimeout: o.WriteTimeout,
 		CloseWait: min(o.PingTimeout, maxPollGrace), ShutdownWait: farewellLinger, CloseGrace: closeGrace, Slack: playSlack, PollEnd: upgradePollInterval,
 		SendBuffer: o.SendBuffer, MaxPayload: int(o.MaxPayload), MaxHold: p.play.maxHold, Chunk: writeChunk,
-		SharedBuffer: int(o.ServerBuffer), ModestBuffer: modestBacklog, Rate: p.play.rate(), Burst: p.play.burst(),
+		SharedBuffer: int(sharedBuffer), ModestBuffer: modestBacklog, Rate: p.play.rate(), Burst: p.play.burst(),
 	}
 }
 

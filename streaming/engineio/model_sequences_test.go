@@ -95,6 +95,12 @@ func TestModelSequences(t *testing.T) {
 			{opPoll, 0, 0, 0, true},
 			{opSend, 0, 3, 179, false},
 		}},
+		"no room for a session since the buffer of all was bounded": {2, []step{
+			{opOpen, 0, 1, 0, false},
+			{opSend, 0, 35, 103, false},
+			{opReload, 0, 5, 0, false},
+			{opOpen, 1, 1, 0, false},
+		}},
 		"closed by a handler that goes on": {2, []step{
 			{opOpen, 0, 0, 0, false},
 			{opFrame, 0, 0, 58, false},

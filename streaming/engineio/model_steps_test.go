@@ -123,6 +123,7 @@ func (pl *play) do(st step) {
 		o := playOptions[int(st.a)%len(playOptions)]
 		o.LogConnections = pl.options.LogConnections
 		o.Limits.Bytes = pl.options.Limits.Bytes
+		pl.sharedBuffer = max(pl.sharedBuffer, o.ServerBuffer)
 		pl.server.SetOptions(o)
 		return
 	case opShutdown:
