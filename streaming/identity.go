@@ -63,7 +63,8 @@ func (i *Identity) isSame(other *Identity) bool {
 type Credentials struct {
 	// Namespace is the name of the namespace.
 	Namespace string
-	// Auth is the payload of CONNECT, or of the event that refreshes.
+	// Auth is the payload of CONNECT, or of the event that refreshes. With recovery it is without the
+	// fields by which a client asks to be recovered, pid and offset.
 	Auth packet.Object
 	// Handshake is the first request of the client's connection. It must not
 	// be changed.
@@ -251,6 +252,11 @@ func (s *Socket) identify(ctx context.Context, a Authenticator) error {
 // refusal of whatever it has against the client.
 func ask(ctx context.Context, a Authenticator, s *Socket, shown *Credentials) (*Identity, error) {
 	shown.Namespace, shown.Handshake = s.namespace.name, s.Handshake()
+	if !shown.Refresh && s.namespace.rooms.log.Load() != nil {
+		// They are of this connection, and say nothing of who the client is: with them, no question
+		// would be one that was asked before.
+		shown.Auth = shown.Auth.Without(pidField, offsetField)
+	}
 	identity, err := a.Authenticate(ctx, shown)
 	switch {
 	case err != nil:

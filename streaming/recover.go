@@ -109,16 +109,23 @@ func (s *Socket) pid() string {
 	return s.kept.PID()
 }
 
+// Fields of the payload of CONNECT by which a client asks to be recovered. See "Connection state recovery" of
+// Socket.IO.
+const (
+	pidField    = "pid"
+	offsetField = "offset"
+)
+
 // noOffset is in place of what is no offset: no client can name it.
 const noOffset = "-"
 
 // offsetOf is the offset that a client names when it connects, or "" if it names none. ok is false if it
 // names what is none.
 func offsetOf(auth packet.Object) (offset string, ok bool) {
-	if auth.Field("offset") == nil {
+	if auth.Field(offsetField) == nil {
 		return "", true
 	}
-	offset, ok = auth.Text("offset")
+	offset, ok = auth.Text(offsetField)
 	return offset, ok && recovery.IsOffset(offset)
 }
 
@@ -178,7 +185,7 @@ func (s *Socket) reachable() bool {
 // in place of this one, if it asks for that and all can be told that it has missed. It reports false if
 // the client goes on with this socket. before is the recheck of the time when its client was asked.
 func (s *Socket) recover(before *recheck) bool {
-	pid, ok := s.AuthObject().Text("pid")
+	pid, ok := s.AuthObject().Text(pidField)
 	log := s.namespace.rooms.log.Load()
 	if !ok || log == nil {
 		return false

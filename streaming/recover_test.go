@@ -1,6 +1,7 @@
 package streaming
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -355,6 +356,43 @@ func TestWhoComesBackIsAskedAgain(t *testing.T) {
 		t.Errorf("got %v", m)
 	}
 	c.testClient.close()
+}
+
+// TestWhoComesBackShowsTheSame holds that an authenticator is asked the same when a client comes back as when it came,
+// and that a server without recovery leaves what the client shows alone.
+func TestWhoComesBackShowsTheSame(t *testing.T) {
+	for name, options := range map[string]Options{"recovery": recovering(), "no recovery": {}} {
+		t.Run(name, func(t *testing.T) {
+			asked := make(chan string, 4)
+			s := newTestServer(t, options, authenticate(func(_ context.Context, c *Credentials) (*Identity, error) {
+				asked <- string(c.Auth.JSON())
+				return &Identity{ID: "ada"}, nil
+			}))
+			c := new(recoverableClient)
+			s.comeIn(c, `"name":"ada"`)
+			if got := <-asked; got != `{"name":"ada"}` {
+				t.Fatal(got)
+			}
+			if name == "recovery" {
+				s.cut(c)
+				s.comeIn(c, `"name":"ada"`)
+				if got := <-asked; got != `{"name":"ada"}` || !c.recovered {
+					t.Errorf("%s, recovered %v", got, c.recovered)
+				}
+			}
+			c.testClient.close()
+			c.testClient, _ = dialClient(s, engineio.WebSocket)
+			c.send(`0{"pid":7,"offset":"x","name":"ada"}`)
+			want := `{"pid":7,"offset":"x","name":"ada"}`
+			if name == "recovery" {
+				want = `{"name":"ada"}`
+			}
+			if got := <-asked; got != want {
+				t.Errorf("%s, want %s", got, want)
+			}
+			c.testClient.close()
+		})
+	}
 }
 
 // TestWhoComesBackAgainAndAgain has a client come back without end to what it has heard long ago: what it is

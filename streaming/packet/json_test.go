@@ -261,6 +261,29 @@ func TestObject(t *testing.T) {
 }
 
 // Of equal names the last counts, as in encoding/json and in JavaScript.
+func TestObjectWithout(t *testing.T) {
+	for object, want := range map[string]string{
+		`{}`:                       `{}`,
+		`{"a":1, "b":2}`:           `{"a":1, "b":2}`,
+		`{"pid":"x","offset":"y"}`: `{}`,
+		`{"pid":"x","offset":"y","a":{"b":[1,2]},"c":"d"}`: `{"a":{"b":[1,2]},"c":"d"}`,
+		`{"a":1,"offset":null , "b" : 2}`:                  `{"a":1,"b":2}`,
+		`{"a":1,"p\u0069d":1,"pid":2,"PID":3}`:             `{"a":1,"PID":3}`,
+		`{"a":{"pid":1},"pids":2}`:                         `{"a":{"pid":1},"pids":2}`,
+	} {
+		o, err := NewObject([]byte(object))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(o.Without("pid", "offset").JSON()); got != want {
+			t.Errorf("%s: %s, want %s", object, got, want)
+		}
+	}
+	if got := (Object{}).Without("pid").JSON(); string(got) != "{}" {
+		t.Errorf("the zero object: %s", got)
+	}
+}
+
 func TestObjectDuplicatesLastWins(t *testing.T) {
 	for _, text := range []string{
 		`{"streamId":"a","streamId":"b"}`,

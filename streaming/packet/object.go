@@ -3,6 +3,7 @@ package packet
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 )
 
 // Object is a JSON object among arguments. Names are compared exactly, and of
@@ -41,6 +42,28 @@ func (o Object) Field(name string) json.RawMessage {
 		}
 	}
 	return found
+}
+
+// Without returns the object without the fields of some names. It is the same one if it has none of them.
+func (o Object) Without(names ...string) Object {
+	isNamed := func(member []byte) bool {
+		return slices.ContainsFunc(names, func(name string) bool { return isName(member, name) })
+	}
+	kept, left := []byte{'{'}, false
+	for member, value := range quotedMembers(o.raw) {
+		if isNamed(member) {
+			left = true
+			continue
+		}
+		if len(kept) > 1 {
+			kept = append(kept, ',')
+		}
+		kept = append(append(append(kept, member...), ':'), value...)
+	}
+	if !left {
+		return o
+	}
+	return Object{raw: append(kept, '}'), attachments: o.attachments}
 }
 
 // Text returns the value of a field that is a string.
