@@ -3,6 +3,7 @@ package streaming
 import (
 	"encoding/json"
 	"errors"
+	"time"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
 	"github.com/caddy-socketio/socketio-stream/streaming/packet"
@@ -20,19 +21,20 @@ const CodeKicked = "kicked"
 // The refusals of a socket that the server ends while it is connecting.
 var (
 	errDisconnected     = &ConnectError{Message: "disconnected by the server", Data: json.RawMessage(`{"code":"` + CodeDisconnected + `"}`)}
+	errKicked           = &Refusal{Code: CodeKicked, Reason: "disconnected by an operator"}
 	errInvalidNamespace = &ConnectError{Message: "Invalid namespace"}
 )
 
 // Kick is [Socket.Disconnect] for a decision against this client. Each of its sockets
 // that are disconnected gets an "error" event {message, code: "kicked"} before that,
-// and one that is still connecting gets CONNECT_ERROR with [CodeKicked], so that a
-// client which comes back by itself after other ends knows that it is not to.
+// and one that is still connecting, or that waits for its client until that is back, gets
+// CONNECT_ERROR with [CodeKicked], so that a client which comes back by itself after other
+// ends knows that it is not to.
 func (s *Socket) Kick(closeConnection bool) {
-	why := &Refusal{Code: CodeKicked, Reason: "disconnected by an operator"}
 	if closeConnection {
-		s.client().end(engineio.ReasonForcedClose, why)
+		s.client().end(engineio.ReasonForcedClose, errKicked)
 	}
-	s.dismiss(ReasonServerDisconnect, why)
+	s.dismiss(ReasonServerDisconnect, errKicked)
 }
 
 // close ends the socket and tells its client nothing. Only the first call of
@@ -59,6 +61,9 @@ func (s *Socket) dismiss(reason Reason, why *Refusal) {
 	end, ok := s.shut()
 	if !ok {
 		return
+	}
+	if why != nil && !end.waits.IsZero() {
+		s.namespace.kicked.add(s.pid(), end.waits)
 	}
 	if end.was == socketConnected {
 		s.greet()
@@ -119,6 +124,8 @@ type socketEnd struct {
 	// was is the state that the socket was in.
 	was  socketState
 	acks map[uint64]owedAck
+	// waits is until when it would have waited for its client, or zero if its client was there.
+	waits time.Time
 }
 
 // shut puts the socket into its last state. ok is false when it is in that
@@ -132,8 +139,8 @@ func (s *Socket) shutIf(holds func() bool) (end socketEnd, ok bool) {
 	if s.state == socketClosed || !holds() {
 		return socketEnd{}, false
 	}
+	end = socketEnd{socket: s, was: s.state, acks: s.acks, waits: s.waitsUntilLocked()}
 	s.backLocked()
-	end = socketEnd{socket: s, was: s.state, acks: s.acks}
 	s.state = socketClosed
 	s.acks = nil
 	s.judgedLocked()

@@ -31,6 +31,7 @@ type Namespace struct {
 	removed atomic.Bool
 	// recheck is the last one, or nil, see Recheck.
 	recheck atomic.Pointer[recheck]
+	kicked  kicked
 
 	stateMu sync.Mutex
 	state   map[reflect.Type]any

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddy-socketio/socketio-stream/internal/logline"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
@@ -172,6 +173,17 @@ func (s *Socket) backLocked() {
 		s.away.wait.Stop()
 	}
 	s.away = nil
+}
+
+// waitsUntilLocked is until when the socket waits for its client, or zero if that is there.
+func (s *Socket) waitsUntilLocked() time.Time {
+	switch {
+	case s.away == nil:
+		return time.Time{}
+	case s.away.wait == nil:
+		return time.Now().Add(s.namespace.server.recovery.Window())
+	}
+	return s.away.wait.Until()
 }
 
 // reachable reports whether the socket is connected and does not wait for its client.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-socketio/socketio-stream/internal/rawclient"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/recovery"
 )
 
 // bubbleClient is a client on a WebSocket without a network, for tests with a clock of their own. It
@@ -209,6 +210,34 @@ func TestWhatWasSentToAHalfOpenConnection(t *testing.T) {
 		got := bubbleDial(t, s, `{"pid":"`+pid+`"}`).take()
 		if len(got) != 91 || pidIn(t, got[0]) != pid || !slices.Equal(eventNames(got[1:]), want) || len(gone) != 0 {
 			t.Errorf("got %d, %+v", len(got), s.Metrics().Recovery)
+		}
+	})
+}
+
+// TestWhoComesBackAgainAndAgain has a client come back without end to what it has heard long ago: what it is
+// sent is bounded, and grows with the time.
+func TestWhoComesBackAgainAndAgain(t *testing.T) {
+	inRecoveryBubble(t, func(t *testing.T, s *Server, _ chan Reason) {
+		const size = 500_000
+		c := bubbleDial(t, s, "")
+		pid := pidIn(t, c.take()[0])
+		_ = s.Of("/").Emit("much", strings.Repeat("x", size))
+		// again has the client come back until it is no longer sent what it missed, and returns how often that was.
+		again := func() (times int) {
+			for ; times < 100; times++ {
+				c = bubbleDial(t, s, `{"pid":"`+pid+`"}`)
+				got := c.take()
+				if len(got) != 2 || len(got[1]) < size || pidIn(t, got[0]) != pid {
+					break
+				}
+			}
+			return times
+		}
+		if times, most := again(), 8_000_000/size+1; times < most-2 || times > most {
+			t.Errorf("it was recovered %d times", times)
+		}
+		if m := s.Metrics().Recovery; !slices.Contains(m.Failed, recovery.Failure{Reason: recovery.TooMuch, Count: 1}) {
+			t.Errorf("%+v", m)
 		}
 	})
 }

@@ -3,7 +3,6 @@ package streaming
 import (
 	"context"
 	"fmt"
-	"strings"
 	"testing"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
@@ -44,7 +43,8 @@ func TestClientIsRecovered(t *testing.T) {
 	}
 	_ = n.To("room").Emit("g")
 	c.expectEvents(`["g"]`)
-	if m := s.Metrics().Recovery; m.Recovered != 1 || m.Waiting != 0 || len(gone) != 0 {
+	eventually(t, "it to be counted", func() bool { return s.Metrics().Recovery.Recovered == 1 })
+	if m := s.Metrics().Recovery; m.Waiting != 0 || len(gone) != 0 {
 		t.Errorf("%+v, %d are gone", m, len(gone))
 	}
 	c.send("1")
@@ -189,7 +189,7 @@ func TestWhatIsNotRecovered(t *testing.T) {
 	}))
 	n := s.Of("/")
 	for reason, spoil := range map[recovery.Reason]func(c *recoverableClient){
-		recovery.UnknownPID: func(c *recoverableClient) { s.Find(c.sid).Kick(false) },
+		recovery.UnknownPID: func(c *recoverableClient) { s.Find(c.sid).Disconnect(false) },
 		recovery.ForgedPID:  func(c *recoverableClient) { c.pid = c.pid[:len(c.pid)-1] + "!" },
 		recovery.BadOffset:  func(c *recoverableClient) { c.offset = "nonsense" },
 		recovery.NotKept: func(*recoverableClient) {
@@ -257,8 +257,7 @@ func TestEndsThatAreNoCuts(t *testing.T) {
 	}
 	// A socket that waits can be disconnected as well.
 	for _, end := range []func(*Socket){
-		func(s *Socket) { s.Disconnect(true) }, func(s *Socket) { s.Kick(true) }, func(s *Socket) { s.Kick(false) },
-		func(s *Socket) { s.Drop() },
+		func(s *Socket) { s.Disconnect(true) }, func(s *Socket) { s.Drop() },
 	} {
 		c := s.recoverableClient()
 		socket := s.Find(c.sid)
@@ -393,29 +392,6 @@ func TestWhoComesBackShowsTheSame(t *testing.T) {
 			c.testClient.close()
 		})
 	}
-}
-
-// TestWhoComesBackAgainAndAgain has a client come back without end to what it has heard long ago: what it is
-// sent is bounded.
-func TestWhoComesBackAgainAndAgain(t *testing.T) {
-	s := newTestServer(t, recovering())
-	c := s.recoverableClient()
-	const size = 500_000
-	_ = s.Of("/").Emit("much", strings.Repeat("x", size))
-	times := 0
-	for ; c.recovered || times == 0; times++ {
-		if times == 100 {
-			t.Fatal("it is sent the same a hundred times")
-		}
-		c.event()
-		c.testClient.close()
-		c.offset = ""
-		s.comeIn(c, "")
-	}
-	if times < 8_000_000/size {
-		t.Errorf("it was recovered %d times only", times)
-	}
-	s.expectFailed(recovery.TooMuch, 1)
 }
 
 // TestComingBackWhileTheSocketIsEnded has a client come back to a socket that somebody is about to end, who

@@ -236,6 +236,10 @@ func (s *Socket) connect() {
 		s.notLetIn(err)
 		return
 	}
+	if pid, ok := s.AuthObject().Text(pidField); ok && s.namespace.kicked.take(pid) {
+		s.refuse(errKicked)
+		return
+	}
 	if s.recover(recheck) {
 		return
 	}

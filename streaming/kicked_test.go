@@ -1,0 +1,69 @@
+package streaming
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+)
+
+// TestKickedWhileAway holds that a client whose socket is kicked while it waits hears of it when it comes back,
+// once, and that nobody else does.
+func TestKickedWhileAway(t *testing.T) {
+	gone := make(chan Reason, 10)
+	s := newTestServer(t, recovering(), handlers(func(_ *Namespace, h *Handlers) {
+		h.OnDisconnect(func(_ *Socket, reason Reason) { gone <- reason })
+	}))
+	for _, closes := range []bool{true, false} {
+		c := s.recoverableClient()
+		socket := s.Find(c.sid)
+		s.cut(c)
+		socket.Kick(closes)
+		if reason := receive(t, "the end", gone); reason != ReasonServerDisconnect || socket.Connected() {
+			t.Errorf("%s, connected %v", reason, socket.Connected())
+		}
+		forger, _ := dialClient(s, engineio.WebSocket)
+		forger.send(`0{"pid":"` + c.pid[:len(c.pid)-1] + `"}`)
+		if m := forger.next(); !strings.HasPrefix(m.text, `0{"sid"`) {
+			t.Error(m)
+		}
+		forger.send("1")
+		receive(t, "the end of another one", gone)
+		forger.close()
+		c.testClient, _ = dialClient(s, engineio.WebSocket)
+		c.send("0" + c.payload(""))
+		c.expect(`4{"message":"disconnected by an operator","data":{"code":"kicked"}}`)
+		c.testClient.close()
+		s.back(c, false)
+		c.testClient.close()
+	}
+}
+
+// TestKickedIsBounded holds that no more than so many kicks are kept, the newest ones, for as long as their clients
+// have to come back.
+func TestKickedIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var k kicked
+		for i := range 2 * mostKicked {
+			k.add(fmt.Sprint(i), time.Now().Add(time.Minute+time.Duration(i)*time.Millisecond))
+		}
+		for i, want := range map[int]bool{0: false, mostKicked - 1: false, mostKicked: true, 2*mostKicked - 1: true} {
+			if k.take(fmt.Sprint(i)) != want || k.take(fmt.Sprint(i)) {
+				t.Errorf("%d: not %v, or more than once", i, want)
+			}
+		}
+		time.Sleep(2 * time.Minute)
+		if k.take(fmt.Sprint(mostKicked + 1)) {
+			t.Error("it is known after its time")
+		}
+		for i := range mostKicked {
+			k.add(fmt.Sprint(i), time.Now().Add(time.Minute))
+		}
+		if len(k.until) > mostKicked {
+			t.Errorf("%d are kept", len(k.until))
+		}
+	})
+}
