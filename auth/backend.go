@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/textproto"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -99,8 +100,8 @@ type handshake struct {
 // answer is what a backend answers.
 type answer struct {
 	ID string `json:"id"`
-	// Rooms and Publish allow everything when they are absent or null, and Start
-	// what Rooms allow.
+	// Rooms and Publish allow everything when they are absent, and Start what Rooms
+	// allow. Null is refused: many backends write an empty list so.
 	Rooms   json.RawMessage `json:"rooms"`
 	Start   json.RawMessage `json:"start"`
 	Publish json.RawMessage `json:"publish"`
@@ -178,6 +179,9 @@ func NewBackend(options BackendOptions) (*Backend, error) {
 
 // Close lets go of idle connections. Questions under way are still answered.
 func (b *Backend) Close() { b.client.CloseIdleConnections() }
+
+// Forget implements streaming.Forgetter.
+func (b *Backend) Forget(identity string) { b.known.forget(identity) }
 
 // Authenticate implements streaming.Authenticator.
 func (b *Backend) Authenticate(ctx context.Context, c *streaming.Credentials) (*streaming.Identity, error) {
@@ -376,6 +380,16 @@ func (b *Backend) refuses(code, what string) verdict {
 	return verdict{refusal: &streaming.Refusal{Code: code, Reason: shownURL(b.options.URL) + " " + what}, size: len(what)}
 }
 
+// wrongType says which field of an answer is of a wrong type.
+func wrongType(err error) error {
+	wrong := (*json.UnmarshalTypeError)(nil)
+	if !errors.As(err, &wrong) || wrong.Field == "" {
+		return errors.New("has a field of a wrong type")
+	}
+	wants := map[reflect.Kind]string{reflect.String: "text", reflect.Float64: "a number", reflect.Map: "an object"}[wrong.Type.Kind()]
+	return fmt.Errorf("has %.40q of a wrong type: it has to be %s", wrong.Field, wants)
+}
+
 // parseAnswer makes an identity of an answer.
 func parseAnswer(data []byte) (*streaming.Identity, error) {
 	if err := checkObject(data); err != nil {
@@ -383,7 +397,7 @@ func parseAnswer(data []byte) (*streaming.Identity, error) {
 	}
 	var a answer
 	if err := json.Unmarshal(data, &a); err != nil {
-		return nil, errors.New("has a field of a wrong type")
+		return nil, wrongType(err)
 	}
 	if err := checkID(a.ID); err != nil {
 		return nil, fmt.Errorf("has an id that is none: it %w", err)
@@ -394,8 +408,11 @@ func parseAnswer(data []byte) (*streaming.Identity, error) {
 		raw  json.RawMessage
 		to   *streaming.Rights
 	}{{"rooms", a.Rooms, &identity.Rooms}, {"start", a.Start, &identity.Start}, {"publish", a.Publish, &identity.Publish}} {
-		if right.raw == nil || string(right.raw) == "null" {
+		switch string(right.raw) {
+		case "":
 			continue
+		case "null":
+			return nil, fmt.Errorf("has null as %s, which is neither everything nor nothing: leave it out for everything, or say [] for nothing", right.name)
 		}
 		patterns, err := decodeTexts(right.raw)
 		if err != nil {

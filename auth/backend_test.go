@@ -73,15 +73,18 @@ func TestBackendAnswers(t *testing.T) {
 		answer func(http.ResponseWriter, *http.Request)
 		code   string
 	}{
-		"good":   {says(good), ""},
-		"no end": {says(`{"id":"ada","expires":null,"rooms":null,"start":null,"publish":null}`), ""},
-		"401":    {status(401, good), streaming.CodeUnauthorized},
-		"403":    {status(403, good), streaming.CodeForbidden},
-		"201":    {status(201, good), streaming.CodeAuthUnavailable},
-		"204":    {status(204, ""), streaming.CodeAuthUnavailable},
-		"404":    {status(404, good), streaming.CodeAuthUnavailable},
-		"429":    {status(429, good), streaming.CodeAuthUnavailable},
-		"500":    {status(500, good), streaming.CodeAuthUnavailable},
+		"good":         {says(good), ""},
+		"no end":       {says(`{"id":"ada","expires":null}`), ""},
+		"rooms null":   {says(`{"id":"ada","rooms":null}`), streaming.CodeAuthUnavailable},
+		"start null":   {says(`{"id":"ada","start":null}`), streaming.CodeAuthUnavailable},
+		"publish null": {says(`{"id":"ada","publish": null }`), streaming.CodeAuthUnavailable},
+		"401":          {status(401, good), streaming.CodeUnauthorized},
+		"403":          {status(403, good), streaming.CodeForbidden},
+		"201":          {status(201, good), streaming.CodeAuthUnavailable},
+		"204":          {status(204, ""), streaming.CodeAuthUnavailable},
+		"404":          {status(404, good), streaming.CodeAuthUnavailable},
+		"429":          {status(429, good), streaming.CodeAuthUnavailable},
+		"500":          {status(500, good), streaming.CodeAuthUnavailable},
 		"redirect": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
 		}, streaming.CodeAuthUnavailable},
@@ -244,6 +247,61 @@ func TestBackendCache(t *testing.T) {
 	}
 	fail.Store(false)
 	eventually(t, "another answer", func() bool { return ask(`{"a":3}`, "") == `{"a":3}` })
+}
+
+// TestBackendForgets holds that who is forgotten is asked about anew, and nobody else.
+func TestBackendForgets(t *testing.T) {
+	var refuse atomic.Bool
+	i := newIssuer(t, func(w http.ResponseWriter, r *http.Request) {
+		if refuse.Load() {
+			w.WriteHeader(403)
+			return
+		}
+		var q struct{ Auth struct{ Name string } }
+		_ = json.NewDecoder(r.Body).Decode(&q)
+		fmt.Fprintf(w, `{"id":%q}`, q.Auth.Name)
+	})
+	b := newBackend(t, BackendOptions{URL: i.URL, Cache: time.Hour})
+	ask := func(auth string) string {
+		_, err := b.Authenticate(context.Background(), shows(t, auth))
+		return codeOf(t, err)
+	}
+	for _, auth := range []string{`{"name":"ada"}`, `{"name":"ada","tab":2}`, `{"name":"bob"}`} {
+		if got := ask(auth); got != "" {
+			t.Fatal(got)
+		}
+	}
+	refuse.Store(true)
+	if got := ask(`{"name":"ada"}`); got != "" {
+		t.Errorf("%s though it is remembered", got)
+	}
+	b.Forget("ada")
+	b.Forget("nobody")
+	for auth, want := range map[string]string{
+		`{"name":"ada"}`: streaming.CodeForbidden, `{"name":"ada","tab":2}`: streaming.CodeForbidden, `{"name":"bob"}`: "",
+	} {
+		if got := ask(auth); got != want {
+			t.Errorf("%s: %q, want %q", auth, got, want)
+		}
+	}
+	newBackend(t, BackendOptions{URL: i.URL}).Forget("ada")
+}
+
+// TestBackendSaysWhichField holds that an answer that cannot be used is described.
+func TestBackendSaysWhichField(t *testing.T) {
+	for answer, want := range map[string]string{
+		`{"id":7}`:                     `the answer has "id" of a wrong type: it has to be text`,
+		`{"id":"a","expires":"1"}`:     `the answer has "expires" of a wrong type: it has to be a number`,
+		`{"id":"a","claims":[]}`:       `the answer has "claims" of a wrong type: it has to be an object`,
+		`{"id":"a","publish":null}`:    `the answer has null as publish, which is neither everything nor nothing: leave it out for everything, or say [] for nothing`,
+		`{"id":"a","rooms":{"a":"b"}}`: `the answer has a field rooms that`,
+	} {
+		i := newIssuer(t, says(answer))
+		_, err := newBackend(t, BackendOptions{URL: i.URL}).Authenticate(context.Background(), shows(t, `{}`))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", answer, err)
+		}
+	}
 }
 
 func TestBackendOptions(t *testing.T) {

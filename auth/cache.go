@@ -119,6 +119,20 @@ func (c *cache) put(key cacheKey, address netip.Prefix, v verdict) {
 	c.trimLocked(now)
 }
 
+// forget forgets the answers that let a client in.
+func (c *cache) forget(identity string) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, entry := range c.entries {
+		if entry.identity != nil && entry.identity.ID == identity {
+			c.removeLocked(entry)
+		}
+	}
+}
+
 // trimLocked forgets what has ended, and what there is no room for.
 func (c *cache) trimLocked(now time.Time) {
 	for c.all.list.Len() > 0 && (!c.all.oldest().ends.After(now) || !c.all.fits(1)) {

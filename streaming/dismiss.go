@@ -29,8 +29,14 @@ var (
 // that are disconnected gets an "error" event {message, code: "kicked"} before that,
 // and one that is still connecting, or that waits for its client until that is back, gets
 // CONNECT_ERROR with [CodeKicked], so that a client which comes back by itself after other
-// ends knows that it is not to.
+// ends knows that it is not to. What the authenticator remembers of it is forgotten, so
+// that it is judged anew when it connects again.
 func (s *Socket) Kick(closeConnection bool) {
+	if a, ok := s.namespace.handlers.Load().authenticator.(Forgetter); ok {
+		if id := s.identityID(); id != "" {
+			a.Forget(id)
+		}
+	}
 	if closeConnection {
 		s.client().end(engineio.ReasonForcedClose, errKicked)
 	}

@@ -87,6 +87,14 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, c *Credentials) (*Identity, error)
 }
 
+// Forgetter is an Authenticator that answers some questions by what it remembers.
+type Forgetter interface {
+	// Forget forgets that it has let a client in: whoever shows the same once more is
+	// judged anew. It is called when an operator disconnects the client, see
+	// [Socket.Kick].
+	Forget(identity string)
+}
+
 // The codes of refusals: what a client is told in place of the reason.
 const (
 	// CodeUnauthorized is a client without credentials, or with credentials

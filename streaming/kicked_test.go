@@ -1,6 +1,7 @@
 package streaming
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -66,4 +67,31 @@ func TestKickedIsBounded(t *testing.T) {
 			t.Errorf("%d are kept", len(k.until))
 		}
 	})
+}
+
+// forgetful lets everybody in by name, and notes whom it is to forget.
+type forgetful struct{ forgotten chan string }
+
+func (f forgetful) Authenticate(ctx context.Context, c *Credentials) (*Identity, error) {
+	return byName(ctx, c)
+}
+
+func (f forgetful) Forget(identity string) { f.forgotten <- identity }
+
+// TestKickIsForgotten holds that an authenticator is told of who is kicked, and of nobody whom a handler disconnects.
+func TestKickIsForgotten(t *testing.T) {
+	a := forgetful{make(chan string, 10)}
+	s := newTestServer(t, recovering(), handlers(func(_ *Namespace, h *Handlers) { _ = h.Authenticate(a) }))
+	c, other := new(recoverableClient), new(recoverableClient)
+	s.comeIn(c, `"name":"ada"`)
+	s.comeIn(other, `"name":"bob"`)
+	s.Find(other.sid).Disconnect(false)
+	if n := KickIdentity([]*Namespace{s.Of("/")}, "ada", false); n != 1 {
+		t.Errorf("%d are kicked", n)
+	}
+	if got := receive(t, "who is to be forgotten", a.forgotten); got != "ada" || len(a.forgotten) != 0 {
+		t.Errorf("%s is forgotten, and %d more", got, len(a.forgotten))
+	}
+	c.testClient.close()
+	other.testClient.close()
 }

@@ -123,6 +123,9 @@ func (a *HTTP) Authenticate(
 	return a.backend.Authenticate(ctx, c)
 }
 
+// Forget implements streaming.Forgetter.
+func (a *HTTP) Forget(identity string) { a.backend.Forget(identity) }
+
 // UnmarshalCaddyfile sets up the module from Caddyfile tokens. Syntax:
 //
 //	auth http <url> {
