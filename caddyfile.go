@@ -96,7 +96,7 @@ func (h *Handler) countDeclaration(state map[string]any) {
 //		serve_client         cdn|off|<folder>
 //		health               <path...>
 //		status               <path...> {
-//			allow            <cidr...>
+//			allow            <cidr...>|none
 //		}
 //		publish <path> { ... }
 //		auth none|caddy

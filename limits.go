@@ -98,7 +98,7 @@ func (l *Limits) provision(t *option.Resolver) *Limits {
 	t.Number("limits namespaces_per_socket", &l.NamespacesPerSocket, streaming.DefaultNamespaces, 1, most)
 	t.Number("limits pending_acks", &l.PendingAcks, defaultPendingAcks, 0, most)
 	t.Number("limits attachments", &l.Attachments, streaming.DefaultAttachments, 1, streaming.MaxAttachments)
-	l.exempt = t.PrefixesOrNone("limits allow", &l.Allow, limitsExempt...)
+	l.exempt = t.Prefixes("limits allow", &l.Allow, limitsExempt...)
 	return l
 }
 
@@ -143,7 +143,7 @@ func (l *Limits) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "attachments":
 			l.Attachments, err = option.CountUpTo(d, streaming.MaxAttachments)
 		case "allow":
-			l.Allow, err = option.PrefixesOrNone(d)
+			l.Allow, err = option.Prefixes(d)
 		default:
 			err = option.Unknown(d, "limits", "connections_per_ip", "half_open_per_ip", "handshakes_per_ip", "events_per_socket",
 				"bytes_per_socket", "rooms_per_socket", "namespaces_per_socket", "pending_acks", "attachments", "allow")

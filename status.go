@@ -21,7 +21,8 @@ type Status struct {
 	// Paths are the paths that answer with the status. Default: none.
 	Paths []string `json:"paths,omitempty"`
 
-	// Allow are the client addresses that may read it, as CIDR or single address. Behind proxies
+	// Allow are the client addresses that may read it, as CIDR or single address; "none" stands for
+	// nobody. Behind proxies
 	// it is the last address in X-Forwarded-For that is not in the server's trusted_proxies. What a
 	// proxy that is not named there has forwarded is refused. Default: loopback and private ranges.
 	Allow []string `json:"allow,omitempty"`

@@ -31,6 +31,8 @@ func TestStatusAccess(t *testing.T) {
 		{"listed, host bits set", []string{"192.0.2.77/24"}, "192.0.2.9", 200},
 		{"listed address", []string{"192.0.2.9"}, "192.0.2.9", 200},
 		{"listed, zone", []string{"fe80::/10"}, "fe80::1%eth0", 200},
+		{"nobody, of private addresses", []string{"none"}, "10.20.30.40", 403},
+		{"nobody, of this machine", []string{"none"}, "127.0.0.1", 403},
 		{"a list replaces the default", []string{"192.0.2.0/24"}, "127.0.0.1", 403},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -63,8 +63,11 @@ func (l *refusalLog) byOrigin(r *http.Request, d cors.Decision) {
 // allow-list.
 func (l *refusalLog) byStatus(r *http.Request, client clientaddr.Client, allow []netip.Prefix) {
 	reason, remedy := "the address is not in status allow", "add it there if it is to read the status"
-	if client.In(allow) {
+	switch {
+	case client.In(allow):
 		reason, remedy = string(client.Doubt), client.Doubt.Remedy()
+	case !client.Addr.IsValid():
+		reason, remedy = "the client has no address that can be read", "connect by TCP; of a proxy on a Unix socket say trusted_proxies_unix"
 	}
 	l.log(r, reason, "status refused", slog.String("reason", reason), slog.String("remedy", remedy))
 }

@@ -99,9 +99,13 @@ func TestRefusedStatusIsLogged(t *testing.T) {
 		{"192.0.2.1", "", "the address is not in status allow", "add it there"},
 		{"192.0.2.1", "127.0.0.1", "the address is not in status allow", "add it there"},
 		{"127.0.0.1", "192.0.2.1", string(clientaddr.UnnamedProxy), "trusted_proxies"},
+		{"@", "", "the client has no address that can be read", "trusted_proxies_unix"},
 	} {
 		refusals, logs := newObservedLog()
 		r := newRequest("GET", "/status?secret", test.address)
+		if test.address == "@" {
+			r.RemoteAddr = test.address
+		}
 		if test.forwarded != "" {
 			r.Header.Set("X-Forwarded-For", test.forwarded)
 		}

@@ -32,6 +32,7 @@ var (
 // ends knows that it is not to. What the authenticator remembers of it is forgotten, so
 // that it is judged anew when it connects again.
 func (s *Socket) Kick(closeConnection bool) {
+	s.logKick()
 	if a, ok := s.namespace.handlers.Load().authenticator.(Forgetter); ok {
 		if id := s.identityID(); id != "" {
 			a.Forget(id)

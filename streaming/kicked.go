@@ -1,8 +1,11 @@
 package streaming
 
 import (
+	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/caddy-socketio/socketio-stream/internal/logline"
 )
 
 // mostKicked bounds of how many clients of a namespace that are away it is known that they were kicked.
@@ -47,4 +50,21 @@ func (k *kicked) take(pid string) bool {
 	until, ok := k.until[pid]
 	delete(k.until, pid)
 	return ok && time.Now().Before(until)
+}
+
+// newKicks returns the limit for lines about clients that were kicked, whose kinds are namespaces.
+func newKicks(logger *slog.Logger) *logline.Limiter {
+	return logline.NewLimiter(func(namespace string, more int64) {
+		logger.Info("more clients kicked", "namespace", namespace, "count", more)
+	})
+}
+
+// logKick logs that a client is kicked.
+func (s *Socket) logKick() {
+	server, c := s.namespace.server, s.client()
+	if !server.kicks.Allow(s.namespace.name) {
+		return
+	}
+	server.logger.Info("client kicked", "namespace", s.namespace.name, "identity", logline.Text(s.identityID(), maxLoggedIdentity),
+		"connection", c.session.LogID(), "client_ip", c.session.Handshake().RemoteAddr)
 }

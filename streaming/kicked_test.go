@@ -92,6 +92,9 @@ func TestKickIsForgotten(t *testing.T) {
 	if got := receive(t, "who is to be forgotten", a.forgotten); got != "ada" || len(a.forgotten) != 0 {
 		t.Errorf("%s is forgotten, and %d more", got, len(a.forgotten))
 	}
+	if lines := s.logs.all("client kicked"); len(lines) != 1 || lines[0].attrs["identity"] != "ada" || lines[0].attrs["namespace"] != "/" {
+		t.Errorf("%+v", lines)
+	}
 	c.testClient.close()
 	other.testClient.close()
 }

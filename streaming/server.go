@@ -53,9 +53,10 @@ type Server struct {
 	roomsLimit    atomic.Int64
 	namespaceBits namespaceBits
 	// refusals limits the lines about clients that a namespace refuses, failures
-	// those about handlers that have failed, unrecovered those about clients that were not recovered.
-	refusals, failures, unrecovered *logline.Limiter
-	taps                            taps
+	// those about handlers that have failed, unrecovered those about clients that were not recovered, kicks those
+	// about clients that were kicked.
+	refusals, failures, unrecovered, kicks *logline.Limiter
+	taps                                   taps
 	// ctx ends with the server, by end. ending is true from the moment on when
 	// the server is going down.
 	ctx    context.Context
@@ -92,7 +93,7 @@ func New(options Options, logger *slog.Logger) *Server {
 		logger: logger, runners: newRunners(), namespaces: make(map[string]*Namespace), refusals: newRefusals(logger),
 		talkPatience: talkPatience,
 	}
-	s.failures, s.unrecovered = newFailures(logger), newUnrecovered(logger)
+	s.failures, s.unrecovered, s.kicks = newFailures(logger), newUnrecovered(logger), newKicks(logger)
 	s.ctx, s.end = context.WithCancelCause(context.Background())
 	s.auth.init(s.ctx, logger)
 	s.limits.Store(options.Limits.withDefaults())
@@ -299,6 +300,7 @@ func (s *Server) ShutdownAndKeep(ctx context.Context, f engineio.Farewell, keep 
 	defer s.refusals.Flush()
 	defer s.failures.Flush()
 	defer s.unrecovered.Flush()
+	defer s.kicks.Flush()
 	defer s.auth.flush()
 	defer s.runners.close()
 	defer s.detach(ctx)

@@ -177,7 +177,7 @@ func TestFingerprintOfTheFirstIsTheKey(t *testing.T) {
 		c.Expect(eventstest.Refusal(code, messages[code]))
 	}
 	ann, ben := s.Connect(), s.Connect()
-	for _, bad := range []string{``, `,"fingerprint":null`, `,"fingerprint":""`, `,"fingerprint":7`, `,"fingerprint":true`,
+	for _, bad := range []string{``, `,"fingerprint":null`, `,"fingerprint":""`, `,"fingerprint":7`, `,"fingerprint":true`, `,"fingerprint":{}`, `,"fingerprint":[ ]`,
 		`,"fingerprint":"` + strings.Repeat("x", 1025) + `"`, `,"fingerprint":{"a":"` + strings.Repeat("x", 1025) + `"}`} {
 		refused(ann, "invalid_fingerprint", bad)
 	}

@@ -43,7 +43,7 @@ var (
 	deniedArguments       = deny("invalid_arguments", "the event needs one object, and nothing else but a callback")
 	deniedSessionID       = deny("invalid_session_id", "sessionId must be a string of 1 to 256 bytes without control characters")
 	deniedClientName      = deny("invalid_client_name", "clientName must be a string of 1 to 128 characters, not all blank, without control characters")
-	deniedFingerprint     = deny("invalid_fingerprint", "fingerprint must be a string, binary, an object or an array, of 1 to 1024 bytes")
+	deniedFingerprint     = deny("invalid_fingerprint", "fingerprint must be a string, binary, an object or an array that is not empty, of up to 1024 bytes")
 	deniedWrong           = deny("wrong_fingerprint", "the fingerprint is not that of the session")
 	deniedToken           = deny("invalid_token", "the token is not the one that the join was answered with")
 	deniedReplaced        = deny(events.CodeReplaced, "the client has its place in the session on another connection")

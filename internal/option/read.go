@@ -259,18 +259,8 @@ func List(d *caddyfile.Dispenser, form string) ([]string, error) {
 	return list, nil
 }
 
-// Prefixes parses client addresses, each a CIDR or a single address.
+// Prefixes parses client addresses, each a CIDR or a single address, or None by itself.
 func Prefixes(d *caddyfile.Dispenser) ([]string, error) {
-	option := d.Val()
-	list, err := List(d, "<cidr...>")
-	if err != nil {
-		return nil, err
-	}
-	return list, Wrap(d, checkPrefixes(option, list))
-}
-
-// PrefixesOrNone parses client addresses, or None by itself.
-func PrefixesOrNone(d *caddyfile.Dispenser) ([]string, error) {
 	option := d.Val()
 	list, err := List(d, "<cidr...>|none")
 	if err != nil || slices.Equal(list, []string{None}) {

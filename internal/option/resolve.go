@@ -106,14 +106,9 @@ func (r *Resolver) Number(option string, number **int, fallback, least, most int
 	}
 }
 
-// Prefixes resolves a list of client addresses, each a CIDR or a single address, and returns them.
+// Prefixes resolves a list of client addresses, each a CIDR or a single address, or None by itself, and returns
+// them.
 func (r *Resolver) Prefixes(option string, list *[]string, fallback ...string) []netip.Prefix {
-	r.Texts(option, list, fallback...)
-	return r.prefixes(option, *list)
-}
-
-// PrefixesOrNone is Prefixes for a list that may be None by itself, which is no address.
-func (r *Resolver) PrefixesOrNone(option string, list *[]string, fallback ...string) []netip.Prefix {
 	r.Texts(option, list, fallback...)
 	if slices.Equal(*list, []string{None}) {
 		return nil

@@ -37,7 +37,7 @@ func TestResolve(t *testing.T) {
 		t.Errorf("got %v and %q", prefixes, given)
 	}
 	none := []string{None}
-	if got := r.PrefixesOrNone("none", &none, "::1"); got != nil || r.Err() != nil {
+	if got := r.Prefixes("none", &none, "::1"); got != nil || r.Err() != nil {
 		t.Errorf("none is %v, %v", got, r.Err())
 	}
 	r.Duration("short", &short, time.Second)
