@@ -64,6 +64,7 @@ func fromProxies(addresses string) string {
 func waysToArrive() []arrival {
 	named, unnamed := fromProxies("127.0.0.0/8 ::1/128"), fromProxies("192.0.2.0/24")
 	direct := arrival{how: "directly, from this machine", with: "anything", counts: "its own", letOff: fromAll}
+	silent := arrival{how: "by a proxy on this machine that adds no field at all", with: "anything", counts: "that of the proxy, for all its clients", letOff: fromAll}
 	unnamedProxy := arrival{how: "by a proxy", with: "", counts: "that of the proxy, for all its clients", letOff: fromNone}
 	proxy := arrival{how: "by a proxy", with: "`trusted_proxies` with the proxy", counts: "the client's own", letOff: fromNone, servers: trustedProxies}
 	private := arrival{how: "by a proxy, from a private network", with: proxy.with, counts: proxy.counts, letOff: fromStatus, servers: trustedProxies}
@@ -72,11 +73,13 @@ func waysToArrive() []arrival {
 	nameless := arrival{how: "by a proxy that does not say from where", with: proxy.with, counts: "one for all of these", letOff: fromNone, servers: trustedProxies, address: "unknown"}
 	unixAlone := arrival{how: "by a Unix socket", with: "", counts: nameless.counts, letOff: fromNone, unix: true, address: "@"}
 	unix := arrival{how: "by a Unix socket, by a proxy", with: "`trusted_proxies_unix`", counts: proxy.counts, letOff: fromNone, unix: true, servers: trustedUnix}
+	unixPrivate := arrival{how: "by a Unix socket, by a proxy, from a private network", with: unix.with, counts: proxy.counts, letOff: fromStatus, unix: true, servers: trustedUnix}
 	head := arrival{how: "with a PROXY header", with: "`proxy_protocol` that allows the proxy", counts: proxy.counts, letOff: fromNone, servers: named}
+	headPrivate := arrival{how: "with a PROXY header, from a private network", with: head.with, counts: head.counts, letOff: fromStatus, servers: named}
 	ignored := arrival{how: "with a PROXY header", with: "`proxy_protocol` that ignores the proxy", counts: unnamedProxy.counts, letOff: fromNone, servers: unnamed}
 	noHead := arrival{how: "without a PROXY header, from this machine", with: head.with, counts: "its own", letOff: fromAll, servers: named}
 	return []arrival{
-		direct, direct.trusting(trustedProxies),
+		direct, direct.trusting(trustedProxies), silent, silent.trusting(trustedProxies),
 		unnamedProxy.says("203.0.113.9"), unnamedProxy.says("127.0.0.1, 203.0.113.9"), unnamedProxy.says("::1"), unnamedProxy.says("garbage"), unnamedProxy.says(""),
 		proxy.says("203.0.113.9").is("203.0.113.9"),
 		proxy.says("127.0.0.1, 203.0.113.9").is("203.0.113.9"),
@@ -97,12 +100,15 @@ func waysToArrive() []arrival {
 		unix.says("203.0.113.9").is("203.0.113.9"),
 		unix.says("127.0.0.1, 203.0.113.9").is("203.0.113.9"),
 		unix.says("127.0.0.1").is("127.0.0.1"),
+		unixPrivate.says("10.1.2.3").is("10.1.2.3"), unixPrivate.says("127.0.0.1, fd12::1").is("fd12::1"),
 		{how: "by a Unix socket, without a proxy", with: unix.with, counts: nameless.counts, letOff: fromNone, unix: true, servers: trustedUnix, address: "@"},
 		head.sends(proxyHead).is("203.0.113.9"),
 		head.sends("PROXY TCP6 2001:db8::9 2001:db8::1 4711 80\r\n").is("2001:db8::9"),
 		head.sends(proxyHead).says("127.0.0.1").is("203.0.113.9"),
 		head.sends(ownHead).is("127.0.0.1"),
 		head.sends("PROXY TCP6 ::1 ::1 4711 80\r\n").is("::1"),
+		headPrivate.sends("PROXY TCP4 10.1.2.3 192.0.2.1 4711 80\r\n").is("10.1.2.3"),
+		headPrivate.sends("PROXY TCP6 fd12::1 2001:db8::1 4711 80\r\n").is("fd12::1"),
 		ignored.sends(proxyHead), ignored.sends(ownHead), ignored,
 		{how: "with a PROXY header that names nobody", with: head.with, counts: unnamedProxy.counts, letOff: fromNone, servers: named, head: "PROXY UNKNOWN\r\n"},
 		noHead,
