@@ -23,6 +23,8 @@ func redisIsKilledAndComesBack(t *testing.T, in mode) {
 	_ = n.Emit("before")
 	here.expect(`2["before"]`)
 	there.expect(`2["before"]`)
+	// Redis may hand it on before it has answered that.
+	eventually(t, "it to be counted as published", func() bool { return one.figure(figurePublished) == 1 })
 
 	r.stop()
 	eventually(t, "the outage to be noticed", func() bool { return one.node.Health() != nil && two.node.Health() != nil })
