@@ -77,7 +77,7 @@ func playRecovery(t *testing.T, random *rand.Rand, steps int) {
 			if !c.away {
 				break
 			}
-			spoiled := c.spoil(random, n)
+			spoiled := c.spoil(s, random, n)
 			if err := s.tryComeIn(c.recoverableClient, engineio.WebSocket, ""); err != nil {
 				t.Fatal(err)
 			}
@@ -139,7 +139,7 @@ func playRecovery(t *testing.T, random *rand.Rand, steps int) {
 }
 
 // spoil makes a comeback one that is not recovered, or one that is from an older place, at times.
-func (c *modelClient) spoil(random *rand.Rand, n *Namespace) (spoiled bool) {
+func (c *modelClient) spoil(s *testServer, random *rand.Rand, n *Namespace) (spoiled bool) {
 	switch random.IntN(8) {
 	case 0:
 		c.pid = c.pid[:socketIDLength] + "AAAAAAAAAAAAAAAAAAAAAA"
@@ -148,7 +148,18 @@ func (c *modelClient) spoil(random *rand.Rand, n *Namespace) (spoiled bool) {
 		c.offset = n.rooms.log.Load().Head() + "1"
 		return true
 	case 2:
-		n.Find(c.sid).Kick(random.IntN(2) == 0)
+		n.Find(c.sid).Disconnect(random.IntN(2) == 0)
+		return true
+	case 3:
+		// It is told of that the first time that it comes back, if it is known that it is away.
+		socket := n.Find(c.sid)
+		eventually(s.t, "the socket to wait for its client", func() bool { return !socket.reachable() })
+		socket.Kick(random.IntN(2) == 0)
+		told := &recoverableClient{pid: c.pid, offset: c.offset}
+		if err := s.tryComeIn(told, engineio.WebSocket, ""); err == nil || !strings.Contains(err.Error(), CodeKicked) {
+			s.t.Fatal(err)
+		}
+		told.testClient.close()
 		return true
 	}
 	return false
