@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -17,7 +18,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	_ "github.com/caddy-socketio/socketio-stream/admin" // for the module admin.api.socketio_stream
+	"github.com/caddy-socketio/socketio-stream/admin"
 	"github.com/caddy-socketio/socketio-stream/admin/metrics"
 	"github.com/caddy-socketio/socketio-stream/hub"
 	"github.com/caddy-socketio/socketio-stream/internal/clientaddr"
@@ -265,7 +266,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	// The hub comes last: a config that fails after this point is cleaned up, and only then gives
 	// it up again.
 	p := h.plan()
-	p.Server.Adapter, p.Connect = h.adapter.Join(h.Hub)
+	if p.Server.Adapter, p.Connect = h.adapter.Join(h.Hub); p.Server.Adapter != nil {
+		for i := range p.Namespaces {
+			p.Namespaces[i].Sets = append(slices.Clip(p.Namespaces[i].Sets), &admin.Set{Hub: h.Hub})
+		}
+	}
 	if h.Recovery.Outlives() {
 		p.Storage = ctx.Storage()
 	}

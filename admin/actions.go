@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"net/http"
 
 	"github.com/caddy-socketio/socketio-stream/admin/adminapi"
@@ -34,6 +35,9 @@ func (r *request) emit(w http.ResponseWriter) error {
 		return apiError(http.StatusBadRequest, "rooms is empty: leave it out to reach everyone")
 	}
 	broadcast := r.namespace.To(wanted.Rooms...).Except(wanted.Except...)
+	if r.alone {
+		broadcast = broadcast.Here()
+	}
 	var flags packet.Flags
 	if wanted.Volatile {
 		flags = packet.Volatile
@@ -43,6 +47,19 @@ func (r *request) emit(w http.ResponseWriter) error {
 		return apiError(http.StatusBadRequest, "event: %v", err)
 	}
 	return answer(w, http.StatusOK, adminapi.Emitted{Receivers: receivers})
+}
+
+// count tells for how many sockets of this server an event would be.
+func (r *request) count(w http.ResponseWriter) error {
+	var wanted adminapi.Audience
+	if err := r.action(w, &wanted, true); err != nil {
+		return err
+	}
+	if err := cmp.Or(checkRooms("rooms", wanted.Rooms), checkRooms("except", wanted.Except)); err != nil {
+		return err
+	}
+	sockets := r.namespace.To(wanted.Rooms...).Except(wanted.Except...).Sockets()
+	return answer(w, http.StatusOK, adminapi.Emitted{Receivers: len(sockets)})
 }
 
 // disconnect ends a socket, or the whole connection it is on, and tells the client that it was an

@@ -63,30 +63,34 @@ type route struct {
 	method string
 	path   string
 	serve  func(*request, http.ResponseWriter) error
+	// across is how the answers of all servers of a cluster become one. It is nil for what is asked of one server.
+	across across
 }
 
 var routes = []route{
-	{http.MethodGet, "live", (*request).live},
-	{http.MethodGet, "ready", (*request).ready},
-	{http.MethodGet, "hubs", (*request).listHubs},
-	{http.MethodGet, hubPath, (*request).showHub},
-	{http.MethodGet, hubPath + "/tail", (*request).tail},
-	{http.MethodPost, hubPath + "/disconnect", (*request).disconnectIdentity},
-	{http.MethodGet, hubPath + "/sockets", (*request).listSockets},
-	{http.MethodGet, hubPath + "/sockets/{socket}", (*request).showSocket},
-	{http.MethodPost, hubPath + "/sockets/{socket}/disconnect", (*request).disconnect},
-	{http.MethodPost, hubPath + "/sockets/{socket}/join", (*request).join},
-	{http.MethodPost, hubPath + "/sockets/{socket}/leave", (*request).leave},
-	{http.MethodGet, hubPath + "/namespaces", (*request).listNamespaces},
-	{http.MethodGet, namespacePath, (*request).showNamespace},
-	{http.MethodPost, namespacePath + "/disconnect", (*request).disconnectIdentity},
-	{http.MethodGet, namespacePath + "/rooms", (*request).listRooms},
-	{http.MethodPost, namespacePath + "/emit", (*request).emit},
-	{http.MethodGet, namespacePath + "/sockets", (*request).listSockets},
-	{http.MethodGet, namespacePath + "/sockets/{socket}", (*request).showSocket},
-	{http.MethodPost, namespacePath + "/sockets/{socket}/disconnect", (*request).disconnect},
-	{http.MethodPost, namespacePath + "/sockets/{socket}/join", (*request).join},
-	{http.MethodPost, namespacePath + "/sockets/{socket}/leave", (*request).leave},
+	{http.MethodGet, "live", (*request).live, nil},
+	{http.MethodGet, "ready", (*request).ready, nil},
+	{http.MethodGet, "hubs", (*request).listHubs, nil},
+	{http.MethodGet, hubPath, (*request).showHub, nil},
+	{http.MethodGet, hubPath + "/nodes", (*request).listNodes, nil},
+	{http.MethodGet, hubPath + "/tail", (*request).tail, nil},
+	{http.MethodPost, hubPath + "/disconnect", (*request).disconnectIdentity, sumDisconnected},
+	{http.MethodGet, hubPath + "/sockets", (*request).listSockets, mergeSockets},
+	{http.MethodGet, hubPath + "/sockets/{socket}", (*request).showSocket, theOne},
+	{http.MethodPost, hubPath + "/sockets/{socket}/disconnect", (*request).disconnect, theOne},
+	{http.MethodPost, hubPath + "/sockets/{socket}/join", (*request).join, theOne},
+	{http.MethodPost, hubPath + "/sockets/{socket}/leave", (*request).leave, theOne},
+	{http.MethodGet, hubPath + "/namespaces", (*request).listNamespaces, nil},
+	{http.MethodGet, namespacePath, (*request).showNamespace, nil},
+	{http.MethodPost, namespacePath + "/disconnect", (*request).disconnectIdentity, sumDisconnected},
+	{http.MethodGet, namespacePath + "/rooms", (*request).listRooms, mergeRooms},
+	{http.MethodPost, namespacePath + "/emit", (*request).emit, sumReceivers},
+	{http.MethodPost, namespacePath + "/count", (*request).count, nil},
+	{http.MethodGet, namespacePath + "/sockets", (*request).listSockets, mergeSockets},
+	{http.MethodGet, namespacePath + "/sockets/{socket}", (*request).showSocket, theOne},
+	{http.MethodPost, namespacePath + "/sockets/{socket}/disconnect", (*request).disconnect, theOne},
+	{http.MethodPost, namespacePath + "/sockets/{socket}/join", (*request).join, theOne},
+	{http.MethodPost, namespacePath + "/sockets/{socket}/leave", (*request).leave, theOne},
 }
 
 // serve finds the route of a request. What it returns is answered by Caddy.
@@ -96,7 +100,8 @@ func (a *Admin) serve(w http.ResponseWriter, r *http.Request) error {
 		return apiError(http.StatusBadRequest, "%v", err)
 	}
 	var allow []string
-	for _, route := range routes {
+	for i := range routes {
+		route := &routes[i]
 		names, ok := route.match(segments)
 		if !ok {
 			continue
@@ -105,11 +110,8 @@ func (a *Admin) serve(w http.ResponseWriter, r *http.Request) error {
 			allow = append(allow, route.method)
 			continue
 		}
-		request := &request{Request: r, find: a.find, names: a.names}
-		if err := request.resolve(names); err != nil {
-			return err
-		}
-		return route.serve(request, w)
+		request := &request{Request: r, find: a.find, names: a.names, alone: isAlone(r.Context())}
+		return request.do(route, names, w)
 	}
 	if allow == nil {
 		return apiError(http.StatusNotFound, "there is nothing at %s; the API begins at %shubs",

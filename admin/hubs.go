@@ -103,6 +103,7 @@ func hubState(name string, server *streaming.Server) adminapi.Hub {
 	m := server.Metrics()
 	state := adminapi.Hub{
 		Name:          name,
+		Node:          nodeOf(server),
 		Connections:   m.Engine.Sessions,
 		Waiting:       &m.Auth.Unjudged,
 		BufferedBytes: m.Engine.BufferedBytes,

@@ -31,19 +31,31 @@ type request struct {
 	server    *streaming.Server    // the hub's
 	namespace *streaming.Namespace // nil where the path names none
 	socket    *streaming.Socket    // nil where the path names none
+
+	// node is the server that is asked for, or "" for all of the cluster. alone is true for what is about this
+	// server and no others.
+	node  string
+	alone bool
+	// peers are the other servers that are asked, question is what, and body what came with the request.
+	peers    []peer
+	question question
+	body     []byte
 }
 
-// resolve finds what the names in the path stand for.
-func (r *request) resolve(names map[string]string) error {
-	if name, ok := names["{hub}"]; ok {
-		if r.hub, r.server = r.find(name); r.server == nil {
-			if others := r.names(); name == hub.Default && len(others) > 1 {
-				return apiError(http.StatusNotFound, "%q stands for the only hub there is, but %s: name one of them",
-					name, listed(others))
-			}
-			return apiError(http.StatusNotFound, "there is no hub %q; %s", name, listed(r.names()))
-		}
+// findHub finds the hub that a name stands for.
+func (r *request) findHub(name string) error {
+	if r.hub, r.server = r.find(name); r.server != nil {
+		return nil
 	}
+	if others := r.names(); name == hub.Default && len(others) > 1 {
+		return apiError(http.StatusNotFound, "%q stands for the only hub there is, but %s: name one of them",
+			name, listed(others))
+	}
+	return apiError(http.StatusNotFound, "there is no hub %q; %s", name, listed(r.names()))
+}
+
+// resolve finds what the names in the path stand for, below the hub.
+func (r *request) resolve(names map[string]string) error {
 	if segment, ok := names["{namespace}"]; ok {
 		name := namespaceOf(segment)
 		if r.namespace = r.server.Lookup(name); r.namespace == nil {

@@ -63,10 +63,21 @@ func startAdminServer(t testing.TB, readTimeout time.Duration, hubs ...string) *
 			}
 		}
 	}
-	admin := &Admin{
+	s.start(readTimeout)
+	return s
+}
+
+// api is the module over the hubs of the server.
+func (s *adminServer) api() *Admin {
+	return &Admin{
 		find:  func(name string) (string, *streaming.Server) { return name, s.hubs[name] },
 		names: func() []string { return slices.Sorted(maps.Keys(s.hubs)) },
 	}
+}
+
+// start serves the hubs.
+func (s *adminServer) start(readTimeout time.Duration) {
+	t, admin := s.t, s.api()
 	mux := http.NewServeMux()
 	for _, route := range admin.Routes() {
 		mux.HandleFunc(route.Pattern, func(w http.ResponseWriter, r *http.Request) {
@@ -96,7 +107,6 @@ func startAdminServer(t testing.TB, readTimeout time.Duration, hubs ...string) *
 		s.http.Close()
 		site.Close()
 	})
-	return s
 }
 
 // send sends a request and returns the answer with its body.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/caddy-socketio/socketio-stream/admin/adminapi"
 	"github.com/caddy-socketio/socketio-stream/streaming"
+	"github.com/caddy-socketio/socketio-stream/streaming/presence"
 )
 
 // listSockets lists the sockets of a namespace, or of all of the hub's.
@@ -62,6 +63,7 @@ func socketState(socket *streaming.Socket) adminapi.Socket {
 	rooms := append([]string{}, state.Rooms...)
 	return adminapi.Socket{
 		ID:             state.ID,
+		Node:           presence.Of(socket.Namespace()).Self().Name,
 		Namespace:      state.Namespace,
 		Transport:      string(state.Transport),
 		Protocol:       int(state.Revision),

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/measure"
 	"github.com/caddy-socketio/socketio-stream/streaming/packet"
@@ -81,6 +82,14 @@ type RoomWatcher interface {
 	// RoomChanged is called when a room of that name has got its first member, or has lost its last one.
 	// Locks of rooms are held meanwhile: it must not wait, and must call no method of [Local].
 	RoomChanged(room string)
+}
+
+// Clustered is what an [Adapter] may be besides: one whose servers are told apart by names.
+type Clustered interface {
+	// Node is the name of this server. No other server of the cluster has it.
+	Node() string
+	// RequestTimeout is how long an answer of another server is waited for.
+	RequestTimeout() time.Duration
 }
 
 // Local is what an [Adapter] may do in this process for others that ask it to:

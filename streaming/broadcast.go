@@ -19,6 +19,8 @@ type Broadcast struct {
 	mayJoin   string
 	// sender, when not nil, does not receive.
 	sender *Socket
+	// here is true when the sockets of other processes are not meant.
+	here bool
 }
 
 func (b Broadcast) target() Target {
@@ -42,6 +44,20 @@ func (b Broadcast) Except(rooms ...string) Broadcast {
 func (b Broadcast) MayJoin(room string) Broadcast {
 	b.mayJoin = room
 	return b
+}
+
+// Here leaves out the sockets of other processes.
+func (b Broadcast) Here() Broadcast {
+	b.here = true
+	return b
+}
+
+// remote returns who has the receivers of other processes, or nil where none are meant.
+func (b Broadcast) remote() *remote {
+	if b.here {
+		return nil
+	}
+	return b.namespace.remote.Load()
 }
 
 // Emit sends an event to all receivers, with arguments that are made of values,
@@ -74,7 +90,7 @@ func (b Broadcast) EmitCounted(event string, a packet.Args, flags ...packet.Flag
 	p := &packet.Packet{Type: packet.TypeEvent, Namespace: n.name, Event: event, Args: a, Flags: union(flags)}
 	n.counts.broadcast(b.sender)
 	n.server.taps.toMany(n.name, t, p)
-	r := n.remote.Load()
+	r := b.remote()
 	if r == nil {
 		return n.deliver(p, t), nil
 	}
@@ -131,7 +147,7 @@ func (b Broadcast) Sockets() []*Socket { return b.namespace.rooms.sockets(b.targ
 func (b Broadcast) FetchSockets(ctx context.Context) ([]SocketState, error) {
 	n, t := b.namespace, b.target()
 	states := Local{n}.Sockets(t)
-	if n.remote.Load() == nil {
+	if b.remote() == nil {
 		return states, nil
 	}
 	others, err := askElsewhere(ctx, n, "finding sockets", func(a Adapter) ([]SocketState, error) { return a.Sockets(ctx, t) })
@@ -145,7 +161,7 @@ func (b Broadcast) FetchSockets(ctx context.Context) ([]SocketState, error) {
 func (b Broadcast) Join(rooms ...string) {
 	n, t := b.namespace, b.target()
 	Local{n}.Join(t, rooms)
-	if n.remote.Load() != nil {
+	if b.remote() != nil {
 		n.elsewhere("joining rooms", func(a Adapter) { a.Join(t, rooms) })
 	}
 }
@@ -154,7 +170,7 @@ func (b Broadcast) Join(rooms ...string) {
 func (b Broadcast) Leave(rooms ...string) {
 	n, t := b.namespace, b.target()
 	Local{n}.Leave(t, rooms)
-	if n.remote.Load() != nil {
+	if b.remote() != nil {
 		n.elsewhere("leaving rooms", func(a Adapter) { a.Leave(t, rooms) })
 	}
 }
@@ -163,7 +179,7 @@ func (b Broadcast) Leave(rooms ...string) {
 func (b Broadcast) Disconnect(closeConnection bool) {
 	n, t := b.namespace, b.target()
 	Local{n}.Disconnect(t, closeConnection)
-	if n.remote.Load() != nil {
+	if b.remote() != nil {
 		n.elsewhere("disconnecting", func(a Adapter) { a.Disconnect(t, closeConnection) })
 	}
 }

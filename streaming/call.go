@@ -36,7 +36,7 @@ func (b Broadcast) Call(ctx context.Context, event string, a packet.Args) ([]Rep
 	replies := newReplies()
 	asked := n.ask(p, t, func(r Reply) { replies.take(&replies.here, r) })
 	replies.expect(&replies.here, len(asked))
-	if n.remote.Load() == nil {
+	if b.remote() == nil {
 		replies.expect(&replies.there, 0)
 	} else {
 		remote, cancel := context.WithCancel(ctx)

@@ -15,7 +15,8 @@ import (
 // is all that a server by itself looks at.
 type remote struct {
 	adapter Adapter
-	closed  atomic.Bool
+	// closing is true once the adapter is about to be closed, closed once nothing is asked of it any more.
+	closing, closed atomic.Bool
 	// sending is held while a broadcast is queued here and given to the adapter,
 	// so that both have one order.
 	sending sync.Mutex
@@ -57,6 +58,17 @@ func (s *Server) Health() error {
 		}
 	}
 	return nil
+}
+
+// Clustered returns what the adapter of the namespace tells of its cluster, or nil where there is none, or
+// one that tells nothing. reached is false while other processes are not reached, as far as that is known.
+func (n *Namespace) Clustered() (c Clustered, reached bool) {
+	r := n.remote.Load()
+	if r == nil || r.closed.Load() {
+		return nil, false
+	}
+	c, _ = r.adapter.(Clustered)
+	return c, c != nil && n.health() == nil
 }
 
 // health is nil also where there is no adapter, or one that cannot tell.
@@ -131,10 +143,14 @@ func (n *Namespace) takeLeave() {
 // detach closes the adapter. Only the first call does anything.
 func (n *Namespace) detach() {
 	r := n.remote.Load()
-	if r == nil || r.closed.Swap(true) {
+	if r == nil || r.closing.Swap(true) {
 		return
 	}
 	defer close(r.done)
+	for _, leave := range n.handlers.Load().leave {
+		n.guard("taking leave", leave)
+	}
+	r.closed.Store(true)
 	n.guard("closing it", func() {
 		if err := r.adapter.Close(); err != nil {
 			n.server.logger.Warn("closing an adapter failed", "namespace", n.name, "error", err)

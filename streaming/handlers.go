@@ -27,6 +27,7 @@ type Handlers struct {
 	find       []func(id string) *Socket
 	holds      []func(*Socket) bool
 	told       map[string]func(packet.Args)
+	leave      []func()
 	gauges     []gauge
 	// sets are the event sets, the one that is being registered last.
 	sets []*registered
@@ -245,3 +246,8 @@ func (h *Handlers) OnTell(event string, handler func(args packet.Args)) error {
 	h.told[event] = handler
 	return nil
 }
+
+// OnLeave adds what is to be done before other processes are told nothing any more, see
+// [Namespace.Tell]: the namespace is removed or the server ends, and the handlers of its sockets have
+// ended. It must not wait.
+func (h *Handlers) OnLeave(handler func()) { h.leave = append(h.leave, handler) }

@@ -2,6 +2,7 @@ package streaming
 
 import (
 	"context"
+	"log/slog"
 	"reflect"
 	"strings"
 	"sync"
@@ -54,6 +55,9 @@ func State[T any](n *Namespace, create func(*Namespace) *T) *T {
 
 // Name begins with a slash.
 func (n *Namespace) Name() string { return n.name }
+
+// Logger is that of the server.
+func (n *Namespace) Logger() *slog.Logger { return n.server.logger }
 
 // Use replaces the handlers of the namespace by those of the event sets. What
 // is running goes on with the old ones. An error is that of a set: it may

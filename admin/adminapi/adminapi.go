@@ -39,7 +39,10 @@ type Hubs struct {
 
 // Hub is one hub.
 type Hub struct {
-	Name        string `json:"name"`
+	Name string `json:"name"`
+	// Node is the server that all of this is of, by its name in the hub's cluster. It is empty where there is
+	// none.
+	Node        string `json:"node,omitempty"`
 	Connections int    `json:"connections"`
 	Sockets     int    `json:"sockets"`
 	Rooms       int    `json:"rooms"`
@@ -65,6 +68,29 @@ type Counters struct {
 	BytesOut        *int64 `json:"bytes_out,omitempty"`
 }
 
+// Nodes are the servers of a hub's cluster, that which was asked first.
+type Nodes struct {
+	Nodes []Node `json:"nodes"`
+}
+
+// Node is one server of a cluster.
+type Node struct {
+	// Name is that of the server, Host that of its machine. Name is empty where there is no cluster.
+	Name string `json:"node"`
+	Host string `json:"host,omitempty"`
+	// Self is true for the server that was asked.
+	Self bool `json:"self,omitempty"`
+	// Hub is what it says of its hub. It is nil where it has not answered, and Error says why.
+	Hub   *Hub   `json:"hub,omitempty"`
+	Error string `json:"error,omitempty"`
+}
+
+// Missing is a server of the cluster of which nothing is part of an answer, and why.
+type Missing struct {
+	Node  string `json:"node"`
+	Error string `json:"error"`
+}
+
 // Namespace is one namespace of a hub.
 type Namespace struct {
 	Name    string `json:"name"`
@@ -76,6 +102,8 @@ type Namespace struct {
 type Rooms struct {
 	Rooms []Room `json:"rooms"`
 	Next  string `json:"next,omitempty"`
+	// Missing are the servers that have not answered.
+	Missing []Missing `json:"missing,omitempty"`
 }
 
 // Room is one room.
@@ -88,15 +116,19 @@ type Room struct {
 type Sockets struct {
 	Sockets []Socket `json:"sockets"`
 	Next    string   `json:"next,omitempty"`
+	// Missing are the servers that have not answered.
+	Missing []Missing `json:"missing,omitempty"`
 }
 
 // Socket is one client in one namespace.
 type Socket struct {
-	ID        string `json:"id"`
+	ID string `json:"id"`
+	// Node is the server that the client is connected to, see [Hub].
+	Node      string `json:"node,omitempty"`
 	Namespace string `json:"namespace"`
 	Transport string `json:"transport"`
 	// Protocol is the revision of Engine.IO that the client speaks, 3 or 4. It is left out where it is
-	// not known: of a socket of another server.
+	// not known: of a socket of a server without that.
 	Protocol       int       `json:"protocol,omitempty"`
 	Address        string    `json:"address"`
 	ConnectedSince time.Time `json:"connected_since"`
@@ -139,10 +171,18 @@ func (l *RoomList) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// Emitted answers Emit.
+// Audience asks for how many sockets an event would be.
+type Audience struct {
+	Rooms  []string `json:"rooms,omitempty"`
+	Except []string `json:"except,omitempty"`
+}
+
+// Emitted answers Emit and Audience.
 type Emitted struct {
 	// Receivers is how many sockets the event was for when it was sent.
 	Receivers int `json:"receivers"`
+	// Missing are the servers that have not said how many of their sockets it was for.
+	Missing []Missing `json:"missing,omitempty"`
 }
 
 // Disconnect asks for a socket to be disconnected.
@@ -162,6 +202,8 @@ type DisconnectIdentity struct {
 type Disconnected struct {
 	// Sockets is how many were disconnected.
 	Sockets int `json:"sockets"`
+	// Missing are the servers that have not answered.
+	Missing []Missing `json:"missing,omitempty"`
 }
 
 // RoomNames asks for rooms to be joined or left.

@@ -126,8 +126,8 @@ func (c *client) get(ctx context.Context, path string, query url.Values, answer 
 }
 
 // post reads the answer to a POST.
-func (c *client) post(ctx context.Context, path string, body, answer any) error {
-	return c.ask(ctx, http.MethodPost, path, nil, body, answer)
+func (c *client) post(ctx context.Context, path string, query url.Values, body, answer any) error {
+	return c.ask(ctx, http.MethodPost, path, query, body, answer)
 }
 
 func (c *client) ask(ctx context.Context, method, path string, query url.Values, body, answer any) error {

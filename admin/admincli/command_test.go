@@ -329,3 +329,50 @@ func TestTailOfWhatBreaks(t *testing.T) {
 		}
 	}
 }
+
+// TestCommandsAreAboutAllServers holds that lists name the servers of a cluster, and that those that do not answer
+// are named.
+func TestCommandsAreAboutAllServers(t *testing.T) {
+	const missing = `"missing":[{"node":"c","error":"the server has not answered in time"}]`
+	address := answering(t, map[string]string{
+		"GET /socketio/hubs?limit=1000": `{"hubs":[{"name":"default","node":"a","namespaces":[{"name":"/","sockets":1}]}]}`,
+		"GET /socketio/hubs/default/nodes": `{"nodes":[
+			{"node":"a","host":"west","self":true,"hub":{"name":"default","node":"a","connections":1,"sockets":1,"namespaces":[{"name":"/","sockets":1}]}},
+			{"node":"b","host":"east","hub":{"name":"other","node":"b","connections":2,"sockets":3,"namespaces":[{"name":"/","sockets":3}]}},
+			{"node":"c","error":"the server has not answered in time"}]}`,
+		"GET /socketio/hubs/default/nodes?node=b":                    `{"nodes":[{"node":"b","hub":{"name":"other","node":"b","connections":2,"sockets":3}}]}`,
+		"GET /socketio/hubs/default/sockets?limit=50":                `{"sockets":[{"id":"one","node":"a","namespace":"/"},{"id":"two","node":"b","namespace":"/"}],` + missing + `}`,
+		"GET /socketio/hubs/default/sockets?limit=50&node=b":         `{"sockets":[{"id":"two","node":"b","namespace":"/"}]}`,
+		"GET /socketio/hubs/default/sockets?limit=1000&slow=true":    `{"sockets":[]}`,
+		"POST /socketio/hubs/default/disconnect":                     `{"sockets":2,` + missing + `}`,
+		"POST /socketio/hubs/default/disconnect?node=b":              `{"sockets":1}`,
+		"POST /socketio/hubs/default/namespaces/%2F/emit?node=b":     `{"receivers":1}`,
+		"POST /socketio/hubs/default/sockets/two/disconnect?node=b":  `{"id":"two","node":"b","namespace":"/"}`,
+		"GET /socketio/hubs/default/namespaces/%2F/rooms?limit=1000": `{"rooms":[{"name":"x","sockets":3}],` + missing + `}`,
+	})
+	const silent = "The server c has not answered: the server has not answered in time\n"
+	for _, test := range []struct {
+		line, want, warned, failed string
+	}{
+		{"ls nodes", "a     west  default            1        1  this one\nb     east  other              2        3\nc           -                  -        -  does not answer\n", silent, ""},
+		{"ls", "default  a ", silent, ""},
+		{"ls --node b", "other  b ", "", ""},
+		{"ls namespaces", "HUB      NODE  NAMESPACE  SOCKETS  ROOMS\ndefault  a     /                1      0\nother    b     /                3      0\n", silent, ""},
+		{"ls rooms", "default  /          x           3\n", silent + silent, ""},
+		{"ls sockets", "two     default  b ", silent + silent, ""},
+		{"ls sockets --node b", "two     default  b ", "", ""},
+		{"top --once", "/          other    b           3      0\n", silent, ""},
+		{"kick --identity ada", "", silent, "disconnected ada from 2 sockets, and nobody knows of those servers"},
+		{"kick --identity ada --node b", "Disconnected ada from 1 socket\n", "", ""},
+		{"kick two --node b", "Disconnected two from /", "", ""},
+		{"emit news --node b", "Sent news to 1 socket.\n", "", ""},
+	} {
+		out, errOut, err := execute(t, append(strings.Fields(test.line), "--address", address)...)
+		if !strings.Contains(out, test.want) || errOut != test.warned {
+			t.Errorf("%s: %q, want %q; warned %q", test.line, out, test.want, errOut)
+		}
+		if (err == nil) != (test.failed == "") || err != nil && !strings.Contains(err.Error(), test.failed) {
+			t.Errorf("%s: %v, want %q", test.line, err, test.failed)
+		}
+	}
+}

@@ -14,6 +14,7 @@ import (
 // emit is what emit was asked for.
 type emit struct {
 	namespace string
+	node      string
 	text      bool
 	wanted    adminapi.Emit
 }
@@ -33,6 +34,7 @@ value, or, with --text, a text as it stands.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&e.namespace, "namespace", "n", "/", "Namespace to send to")
+	flags.StringVar(&e.node, "node", "", "Only to clients of this server of the cluster")
 	flags.StringArrayVar((*[]string)(&e.wanted.Rooms), "room", nil, "Only to members of this room, or to the socket of this id; may be repeated")
 	flags.StringArrayVar(&e.wanted.Except, "except", nil, "Not to members of this room; may be repeated")
 	flags.BoolVar(&e.wanted.Volatile, "volatile", false, "Better lost than late: leave out clients that do not keep up")
@@ -54,9 +56,10 @@ func (e *emit) run(ctx context.Context, s *session, args []string) error {
 		return err
 	}
 	var done adminapi.Emitted
-	if err := s.client.post(ctx, join("hubs", hub.Name, "namespaces", namespaceName(e.namespace), "emit"), e.wanted, &done); err != nil {
+	if err := s.client.post(ctx, join("hubs", hub.Name, "namespaces", namespaceName(e.namespace), "emit"), nodeQuery(e.node), e.wanted, &done); err != nil {
 		return err
 	}
+	s.warn(done.Missing)
 	if s.json {
 		return s.printJSON(done)
 	}

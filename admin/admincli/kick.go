@@ -20,6 +20,7 @@ type kick struct {
 	wanted    adminapi.Disconnect
 	identity  string
 	namespace string
+	node      string
 }
 
 func newKick() *cobra.Command {
@@ -42,6 +43,7 @@ for as long as its token holds.`,
 	cmd.Flags().BoolVar(&k.wanted.Close, "close", false, "Close the whole connection")
 	cmd.Flags().StringVar(&k.identity, "identity", "", "All sockets of the client that is known as this")
 	cmd.Flags().StringVarP(&k.namespace, "namespace", "n", "", "With --identity, only this namespace")
+	cmd.Flags().StringVar(&k.node, "node", "", "Only clients of this server of the cluster")
 	prepare(cmd, k.run)
 	run := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -125,6 +127,7 @@ func (k *kick) run(ctx context.Context, s *session, ids []string) error {
 func (k *kick) client(ctx context.Context, s *session, hubs []adminapi.Hub) error {
 	wanted := adminapi.DisconnectIdentity{Identity: k.identity, Close: k.wanted.Close}
 	total, found := 0, k.namespace == ""
+	var missing []adminapi.Missing
 	for _, hub := range hubs {
 		path := join("hubs", hub.Name, "disconnect")
 		if k.namespace != "" {
@@ -140,10 +143,11 @@ func (k *kick) client(ctx context.Context, s *session, hubs []adminapi.Hub) erro
 			adminapi.Disconnected
 		}
 		gone.Hub = hub.Name
-		if err := s.client.post(ctx, path, wanted, &gone.Disconnected); err != nil {
+		if err := s.client.post(ctx, path, nodeQuery(k.node), wanted, &gone.Disconnected); err != nil {
 			return err
 		}
 		total += gone.Sockets
+		missing = append(missing, gone.Missing...)
 		if s.json {
 			if err := s.printJSON(gone); err != nil {
 				return err
@@ -154,6 +158,9 @@ func (k *kick) client(ctx context.Context, s *session, hubs []adminapi.Hub) erro
 	switch {
 	case !found:
 		return fmt.Errorf("there is no namespace %s", printable(namespaceName(k.namespace)))
+	case len(missing) > 0:
+		s.warn(missing)
+		return fmt.Errorf("disconnected %s from %s, and nobody knows of those servers", who, some(total, "socket", "sockets"))
 	case total == 0:
 		return fmt.Errorf("no socket is connected as %s.%s", who, s.alike(ctx, hubs, k.identity))
 	case s.json:
@@ -166,7 +173,7 @@ func (k *kick) client(ctx context.Context, s *session, hubs []adminapi.Hub) erro
 func (k *kick) disconnect(ctx context.Context, s *session, hubs []adminapi.Hub, id string) (gone socketRow, err error) {
 	for _, hub := range hubs {
 		gone.Hub = hub.Name
-		if err = s.client.post(ctx, join("hubs", hub.Name, "sockets", id, "disconnect"), k.wanted, &gone.Socket); !isNotFound(err) {
+		if err = s.client.post(ctx, join("hubs", hub.Name, "sockets", id, "disconnect"), nodeQuery(k.node), k.wanted, &gone.Socket); !isNotFound(err) {
 			return gone, err
 		}
 	}

@@ -3,6 +3,7 @@ package admincli
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +21,7 @@ type list struct {
 	namespace string
 	room      string
 	identity  string
+	node      string
 	slow      bool
 	limit     int
 }
@@ -27,22 +29,26 @@ type list struct {
 func newList() *cobra.Command {
 	var l list
 	cmd := &cobra.Command{
-		Use:   "ls [hubs|namespaces|rooms|sockets]",
+		Use:   "ls [hubs|nodes|namespaces|rooms|sockets]",
 		Short: "Lists hubs, namespaces, rooms or sockets",
 		Long: `Lists the hubs of a running Caddy, or what is in them: their namespaces, the
-largest rooms, or the sockets, which are the clients in one namespace each.`,
+largest rooms, or the sockets, which are the clients in one namespace each.
+
+Where a hub is one of a cluster, all servers of it are listed, or with --node
+one of them; ls nodes has their names.`,
 		Example: `  caddy socketio ls
   caddy socketio ls rooms --namespace /chat
   caddy socketio ls sockets --slow
   caddy socketio ls sockets --identity ada
   caddy socketio ls sockets --room stream:kitchen --json`,
 		Args:      cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs),
-		ValidArgs: []string{"hubs", "namespaces", "rooms", "sockets"},
+		ValidArgs: []string{"hubs", "nodes", "namespaces", "rooms", "sockets"},
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&l.namespace, "namespace", "n", "", "Only this namespace")
 	flags.StringVar(&l.room, "room", "", "Only sockets in this room")
 	flags.StringVar(&l.identity, "identity", "", "Only sockets of the client that is known as this")
+	flags.StringVar(&l.node, "node", "", "Only this server of the cluster")
 	flags.BoolVar(&l.slow, "slow", false, "Only sockets that do not keep up")
 	flags.IntVar(&l.limit, "limit", 50, "How many rooms or sockets to list, 1 to 1000")
 	return prepare(cmd, l.run)
@@ -56,7 +62,7 @@ func (l *list) run(ctx context.Context, s *session, args []string) error {
 	switch {
 	case what != "sockets" && (l.room != "" || l.slow || l.identity != ""):
 		return fmt.Errorf("--room, --identity and --slow are for ls sockets")
-	case what == "hubs" && l.namespace != "":
+	case (what == "hubs" || what == "nodes") && l.namespace != "":
 		return fmt.Errorf("--namespace is for ls namespaces, rooms and sockets")
 	case l.limit < 1 || l.limit > adminapi.MaxLimit:
 		return fmt.Errorf("--limit must be from 1 to %d, is %d", adminapi.MaxLimit, l.limit)
@@ -71,14 +77,23 @@ func (l *list) run(ctx context.Context, s *session, args []string) error {
 	if len(hubs) == 0 && !s.json {
 		return s.printf("%s\n", noHub)
 	}
+	asked := hubs
+	if what != "nodes" {
+		if hubs, err = s.across(ctx, hubs, l.node); err != nil {
+			return err
+		}
+	}
 	if err := l.narrow(hubs); err != nil {
 		return err
 	}
+	_ = l.narrow(asked) // it may have fewer namespaces than others
 	switch what {
+	case "nodes":
+		return l.nodeTable(ctx, s, asked)
 	case "rooms":
-		return l.rooms(ctx, s, hubs)
+		return l.rooms(ctx, s, asked)
 	case "sockets":
-		return l.sockets(ctx, s, hubs)
+		return l.sockets(ctx, s, asked, hubs)
 	case "namespaces":
 		return l.namespaces(s, hubs)
 	default:
@@ -129,6 +144,7 @@ func hubTable(s *session, hubs, before []adminapi.Hub, elapsed time.Duration) *t
 	if waiting {
 		t.headings = slices.Insert(t.headings, waitingColumn, " WAITING")
 	}
+	noded := withNodes(hubs)
 	rates := rateColumns(hubs)
 	for _, rate := range rates {
 		t.headings = append(t.headings, " "+rate.heading)
@@ -136,7 +152,7 @@ func hubTable(s *session, hubs, before []adminapi.Hub, elapsed time.Duration) *t
 	t.headings = append(t.headings, " SLOW", " DROPPED", " REFUSED")
 	for _, hub := range hubs {
 		var old *adminapi.Counters
-		if i := slices.IndexFunc(before, func(h adminapi.Hub) bool { return h.Name == hub.Name }); i >= 0 {
+		if i := slices.IndexFunc(before, func(h adminapi.Hub) bool { return h.Name == hub.Name && h.Node == hub.Node }); i >= 0 {
 			old = &before[i].Counters
 		}
 		cells := []string{s.name(hub.Name), count(hub.Connections), count(hub.Sockets), count(hub.Rooms), size(hub.BufferedBytes)}
@@ -159,22 +175,37 @@ func hubTable(s *session, hubs, before []adminapi.Hub, elapsed time.Duration) *t
 			growth(func(c *adminapi.Counters) int64 { return c.SlowClients }),
 			growth(func(c *adminapi.Counters) int64 { return c.VolatileDropped }),
 			growth(func(c *adminapi.Counters) int64 { return c.Refused }))
+		if noded {
+			cells = slices.Insert(cells, 1, s.name(hub.Node))
+		}
 		t.add(cells...)
+	}
+	if noded {
+		t.headings = slices.Insert(t.headings, 1, "NODE")
 	}
 	return t
 }
 
 func (l *list) namespaces(s *session, hubs []adminapi.Hub) error {
 	type row struct {
-		Hub string `json:"hub"`
+		Hub  string `json:"hub"`
+		Node string `json:"node,omitempty"`
 		adminapi.Namespace
 	}
 	rows := []row{}
 	t := &table{headings: []string{"HUB", "NAMESPACE", " SOCKETS", " ROOMS"}}
+	noded := withNodes(hubs)
+	if noded {
+		t.headings = slices.Insert(t.headings, 1, "NODE")
+	}
 	for _, hub := range hubs {
 		for _, n := range hub.Namespaces {
-			rows = append(rows, row{hub.Name, n})
-			t.add(s.name(hub.Name), s.name(n.Name), count(n.Sockets), count(n.Rooms))
+			rows = append(rows, row{hub.Name, hub.Node, n})
+			cells := []string{s.name(hub.Name), s.name(n.Name), count(n.Sockets), count(n.Rooms)}
+			if noded {
+				cells = slices.Insert(cells, 1, s.name(hub.Node))
+			}
+			t.add(cells...)
 		}
 	}
 	if s.json {
@@ -196,11 +227,14 @@ func (l *list) rooms(ctx context.Context, s *session, hubs []adminapi.Hub) error
 			total += n.Rooms
 			for after, read := "", 0; read < mostRooms; {
 				var page adminapi.Rooms
-				if err := s.client.get(ctx, join("hubs", hub.Name, "namespaces", n.Name, "rooms"), pageQuery(after, adminapi.MaxLimit), &page); err != nil {
+				if err := s.client.get(ctx, join("hubs", hub.Name, "namespaces", n.Name, "rooms"), l.query(after, adminapi.MaxLimit), &page); err != nil {
 					return err
 				}
 				for _, room := range page.Rooms {
 					rows = append(rows, row{hub.Name, n.Name, room})
+				}
+				if read == 0 {
+					s.warn(page.Missing)
 				}
 				read += len(page.Rooms)
 				if after = page.Next; after == "" {
@@ -233,6 +267,15 @@ func (l *list) rest(listed, total int, what string) string {
 	return fmt.Sprintf("These are %s of %s %s; --limit shows more.\n", count(listed), count(total), what)
 }
 
+// query asks for a page of what is listed.
+func (l *list) query(after string, limit int) url.Values {
+	query := pageQuery(after, limit)
+	if l.node != "" {
+		query.Set("node", l.node)
+	}
+	return query
+}
+
 // socketRow is a socket and where it is.
 type socketRow struct {
 	Hub string `json:"hub"`
@@ -243,7 +286,7 @@ type socketRow struct {
 func socketsOf(ctx context.Context, s *session, hubs []adminapi.Hub, l *list) (rows []socketRow, more bool, err error) {
 	rows = []socketRow{}
 	for _, hub := range hubs {
-		query := pageQuery("", l.limit)
+		query := l.query("", l.limit)
 		if l.room != "" {
 			query.Set("room", l.room)
 		}
@@ -268,13 +311,15 @@ func socketsOf(ctx context.Context, s *session, hubs []adminapi.Hub, l *list) (r
 			rows = append(rows, socketRow{hub.Name, socket})
 		}
 		more = more || page.Next != ""
+		s.warn(page.Missing)
 	}
 	more = more || len(rows) > l.limit
 	return rows[:min(len(rows), l.limit)], more, nil
 }
 
-func (l *list) sockets(ctx context.Context, s *session, hubs []adminapi.Hub) error {
-	rows, more, err := socketsOf(ctx, s, hubs, l)
+// sockets lists sockets. asked are the hubs of the server that is asked, hubs those of all that are listed.
+func (l *list) sockets(ctx context.Context, s *session, asked, hubs []adminapi.Hub) error {
+	rows, more, err := socketsOf(ctx, s, asked, l)
 	if err != nil {
 		return err
 	}
@@ -310,7 +355,7 @@ func (l *list) waiting(hubs []adminapi.Hub) string {
 			total += *hub.Waiting
 		}
 	}
-	if total == 0 || *l != (list{limit: l.limit}) {
+	if total == 0 || *l != (list{limit: l.limit, node: l.node}) {
 		return ""
 	}
 	return " " + some(total, "socket waits", "sockets wait") + " until it is found out who the client is: where that stays so, the log says why."
@@ -334,8 +379,11 @@ func (l *list) nobody() string {
 	return text + "."
 }
 
-// identityColumn is the place of the identities in the table of sockets.
-const identityColumn = 3
+// nodeColumn and identityColumn are the places of the servers and of the identities in the table of sockets.
+const (
+	nodeColumn     = 2
+	identityColumn = 3
+)
 
 // spoken is the transport, and the revision of Engine.IO where that is an old one.
 func spoken(s adminapi.Socket) string {
@@ -351,6 +399,10 @@ func socketTable(s *session, rows []socketRow, now time.Time) *table {
 	known := slices.ContainsFunc(rows, func(r socketRow) bool { return r.Identity != "" })
 	if known {
 		t.headings = slices.Insert(t.headings, identityColumn, "IDENTITY")
+	}
+	noded := slices.ContainsFunc(rows, func(r socketRow) bool { return r.Node != "" })
+	if noded {
+		t.headings = slices.Insert(t.headings, nodeColumn, "NODE")
 	}
 	const shown = 3
 	for _, r := range rows {
@@ -369,6 +421,9 @@ func socketTable(s *session, rows []socketRow, now time.Time) *table {
 			duration(now.Sub(r.ConnectedSince)), size(r.BytesIn), size(r.BytesOut), size(r.QueuedBytes), slow, strings.Join(rooms, ", ")}
 		if known {
 			cells = slices.Insert(cells, identityColumn, s.name(r.Identity))
+		}
+		if noded {
+			cells = slices.Insert(cells, nodeColumn, s.name(r.Node))
 		}
 		t.add(cells...)
 	}

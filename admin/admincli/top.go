@@ -34,6 +34,7 @@ const (
 type top struct {
 	interval time.Duration
 	once     bool
+	node     string
 }
 
 // sample is what was seen at one moment.
@@ -60,6 +61,7 @@ the volatile packets that were dropped, and the connections that were refused;
 	}
 	flags := cmd.Flags()
 	flags.DurationVar(&t.interval, "interval", 2*time.Second, "Time between refreshes")
+	flags.StringVar(&t.node, "node", "", "Only this server of the cluster")
 	flags.BoolVar(&t.once, "once", false, "Show one screen, with totals in place of rates, and end")
 	return prepare(cmd, t.run)
 }
@@ -109,8 +111,12 @@ func (t *top) sample(ctx context.Context, s *session) (*sample, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := &sample{Time: time.Now(), Hubs: hubs}
-	now.Slow, _, err = socketsOf(ctx, s, hubs, &list{slow: true, limit: adminapi.MaxLimit})
+	all, err := s.across(ctx, hubs, t.node)
+	if err != nil {
+		return nil, err
+	}
+	now := &sample{Time: time.Now(), Hubs: all}
+	now.Slow, _, err = socketsOf(ctx, s, hubs, &list{slow: true, node: t.node, limit: adminapi.MaxLimit})
 	if isNotFound(err) {
 		// A hub has ended in between.
 		now.Slow, err = []socketRow{}, nil
@@ -166,11 +172,19 @@ func (t *top) screen(s *session, now, before *sample) string {
 	b.WriteString(hubTable(s, now.Hubs, old, elapsed).String())
 
 	namespaces := &table{headings: []string{"NAMESPACE", "HUB", " SOCKETS", " ROOMS"}}
+	noded := withNodes(now.Hubs)
+	if noded {
+		namespaces.headings = slices.Insert(namespaces.headings, 2, "NODE")
+	}
 	total := 0
 	for _, hub := range now.Hubs {
 		for _, n := range hub.Namespaces {
 			if total++; total <= mostNamespaces {
-				namespaces.add(s.name(n.Name), s.name(hub.Name), count(n.Sockets), count(n.Rooms))
+				cells := []string{s.name(n.Name), s.name(hub.Name), count(n.Sockets), count(n.Rooms)}
+				if noded {
+					cells = slices.Insert(cells, 2, s.name(hub.Node))
+				}
+				namespaces.add(cells...)
 			}
 		}
 	}

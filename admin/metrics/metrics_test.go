@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-socketio/socketio-stream/publish"
 	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/engineio"
+	"github.com/caddy-socketio/socketio-stream/streaming/presence"
 	"github.com/caddy-socketio/socketio-stream/streaming/redis"
 )
 
@@ -28,10 +29,18 @@ func newServer(t *testing.T) *streaming.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := server.Of("/").Use(new(streams.Set), new(sessions.Set), backendFigures{backend}, publish.Figures{}); err != nil {
+	if err := server.Of("/").Use(new(streams.Set), new(sessions.Set), backendFigures{backend}, publish.Figures{}, cluster{}); err != nil {
 		t.Fatal(err)
 	}
 	return server
+}
+
+// cluster is an event set that has its namespace take part in a cluster.
+type cluster struct{}
+
+func (cluster) Register(n *streaming.Namespace, h *streaming.Handlers) error {
+	presence.Register(n, h)
+	return nil
 }
 
 // backendFigures is an event set that tells what an auth backend does.

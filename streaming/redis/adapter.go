@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/caddy-socketio/socketio-stream/streaming"
 	"github.com/caddy-socketio/socketio-stream/streaming/measure"
@@ -154,6 +155,12 @@ func (a *adapter) RoomChanged(room string) { a.node.roomChanged(a, room) }
 // Health implements streaming.Healthy.
 func (a *adapter) Health() error { return a.node.Health() }
 
+// Node implements streaming.Clustered.
+func (a *adapter) Node() string { return a.node.uid }
+
+// RequestTimeout implements streaming.Clustered.
+func (a *adapter) RequestTimeout() time.Duration { return a.options().RequestTimeout }
+
 // Close implements streaming.Adapter.
 func (a *adapter) Close() error {
 	a.end()
@@ -166,4 +173,5 @@ var (
 	_ streaming.Adapter     = (*adapter)(nil)
 	_ streaming.Healthy     = (*adapter)(nil)
 	_ streaming.RoomWatcher = (*adapter)(nil)
+	_ streaming.Clustered   = (*adapter)(nil)
 )
