@@ -110,7 +110,7 @@ func (a *Admin) serve(w http.ResponseWriter, r *http.Request) error {
 			allow = append(allow, route.method)
 			continue
 		}
-		request := &request{Request: r, find: a.find, names: a.names, alone: isAlone(r.Context())}
+		request := &request{Request: r, find: a.find, names: a.names, alone: isFromAfar(r.Context())}
 		return request.do(route, names, w)
 	}
 	if allow == nil {

@@ -6,12 +6,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -28,6 +30,9 @@ import (
 // asked is the kind of questions by which servers ask each other.
 const asked = "admin"
 
+// maxReplies is the size of all that others answer to one request.
+const maxReplies = 64 << 20
+
 // longestWait is how long others are waited for at most, whatever their adapter says: whoever asks does not wait
 // for ever either.
 const longestWait = 8 * time.Second
@@ -35,9 +40,11 @@ const longestWait = 8 * time.Second
 // question is what one server asks another: a request for a path below that of a hub.
 type question struct {
 	Method string `json:"method"`
-	Path   string `json:"path"`
-	Query  string `json:"query,omitempty"`
-	Body   []byte `json:"body,omitempty"`
+	// Type is the content type, on which it depends whether the body is taken.
+	Type  string `json:"type,omitempty"`
+	Path  string `json:"path"`
+	Query string `json:"query,omitempty"`
+	Body  []byte `json:"body,omitempty"`
 }
 
 // reply is what it answers: as an HTTP server would.
@@ -65,10 +72,10 @@ func (s *Set) Register(n *streaming.Namespace, h *streaming.Handlers) error {
 	return nil
 }
 
-type aloneKey struct{}
+type fromAfarKey struct{}
 
-// isAlone reports whether a request is about this server and no others.
-func isAlone(ctx context.Context) bool { return ctx.Value(aloneKey{}) != nil }
+// isFromAfar reports whether another server asks, for what this one has.
+func isFromAfar(ctx context.Context) bool { return ctx.Value(fromAfarKey{}) != nil }
 
 // answerFor answers what another server asks of a hub.
 func (a *Admin) answerFor(ctx context.Context, name string, body []byte) ([]byte, error) {
@@ -76,19 +83,16 @@ func (a *Admin) answerFor(ctx context.Context, name string, body []byte) ([]byte
 	if err := json.Unmarshal(body, &q); err != nil {
 		return nil, err
 	}
-	if q.Path == "tail" {
-		return nil, errors.New("a tail is followed where it is")
-	}
 	target, err := url.Parse(root + join("hubs", name) + "/" + q.Path)
 	if err != nil {
 		return nil, err
 	}
 	target.RawQuery = q.Query
-	r, err := http.NewRequestWithContext(context.WithValue(ctx, aloneKey{}, true), q.Method, target.String(), bytes.NewReader(q.Body))
+	r, err := http.NewRequestWithContext(context.WithValue(ctx, fromAfarKey{}, true), q.Method, target.String(), bytes.NewReader(q.Body))
 	if err != nil {
 		return nil, err
 	}
-	r.Header.Set("Content-Type", adminapi.JSON)
+	r.Header.Set("Content-Type", q.Type)
 	done := record(func(w http.ResponseWriter) error { return a.serve(w, r) })
 	if done.err != nil {
 		return nil, done.err
@@ -131,8 +135,8 @@ func join(segments ...string) string {
 // nodeOf returns the name of a server in its cluster, or "" where it has none.
 func nodeOf(server *streaming.Server) string {
 	for _, ns := range server.Namespaces() {
-		if name := presence.Of(ns).Self().Name; name != "" {
-			return name
+		if clustered, _ := ns.Clustered(); clustered != nil {
+			return clustered.Node()
 		}
 	}
 	return ""
@@ -144,17 +148,36 @@ type peer struct {
 	peers *presence.Peers
 }
 
-// peersOf lists the other servers of a hub's cluster.
-func peersOf(server *streaming.Server) (list []peer) {
+// cluster is a hub's cluster, as this server knows it.
+type cluster struct {
+	// node and host are the names of this server and of its machine. They are empty where there is no cluster.
+	node, host string
+	peers      []peer
+	// away is why others are not reached, nil where they are. Which there are may not be known then.
+	away error
+}
+
+// clusterOf returns the cluster of a hub. Where this server has just come to it, that waits a moment.
+func clusterOf(ctx context.Context, server *streaming.Server) (c cluster) {
 	for _, ns := range namespacesOf(server) {
-		for _, node := range presence.Of(ns).Nodes() {
-			if !slices.ContainsFunc(list, func(p peer) bool { return p.Name == node.Name }) {
-				list = append(list, peer{node, presence.Of(ns)})
+		clustered, away := ns.Clustered()
+		if clustered == nil {
+			continue
+		}
+		peers := presence.Of(ns)
+		peers.Settle(ctx)
+		c.node, c.host = clustered.Node(), peers.Host()
+		if away != nil {
+			c.away = away
+		}
+		for _, node := range peers.Nodes() {
+			if !slices.ContainsFunc(c.peers, func(p peer) bool { return p.Name == node.Name }) {
+				c.peers = append(c.peers, peer{node, peers})
 			}
 		}
 	}
-	slices.SortFunc(list, func(a, b peer) int { return cmp.Compare(a.Name, b.Name) })
-	return list
+	slices.SortFunc(c.peers, func(a, b peer) int { return cmp.Compare(a.Name, b.Name) })
+	return c
 }
 
 // ask asks a server.
@@ -174,14 +197,27 @@ func (p peer) ask(ctx context.Context, q question) reply {
 	return done
 }
 
-// askAll asks servers at the same time. Those that have ended meanwhile have nothing to say.
-func askAll(ctx context.Context, peers []peer, q question) []reply {
+// ask asks all other servers at the same time. Those that have ended meanwhile have nothing to say, and where
+// others are not reached there is an error without a name.
+func (c cluster) ask(ctx context.Context, q question) []reply {
 	ctx, cancel := context.WithTimeout(ctx, longestWait)
 	defer cancel()
-	replies := make([]reply, len(peers))
-	var all sync.WaitGroup
-	for i, p := range peers {
-		all.Go(func() { replies[i] = p.ask(ctx, q) })
+	if c.away != nil {
+		return []reply{{err: fmt.Errorf("other servers are not reached: %w", c.away)}}
+	}
+	replies := make([]reply, len(c.peers))
+	var (
+		all  sync.WaitGroup
+		kept atomic.Int64
+	)
+	for i, p := range c.peers {
+		all.Go(func() {
+			one := p.ask(ctx, q)
+			if kept.Add(int64(len(one.Body))) > maxReplies {
+				one = reply{node: p.Name, err: errors.New("all servers together have answered too much")}
+			}
+			replies[i] = one
+		})
 	}
 	all.Wait()
 	return slices.DeleteFunc(replies, func(r reply) bool {
@@ -189,12 +225,18 @@ func askAll(ctx context.Context, peers []peer, q question) []reply {
 	})
 }
 
-// across makes one answer of those of all servers, of which the first is this one's own.
-type across func(r *request, replies []reply) (reply, error)
+// across makes one answer of this server's own and those of all others.
+type across func(r *request, own reply) (reply, error)
 
 // do answers a request: for one server, or for all of the cluster.
 func (r *request) do(route *route, names map[string]string, w http.ResponseWriter) error {
-	if err := r.chooseNode(names); err != nil {
+	if name, ok := names["{hub}"]; ok {
+		if err := r.findHub(name); err != nil {
+			return err
+		}
+	}
+	one, err := r.chooseNode()
+	if err != nil {
 		return err
 	}
 	serve := func(w http.ResponseWriter) error {
@@ -203,69 +245,70 @@ func (r *request) do(route *route, names map[string]string, w http.ResponseWrite
 		}
 		return route.serve(r, w)
 	}
-	var peers []peer
-	if !r.alone && r.server != nil {
-		peers = peersOf(r.server)
+	if one == nil {
+		if r.alone || route.across == nil {
+			return serve(w)
+		}
+		if r.cluster = clusterOf(r.Context(), r.server); len(r.cluster.peers) == 0 && r.cluster.away == nil {
+			return serve(w)
+		}
 	}
-	i := slices.IndexFunc(peers, func(p peer) bool { return p.Name == r.node })
-	if len(peers) == 0 || route.across == nil && r.node == "" {
-		return serve(w)
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, adminapi.MaxBody+1))
-	if err != nil {
-		return apiError(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes", adminapi.MaxBody)
-	}
-	segments, err := pathSegments(r.URL)
-	if err != nil {
+	if err := r.ask(w); err != nil {
 		return err
 	}
-	q := question{Method: r.Method, Path: join(segments[2:]...), Query: r.URL.RawQuery, Body: body}
-	if r.node != "" {
-		one := askAll(r.Context(), peers[i:i+1], q)
-		if len(one) == 0 {
-			one = []reply{{err: presence.ErrGone}}
+	if one != nil {
+		ctx, cancel := context.WithTimeout(r.Context(), longestWait)
+		defer cancel()
+		answer := one.ask(ctx, r.question)
+		if answer.err != nil {
+			return apiError(http.StatusGatewayTimeout, "node %q: %v", one.Name, answer.err)
 		}
-		if one[0].err != nil {
-			return apiError(http.StatusGatewayTimeout, "node %q: %v", r.node, one[0].err)
-		}
-		return one[0].write(w)
+		return answer.write(w)
 	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	r.body = body
 	own := record(serve)
+	own.node = r.cluster.node
 	if own.err != nil {
 		return own.err
 	}
-	own.node = nodeOf(r.server)
 	if own.Status != http.StatusOK && own.Status != http.StatusNotFound {
 		return own.write(w)
 	}
-	r.peers, r.question = peers, q
-	merged, err := route.across(r, []reply{own})
+	merged, err := route.across(r, own)
 	if err != nil {
 		return err
 	}
 	return merged.write(w)
 }
 
-// others are the answers of all other servers.
-func (r *request) others() []reply { return askAll(r.Context(), r.peers, r.question) }
-
-// chooseNode takes the node out of the query, and finds the hub's cluster.
-func (r *request) chooseNode(names map[string]string) error {
-	name, ok := names["{hub}"]
-	if !ok {
-		return nil
+// ask makes a question of the request.
+func (r *request) ask(w http.ResponseWriter) error {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, adminapi.MaxBody))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return apiError(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes", tooLarge.Limit)
+	case err != nil:
+		return apiError(http.StatusBadRequest, "reading the body: %v", err)
 	}
-	if err := r.findHub(name); err != nil {
+	segments, err := pathSegments(r.URL)
+	if err != nil {
 		return err
 	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	r.question = question{
+		Method: r.Method, Type: r.Header.Get("Content-Type"), Path: join(segments[2:]...), Query: r.URL.RawQuery, Body: body,
+	}
+	return nil
+}
+
+// chooseNode takes the node out of the query. It returns nil where that is this server, or where none is named.
+func (r *request) chooseNode() (*peer, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil || !query.Has("node") || r.alone {
-		return nil //nolint:nilerr // the route says what is wrong with the query
+	if err != nil || !query.Has("node") || r.alone || r.server == nil {
+		return nil, nil //nolint:nilerr // the route says what is wrong with the query
 	}
 	if len(query["node"]) > 1 {
-		return apiError(http.StatusBadRequest, "the query parameter node is given %d times", len(query["node"]))
+		return nil, apiError(http.StatusBadRequest, "the query parameter node is given %d times", len(query["node"]))
 	}
 	wanted := query.Get("node")
 	query.Del("node")
@@ -273,23 +316,25 @@ func (r *request) chooseNode(names map[string]string) error {
 	address.RawQuery = query.Encode()
 	r.Request = r.WithContext(r.Context())
 	r.URL = &address
-	self := nodeOf(r.server)
-	if wanted != "" && wanted == self {
+	c := clusterOf(r.Context(), r.server)
+	if c.node == "" {
+		return nil, apiError(http.StatusNotFound, "the hub %q has no node %q: it is not one of a cluster", r.hub, shortened(wanted))
+	}
+	if wanted == c.node {
 		r.alone = true
-		return nil
+		return nil, nil
 	}
-	var known []string
-	if self != "" {
-		known = append(known, self)
-	}
-	for _, p := range peersOf(r.server) {
-		if p.Name == wanted {
-			r.node = wanted
-			return nil
+	known := []string{c.node}
+	for _, p := range c.peers {
+		if p.Name == wanted && c.away == nil {
+			return &p, nil
 		}
 		known = append(known, p.Name)
 	}
-	return apiError(http.StatusNotFound, "the hub %q has no node %q; %s", r.hub, shortened(wanted), listed(known))
+	if c.away != nil {
+		return nil, apiError(http.StatusGatewayTimeout, "node %q: other servers are not reached: %v", shortened(wanted), c.away)
+	}
+	return nil, apiError(http.StatusNotFound, "the hub %q has no node %q; %s", r.hub, shortened(wanted), listed(known))
 }
 
 // write answers with what was recorded.

@@ -13,9 +13,9 @@ import (
 	"github.com/caddy-socketio/socketio-stream/streaming/clustertest"
 )
 
-// clusterOf starts servers of one cluster by these names, each with a hub "default" and an API of its own, and
+// startCluster starts servers of one cluster by these names, each with a hub "default" and an API of its own, and
 // waits until they know of each other.
-func clusterOf(t *testing.T, network *clustertest.Network, names ...string) []*adminServer {
+func startCluster(t *testing.T, network *clustertest.Network, names ...string) []*adminServer {
 	t.Helper()
 	var servers []*adminServer
 	for _, name := range names {
@@ -31,7 +31,7 @@ func clusterOf(t *testing.T, network *clustertest.Network, names ...string) []*a
 		servers = append(servers, s)
 	}
 	for _, s := range servers {
-		until(t, "the servers to know of each other", func() bool { return len(peersOf(s.hubs["default"])) == len(names)-1 })
+		until(t, "the servers to know of each other", func() bool { return len(clusterOf(t.Context(), s.hubs["default"]).peers) == len(names)-1 })
 	}
 	return servers
 }
@@ -45,7 +45,7 @@ func ids(sockets ...string) []string {
 const hubURL = "/socketio/hubs/default"
 
 func TestAdminListsTheClientsOfAllServers(t *testing.T) {
-	servers := clusterOf(t, new(clustertest.Network), "a", "b", "c")
+	servers := startCluster(t, new(clustertest.Network), "a", "b", "c")
 	a, b := servers[0], servers[1]
 	_, first := a.connect("/", "/chat")
 	_, second := b.connect("/")
@@ -135,7 +135,7 @@ func TestAdminListsTheClientsOfAllServers(t *testing.T) {
 }
 
 func TestAdminActsOnTheClientsOfAllServers(t *testing.T) {
-	servers := clusterOf(t, new(clustertest.Network), "a", "b")
+	servers := startCluster(t, new(clustertest.Network), "a", "b")
 	a, b := servers[0], servers[1]
 	here, first := a.connect("/")
 	there, second := b.connect("/", "/chat")
@@ -202,7 +202,7 @@ func TestAdminActsOnTheClientsOfAllServers(t *testing.T) {
 // than it is there.
 func TestAdminNamesServersThatDoNotAnswer(t *testing.T) {
 	network := new(clustertest.Network)
-	servers := clusterOf(t, network, "a", "b")
+	servers := startCluster(t, network, "a", "b")
 	a := servers[0]
 	_, first := a.connect("/")
 	network.Cut("b", true)
@@ -212,7 +212,12 @@ func TestAdminNamesServersThatDoNotAnswer(t *testing.T) {
 		page.Missing[0].Error != "the server has not answered in time" {
 		t.Errorf("sockets: %+v", page)
 	}
-	until(t, "b to be given up", func() bool { return len(peersOf(a.hubs["default"])) == 0 })
+	// One that is lost while it is asked is named too: its clients may be there still.
+	response, body := a.send(http.MethodPost, hubURL+"/sockets/elsewhere/disconnect", "", "")
+	if response.StatusCode != http.StatusGatewayTimeout || !strings.Contains(body, "not all servers of the cluster have answered: b: ") {
+		t.Errorf("a socket that may be there: %d %s", response.StatusCode, body)
+	}
+	until(t, "b to be given up", func() bool { return len(clusterOf(t.Context(), a.hubs["default"]).peers) == 0 })
 	begun := time.Now()
 	page = adminapi.Sockets{}
 	if a.get(hubURL+"/sockets", &page); len(page.Sockets) != 1 || page.Missing != nil {
@@ -220,5 +225,109 @@ func TestAdminNamesServersThatDoNotAnswer(t *testing.T) {
 	}
 	if waited := time.Since(begun); waited > 4*time.Second {
 		t.Errorf("a dead server is waited for, %s", waited)
+	}
+}
+
+// TestAdminSaysThatOthersAreNotReached holds that a server that is cut off does not pass off what it has for all
+// that there is.
+func TestAdminSaysThatOthersAreNotReached(t *testing.T) {
+	network := new(clustertest.Network)
+	a := startCluster(t, network, "a", "b")[0]
+	_, first := a.connect("/")
+	network.Cut("a", true)
+	const why = "other servers are not reached: it is cut off"
+	missing := []adminapi.Missing{{Error: why}}
+	var page adminapi.Sockets
+	if a.get(hubURL+"/sockets", &page); len(page.Sockets) != 1 || page.Sockets[0].ID != first[0] || !slices.Equal(page.Missing, missing) {
+		t.Errorf("sockets: %+v", page)
+	}
+	var emitted adminapi.Emitted
+	if a.post(hubURL+"/namespaces/-/emit", `{"event":"all"}`, &emitted); emitted.Receivers != 1 || !slices.Equal(emitted.Missing, missing) {
+		t.Errorf("emit: %+v", emitted)
+	}
+	var gone adminapi.Disconnected
+	if a.post(hubURL+"/disconnect", `{"identity":"of b"}`, &gone); gone.Sockets != 0 || !slices.Equal(gone.Missing, missing) {
+		t.Errorf("disconnect: %+v", gone)
+	}
+	var nodes adminapi.Nodes
+	if a.get(hubURL+"/nodes", &nodes); len(nodes.Nodes) != 1 || !slices.Equal(nodes.Missing, missing) {
+		t.Errorf("nodes: %+v", nodes)
+	}
+	for _, path := range []string{"/sockets/elsewhere", "/sockets?node=b"} {
+		if response, body := a.send(http.MethodGet, hubURL+path, "", ""); response.StatusCode != http.StatusGatewayTimeout || !strings.Contains(body, why) {
+			t.Errorf("%s: %d %s", path, response.StatusCode, body)
+		}
+	}
+	page = adminapi.Sockets{}
+	if a.get(hubURL+"/sockets?node=a", &page); len(page.Sockets) != 1 || page.Missing != nil {
+		t.Errorf("of itself: %+v", page)
+	}
+}
+
+// TestOtherServersRefuseWhatOneWould holds that what a server refuses is refused too when it comes by another one,
+// such as what a page on the web can send.
+func TestOtherServersRefuseWhatOneWould(t *testing.T) {
+	servers := startCluster(t, new(clustertest.Network), "a", "b")
+	a, b := servers[0], servers[1]
+	_, second := b.connect("/")
+	for _, test := range []struct {
+		method, path, contentType, body string
+		status                          int
+	}{
+		{http.MethodPost, "/disconnect?node=b", "text/plain", `{"identity":"of b"}`, http.StatusUnsupportedMediaType},
+		{http.MethodPost, "/disconnect", "text/plain", `{"identity":"of b"}`, http.StatusUnsupportedMediaType},
+		{http.MethodPost, "/namespaces/-/emit?node=b", "text/plain", `{"event":"x"}`, http.StatusUnsupportedMediaType},
+		{http.MethodPost, "/sockets/" + second[0] + "/disconnect", "text/plain", `{"close":true}`, http.StatusUnsupportedMediaType},
+		{http.MethodPost, "/sockets/" + second[0] + "/join", "text/plain", `{"rooms":["x"]}`, http.StatusUnsupportedMediaType},
+		{http.MethodPost, "/sockets/" + second[0] + "/join", "application/json", `{"rooms":[]}`, http.StatusBadRequest},
+		{http.MethodGet, "/sockets?node=b&limit=0", "", "", http.StatusBadRequest},
+		{http.MethodGet, "/sockets?node=b&node=a", "", "", http.StatusBadRequest},
+		{http.MethodGet, "/sockets?node=", "", "", http.StatusNotFound},
+		{http.MethodGet, "/tail?node=b", "", "", http.StatusBadRequest},
+		{http.MethodGet, "/%74ail?node=b", "", "", http.StatusBadRequest},
+		{http.MethodGet, "/nothing?node=b", "", "", http.StatusNotFound},
+		{http.MethodPost, "/disconnect?node=b", "application/json", strings.Repeat(" ", adminapi.MaxBody+1), http.StatusRequestEntityTooLarge},
+	} {
+		response, body := a.send(test.method, hubURL+test.path, test.contentType, test.body)
+		if response.StatusCode != test.status {
+			t.Errorf("%s %s: %d %s", test.method, test.path, response.StatusCode, body)
+		}
+	}
+	if socket := b.hubs["default"].Find(second[0]); socket == nil || len(socket.Rooms()) != 0 {
+		t.Error("what was refused was done")
+	}
+	// As large a body as one server takes is taken by way of another one.
+	var emitted adminapi.Emitted
+	body := `{"event":"x","args":["` + strings.Repeat("x", adminapi.MaxBody-100) + `"]}`
+	if a.post(hubURL+"/namespaces/-/emit?node=b", body, &emitted); emitted.Receivers != 1 {
+		t.Errorf("a large event: %+v", emitted)
+	}
+}
+
+// TestNamespacesThatOnlyOthersHave holds that what this server does not have is not taken for what nobody has.
+func TestNamespacesThatOnlyOthersHave(t *testing.T) {
+	servers := startCluster(t, new(clustertest.Network), "a", "b")
+	a, b := servers[0], servers[1]
+	if err := b.hubs["default"].Of("/more").Use(everyone("of b"), &Set{Hub: "default", api: b.api()}); err != nil {
+		t.Fatal(err)
+	}
+	_, second := b.connect("/more")
+	b.hubs["default"].Find(second[0]).Admit("x")
+	const more = hubURL + "/namespaces/more"
+	var page adminapi.Sockets
+	if a.get(more+"/sockets", &page); len(page.Sockets) != 1 || page.Sockets[0].ID != second[0] {
+		t.Errorf("sockets: %+v", page)
+	}
+	var rooms adminapi.Rooms
+	if a.get(more+"/rooms", &rooms); len(rooms.Rooms) != 1 {
+		t.Errorf("rooms: %+v", rooms)
+	}
+	var gone adminapi.Disconnected
+	if a.post(more+"/disconnect", `{"identity":"of b"}`, &gone); gone.Sockets != 1 {
+		t.Errorf("disconnected: %+v", gone)
+	}
+	response, body := a.send(http.MethodGet, hubURL+"/namespaces/none/sockets", "", "")
+	if response.StatusCode != http.StatusNotFound || !strings.Contains(body, "no namespace") {
+		t.Errorf("one that nobody has: %d %s", response.StatusCode, body)
 	}
 }

@@ -9,16 +9,13 @@ import (
 	"strings"
 
 	"github.com/caddy-socketio/socketio-stream/admin/adminapi"
-	"github.com/caddy-socketio/socketio-stream/streaming/presence"
 )
 
 // merge reads the answers of all servers, and has add called with each. Those that cannot be read, or have not
-// come, are missing. What a server does not have is no part of the answer.
-func merge[T any](r *request, replies []reply, add func(node string, answer *T)) (missing []adminapi.Missing, err error) {
-	if replies[0].Status != http.StatusOK {
-		return nil, apiError(replies[0].Status, "%s", said(replies[0].Body))
-	}
-	for _, one := range append(replies, r.others()...) {
+// come, are missing. What a server does not have is no part of the answer; where none has it, that is said.
+func merge[T any](r *request, own reply, add func(node string, answer *T)) (missing []adminapi.Missing, err error) {
+	found := false
+	for _, one := range append([]reply{own}, r.cluster.ask(r.Context(), r.question)...) {
 		answer := new(T)
 		if one.err == nil && one.Status == http.StatusNotFound {
 			continue
@@ -33,9 +30,30 @@ func merge[T any](r *request, replies []reply, add func(node string, answer *T))
 			missing = append(missing, adminapi.Missing{Node: one.node, Error: one.err.Error()})
 			continue
 		}
+		found = true
 		add(one.node, answer)
 	}
+	if !found {
+		return nil, notFound(own, missing)
+	}
 	return missing, nil
+}
+
+// notFound is the error that what is asked for is on no server, as far as they have answered.
+func notFound(own reply, missing []adminapi.Missing) error {
+	if missing == nil {
+		return apiError(own.Status, "%s", said(own.Body))
+	}
+	var silent []string
+	for _, m := range missing {
+		if m.Node == "" {
+			silent = append(silent, m.Error)
+		} else {
+			silent = append(silent, m.Node+": "+m.Error)
+		}
+	}
+	return apiError(http.StatusGatewayTimeout, "%s; and not all servers of the cluster have answered: %s",
+		said(own.Body), strings.Join(silent, ", "))
 }
 
 // said is the reason of a refusal.
@@ -56,10 +74,10 @@ func made(payload any, err error) (reply, error) {
 	return reply{Status: http.StatusOK, Body: string(text)}, err
 }
 
-func mergeSockets(r *request, replies []reply) (reply, error) {
+func mergeSockets(r *request, own reply) (reply, error) {
 	page := adminapi.Sockets{Sockets: []adminapi.Socket{}}
 	more := false
-	missing, err := merge(r, replies, func(node string, one *adminapi.Sockets) {
+	missing, err := merge(r, own, func(node string, one *adminapi.Sockets) {
 		for _, socket := range one.Sockets {
 			socket.Node = node
 			page.Sockets = append(page.Sockets, socket)
@@ -78,10 +96,10 @@ func mergeSockets(r *request, replies []reply) (reply, error) {
 }
 
 // mergeRooms adds up the members of each room, as far as all servers have told of it.
-func mergeRooms(r *request, replies []reply) (reply, error) {
+func mergeRooms(r *request, own reply) (reply, error) {
 	sockets := make(map[string]int)
 	last := ""
-	missing, err := merge(r, replies, func(_ string, one *adminapi.Rooms) {
+	missing, err := merge(r, own, func(_ string, one *adminapi.Rooms) {
 		for _, room := range one.Rooms {
 			sockets[room.Name] += room.Sockets
 		}
@@ -109,53 +127,47 @@ func (r *request) limit() int {
 	return limit
 }
 
-func sumDisconnected(r *request, replies []reply) (reply, error) {
+func sumDisconnected(r *request, own reply) (reply, error) {
 	var all adminapi.Disconnected
-	missing, err := merge(r, replies, func(_ string, one *adminapi.Disconnected) { all.Sockets += one.Sockets })
+	missing, err := merge(r, own, func(_ string, one *adminapi.Disconnected) { all.Sockets += one.Sockets })
 	all.Missing = missing
 	return made(all, err)
 }
 
 // sumReceivers counts the sockets of other servers that an event was for. It has reached them by the adapter.
-func sumReceivers(r *request, replies []reply) (reply, error) {
-	body, err := json.Marshal(audienceOf(r.body))
+func sumReceivers(r *request, own reply) (reply, error) {
+	if own.Status != http.StatusOK {
+		return own, nil
+	}
+	var audience adminapi.Audience
+	_ = json.Unmarshal(r.question.Body, &audience) // the body was read before
+	body, err := json.Marshal(audience)
 	if err != nil {
 		return reply{}, err
 	}
 	r.question.Path = strings.TrimSuffix(r.question.Path, "/emit") + "/count"
 	r.question.Body = body
 	var all adminapi.Emitted
-	missing, err := merge(r, replies, func(_ string, one *adminapi.Emitted) { all.Receivers += one.Receivers })
+	missing, err := merge(r, own, func(_ string, one *adminapi.Emitted) { all.Receivers += one.Receivers })
 	all.Missing = missing
 	return made(all, err)
 }
 
-// audienceOf returns whom an event is for. The body was read before.
-func audienceOf(body []byte) (audience adminapi.Audience) {
-	_ = json.Unmarshal(body, &audience)
-	return audience
-}
-
 // theOne is the answer of the server that has a socket.
-func theOne(r *request, replies []reply) (reply, error) {
-	own := replies[0]
+func theOne(r *request, own reply) (reply, error) {
 	if own.Status != http.StatusNotFound {
 		return own, nil
 	}
-	var missing []string
-	for _, one := range r.others() {
+	var missing []adminapi.Missing
+	for _, one := range r.cluster.ask(r.Context(), r.question) {
 		switch {
 		case one.err != nil:
-			missing = append(missing, one.node)
+			missing = append(missing, adminapi.Missing{Node: one.node, Error: one.err.Error()})
 		case one.Status != http.StatusNotFound:
 			return one, nil
 		}
 	}
-	if missing != nil {
-		return reply{}, apiError(http.StatusGatewayTimeout, "%s; and these servers have not answered: %s",
-			said(own.Body), strings.Join(missing, ", "))
-	}
-	return own, nil
+	return reply{}, notFound(own, missing)
 }
 
 // listNodes lists the servers of a hub's cluster.
@@ -163,16 +175,16 @@ func (r *request) listNodes(w http.ResponseWriter) error {
 	if _, err := r.query(); err != nil {
 		return err
 	}
+	c := clusterOf(r.Context(), r.server)
 	state := hubState(r.hub, r.server)
-	self := adminapi.Node{Name: state.Node, Self: true, Hub: &state}
-	if all := namespacesOf(r.server); len(all) > 0 {
-		self.Host = presence.Of(all[0]).Self().Host
-	}
-	list := adminapi.Nodes{Nodes: []adminapi.Node{self}}
+	list := adminapi.Nodes{Nodes: []adminapi.Node{{Name: state.Node, Host: c.host, Self: true, Hub: &state}}}
 	if !r.alone {
-		peers := peersOf(r.server)
-		for _, one := range askAll(r.Context(), peers, question{Method: http.MethodGet}) {
-			list.Nodes = append(list.Nodes, nodeState(peers, one))
+		for _, one := range c.ask(r.Context(), question{Method: http.MethodGet}) {
+			if one.node == "" {
+				list.Missing = append(list.Missing, adminapi.Missing{Error: one.err.Error()})
+				continue
+			}
+			list.Nodes = append(list.Nodes, nodeState(c.peers, one))
 		}
 	}
 	return answer(w, http.StatusOK, list)

@@ -32,14 +32,11 @@ type request struct {
 	namespace *streaming.Namespace // nil where the path names none
 	socket    *streaming.Socket    // nil where the path names none
 
-	// node is the server that is asked for, or "" for all of the cluster. alone is true for what is about this
-	// server and no others.
-	node  string
+	// alone is true for what is about this server and no others.
 	alone bool
-	// peers are the other servers that are asked, question is what, and body what came with the request.
-	peers    []peer
+	// cluster is the hub's, and question what its other servers are asked, where they are.
+	cluster  cluster
 	question question
-	body     []byte
 }
 
 // findHub finds the hub that a name stands for.

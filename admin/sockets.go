@@ -5,7 +5,6 @@ import (
 
 	"github.com/caddy-socketio/socketio-stream/admin/adminapi"
 	"github.com/caddy-socketio/socketio-stream/streaming"
-	"github.com/caddy-socketio/socketio-stream/streaming/presence"
 )
 
 // listSockets lists the sockets of a namespace, or of all of the hub's.
@@ -61,9 +60,13 @@ func (r *request) showSocket(w http.ResponseWriter) error {
 func socketState(socket *streaming.Socket) adminapi.Socket {
 	state := socket.State()
 	rooms := append([]string{}, state.Rooms...)
+	node := ""
+	if clustered, _ := socket.Namespace().Clustered(); clustered != nil {
+		node = clustered.Node()
+	}
 	return adminapi.Socket{
 		ID:             state.ID,
-		Node:           presence.Of(socket.Namespace()).Self().Name,
+		Node:           node,
 		Namespace:      state.Namespace,
 		Transport:      string(state.Transport),
 		Protocol:       int(state.Revision),

@@ -22,6 +22,9 @@ const (
 // tail streams events as lines of JSON until the client goes away, the hub ends or the admin
 // endpoint is replaced, as it is at each reload.
 func (r *request) tail(w http.ResponseWriter) error {
+	if isFromAfar(r.Context()) {
+		return apiError(http.StatusBadRequest, "only the server itself can be asked what comes and goes there")
+	}
 	query, err := r.query("payload", "namespace", "event", "socket")
 	if err != nil {
 		return err

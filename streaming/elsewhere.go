@@ -60,15 +60,21 @@ func (s *Server) Health() error {
 	return nil
 }
 
+// errNoCluster is a namespace of this process alone.
+var errNoCluster = errors.New("it has no cluster")
+
 // Clustered returns what the adapter of the namespace tells of its cluster, or nil where there is none, or
-// one that tells nothing. reached is false while other processes are not reached, as far as that is known.
-func (n *Namespace) Clustered() (c Clustered, reached bool) {
+// one that tells nothing. The error says why other processes are not reached, as far as that is known.
+func (n *Namespace) Clustered() (Clustered, error) {
 	r := n.remote.Load()
 	if r == nil || r.closed.Load() {
-		return nil, false
+		return nil, errNoCluster
 	}
-	c, _ = r.adapter.(Clustered)
-	return c, c != nil && n.health() == nil
+	c, ok := r.adapter.(Clustered)
+	if !ok {
+		return nil, errNoCluster
+	}
+	return c, n.health()
 }
 
 // health is nil also where there is no adapter, or one that cannot tell.

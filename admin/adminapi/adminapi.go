@@ -71,6 +71,8 @@ type Counters struct {
 // Nodes are the servers of a hub's cluster, that which was asked first.
 type Nodes struct {
 	Nodes []Node `json:"nodes"`
+	// Missing says why there may be more.
+	Missing []Missing `json:"missing,omitempty"`
 }
 
 // Node is one server of a cluster.
@@ -85,7 +87,8 @@ type Node struct {
 	Error string `json:"error,omitempty"`
 }
 
-// Missing is a server of the cluster of which nothing is part of an answer, and why.
+// Missing is a server of the cluster of which nothing is part of an answer, and why. Node is empty where it is not
+// known which there are, as others are not reached.
 type Missing struct {
 	Node  string `json:"node"`
 	Error string `json:"error"`

@@ -376,3 +376,31 @@ func TestCommandsAreAboutAllServers(t *testing.T) {
 		}
 	}
 }
+
+// TestCommandsSayThatOthersAreNotReached holds that what one server has is not passed off for what the cluster has,
+// and that namespaces that only other servers have are listed.
+func TestCommandsSayThatOthersAreNotReached(t *testing.T) {
+	const missing = `"missing":[{"node":"","error":"other servers are not reached: no Redis"}]`
+	address := answering(t, map[string]string{
+		"GET /socketio/hubs?limit=1000":                                  `{"hubs":[{"name":"default","node":"a","namespaces":[{"name":"/","sockets":1}]}]}`,
+		"GET /socketio/hubs/default/nodes":                               `{"nodes":[{"node":"a","self":true,"hub":{"name":"default","node":"a","namespaces":[{"name":"/"}]}},{"node":"b","hub":{"name":"default","node":"b","namespaces":[{"name":"/more"}]}}],` + missing + `}`,
+		"GET /socketio/hubs/default/namespaces/%2Fmore/rooms?limit=1000": `{"rooms":[{"name":"x","sockets":3}]}`,
+		"POST /socketio/hubs/default/disconnect":                         `{"sockets":2,` + missing + `}`,
+		"POST /socketio/hubs/default/namespaces/%2Fmore/disconnect":      `{"sockets":1}`,
+	})
+	const alone = "Only one server of the cluster has answered: other servers are not reached: no Redis\n"
+	for _, test := range []struct{ line, want, failed string }{
+		{"ls nodes", "a ", ""},
+		{"ls rooms --namespace /more", "default  /more      x           3\n", ""},
+		{"kick --identity ada --namespace /more", "Disconnected ada from 1 socket\n", ""},
+		{"kick --identity ada", "", "disconnected ada from 2 sockets, and nobody knows of those servers"},
+	} {
+		out, errOut, err := execute(t, append(strings.Fields(test.line), "--address", address)...)
+		if !strings.Contains(out, test.want) || errOut != alone {
+			t.Errorf("%s: %q, want %q; warned %q", test.line, out, test.want, errOut)
+		}
+		if (err == nil) != (test.failed == "") || err != nil && !strings.Contains(err.Error(), test.failed) {
+			t.Errorf("%s: %v, want %q", test.line, err, test.failed)
+		}
+	}
+}

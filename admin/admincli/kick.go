@@ -127,6 +127,12 @@ func (k *kick) run(ctx context.Context, s *session, ids []string) error {
 func (k *kick) client(ctx context.Context, s *session, hubs []adminapi.Hub) error {
 	wanted := adminapi.DisconnectIdentity{Identity: k.identity, Close: k.wanted.Close}
 	total, found := 0, k.namespace == ""
+	if k.namespace != "" {
+		// Servers of a cluster may have other namespaces.
+		if _, err := s.across(ctx, hubs, k.node); err != nil {
+			return err
+		}
+	}
 	var missing []adminapi.Missing
 	for _, hub := range hubs {
 		path := join("hubs", hub.Name, "disconnect")

@@ -86,7 +86,7 @@ func (l *list) run(ctx context.Context, s *session, args []string) error {
 	if err := l.narrow(hubs); err != nil {
 		return err
 	}
-	_ = l.narrow(asked) // it may have fewer namespaces than others
+	_ = l.narrow(asked) // it has the namespaces of all
 	switch what {
 	case "nodes":
 		return l.nodeTable(ctx, s, asked)

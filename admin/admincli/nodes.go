@@ -20,16 +20,22 @@ func nodeQuery(node string) url.Values {
 // warn names the servers that have not answered.
 func (s *session) warn(missing []adminapi.Missing) {
 	for _, m := range missing {
+		if m.Node == "" {
+			_, _ = fmt.Fprintf(s.errOut, "Only one server of the cluster has answered: %s\n", printable(m.Error))
+			continue
+		}
 		_, _ = fmt.Fprintf(s.errOut, "The server %s has not answered: %s\n", printable(m.Node), printable(m.Error))
 	}
 }
 
-// across returns the hubs as all servers of their clusters have them, or that which is named.
+// across returns the hubs as all servers of their clusters have them, or that which is named. The hubs that are
+// given get the namespaces that only others have.
 func (s *session) across(ctx context.Context, hubs []adminapi.Hub, node string) ([]adminapi.Hub, error) {
 	all := []adminapi.Hub{}
-	for _, hub := range hubs {
+	for i := range hubs {
+		hub := &hubs[i]
 		if hub.Node == "" && node == "" {
-			all = append(all, hub)
+			all = append(all, *hub)
 			continue
 		}
 		nodes, err := s.nodes(ctx, hub.Name, node)
@@ -37,8 +43,15 @@ func (s *session) across(ctx context.Context, hubs []adminapi.Hub, node string) 
 			return nil, err
 		}
 		for _, n := range nodes {
-			if n.Hub != nil {
-				all = append(all, *n.Hub)
+			if n.Hub == nil {
+				continue
+			}
+			all = append(all, *n.Hub)
+			for _, other := range n.Hub.Namespaces {
+				named := func(own adminapi.Namespace) bool { return own.Name == other.Name }
+				if !slices.ContainsFunc(hub.Namespaces, named) {
+					hub.Namespaces = append(hub.Namespaces, other)
+				}
 			}
 		}
 	}
@@ -51,6 +64,7 @@ func (s *session) nodes(ctx context.Context, hub, node string) ([]adminapi.Node,
 	if err := s.client.get(ctx, join("hubs", hub, "nodes"), nodeQuery(node), &list); err != nil {
 		return nil, err
 	}
+	s.warn(list.Missing)
 	for _, n := range list.Nodes {
 		if n.Hub == nil {
 			s.warn([]adminapi.Missing{{Node: n.Name, Error: n.Error}})

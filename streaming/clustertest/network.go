@@ -2,7 +2,9 @@
 package clustertest
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -14,6 +16,9 @@ import (
 // Network is what servers hear each other by: each hears what another one does in order, on a goroutine of its
 // own for each namespace. The zero value is ready for use.
 type Network struct {
+	// RequestTimeout is how long an answer is waited for. Default: 5 seconds.
+	RequestTimeout time.Duration
+
 	mu      sync.Mutex
 	members []*adapter
 	cut     map[string]bool
@@ -126,7 +131,19 @@ func (a *adapter) Tell(event string, args packet.Args) {
 func (a *adapter) Node() string { return a.node }
 
 // RequestTimeout implements streaming.Clustered.
-func (a *adapter) RequestTimeout() time.Duration { return 5 * time.Second }
+func (a *adapter) RequestTimeout() time.Duration {
+	return cmp.Or(a.network.RequestTimeout, 5*time.Second)
+}
+
+// Health implements streaming.Healthy.
+func (a *adapter) Health() error {
+	a.network.mu.Lock()
+	defer a.network.mu.Unlock()
+	if a.network.cut[a.node] {
+		return errors.New("it is cut off")
+	}
+	return nil
+}
 
 func (a *adapter) Close() error {
 	a.network.mu.Lock()
@@ -139,4 +156,5 @@ func (a *adapter) Close() error {
 var (
 	_ streaming.Adapter   = (*adapter)(nil)
 	_ streaming.Clustered = (*adapter)(nil)
+	_ streaming.Healthy   = (*adapter)(nil)
 )

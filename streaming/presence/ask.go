@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"strings"
 	"time"
 )
@@ -18,17 +17,23 @@ type Answer func(ctx context.Context, body []byte) ([]byte, error)
 const (
 	defaultTimeout = 5 * time.Second
 	maxAnswering   = 16
-	maxAnswer      = maxParts * partBytes / 2
+	maxAnswer      = maxParts * partBytes
+	// maxComing is the size of all that has come of answers that are not complete.
+	maxComing = 64 << 20
 )
 
 // The errors of [Peers.Ask].
 var (
 	// ErrUnknown is a server that there is not.
 	ErrUnknown = errors.New("there is no such server")
-	// ErrGone is one that has ended meanwhile.
+	// ErrGone is one that has taken leave meanwhile, or has begun anew: its clients are gone.
 	ErrGone = errors.New("the server has ended")
+	// ErrLost is one that has given no sign of life for a lease.
+	ErrLost = errors.New("the server gives no sign of life any more")
 	// ErrSilent is one that has not answered in time.
 	ErrSilent = errors.New("the server has not answered in time")
+	// ErrLeft is what is asked while this server itself takes leave.
+	ErrLeft = errors.New("this server takes leave of its cluster")
 )
 
 // call is a question that is not answered yet.
@@ -36,8 +41,9 @@ type call struct {
 	node string
 	done chan struct{}
 	text strings.Builder
-	next int
-	err  error
+	// next is the number of the part that comes next, of so many parts.
+	next, parts int
+	err         error
 }
 
 // Answers has questions of a kind answered, in place of how it was done before.
@@ -62,8 +68,11 @@ func (p *Peers) Ask(ctx context.Context, node, what string, body []byte) ([]byte
 	id := rand.Text()
 	c := &call{node: node, done: make(chan struct{})}
 	p.mu.Lock()
-	if p.nodes[node] == nil {
-		p.mu.Unlock()
+	if p.left || p.nodes[node] == nil {
+		defer p.mu.Unlock()
+		if p.left {
+			return nil, ErrLeft
+		}
 		return nil, ErrUnknown
 	}
 	p.calls[id] = c
@@ -77,7 +86,10 @@ func (p *Peers) Ask(ctx context.Context, node, what string, body []byte) ([]byte
 		p.end(id, c, ErrSilent)
 		p.mu.Unlock()
 	}
-	return []byte(c.text.String()), c.err
+	if c.err != nil {
+		return nil, c.err
+	}
+	return []byte(c.text.String()), nil
 }
 
 // end ends a question. Only the first call does anything.
@@ -86,6 +98,7 @@ func (p *Peers) end(id string, c *call, err error) {
 		return
 	}
 	delete(p.calls, id)
+	p.coming -= c.text.Len()
 	c.err = err
 	close(c.done)
 }
@@ -100,10 +113,16 @@ func (p *Peers) answered(m *message) error {
 		return errors.New("it answers what another server was asked")
 	case m.Error != "":
 		p.end(m.ID, c, errors.New(m.Error))
-	case m.Part != c.next || m.Parts == 0:
+	case m.Part != c.next || m.Parts == 0 || c.next > 0 && m.Parts != c.parts:
 		p.end(m.ID, c, errors.New("a part of the answer was lost"))
+	case c.text.Len()+len(m.Body) > maxAnswer || p.coming+len(m.Body) > maxComing:
+		err := fmt.Errorf("an answer may have %d bytes, and all that come at a time %d", maxAnswer, maxComing)
+		p.end(m.ID, c, err)
+		return err
 	default:
 		c.text.WriteString(m.Body)
+		p.coming += len(m.Body)
+		c.parts = m.Parts
 		if c.next++; c.next == m.Parts {
 			p.end(m.ID, c, nil)
 		}
@@ -127,24 +146,20 @@ func (p *Peers) answer(m *message) {
 	}
 	p.answering++
 	go func() {
+		defer p.recovered("answering")
+		defer p.work()
 		body, err := p.safely(answer, []byte(m.Body))
 		p.mu.Lock()
+		defer p.mu.Unlock()
 		p.answering--
 		p.reply(reply, string(body), err)
-		p.mu.Unlock()
-		p.work()
 	}()
 }
 
 // safely answers a question, whatever happens.
 func (p *Peers) safely(answer Answer, body []byte) (text []byte, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			p.namespace.Logger().Error("panic while another server was answered", "namespace", p.namespace.Name(),
-				"panic", r, "stack", string(debug.Stack()))
-			err = errors.New("it has failed, and its log says why")
-		}
-	}()
+	err = errors.New("it has failed, and its log says why") // unless it returns
+	defer p.recovered("answering")
 	ctx, cancel := context.WithTimeout(context.Background(), defaultTimeout)
 	defer cancel()
 	return answer(ctx, body)
@@ -154,7 +169,7 @@ func (p *Peers) safely(answer Answer, body []byte) (text []byte, err error) {
 func (p *Peers) reply(m message, text string, err error) {
 	switch {
 	case err != nil:
-		m.Error = err.Error()[:min(len(err.Error()), maxBody)]
+		m.Error = cut(err.Error(), maxBody)[0]
 	case len(text) > maxAnswer:
 		m.Error = fmt.Sprintf("its answer has %d bytes, and may have %d", len(text), maxAnswer)
 	}
@@ -162,7 +177,7 @@ func (p *Peers) reply(m message, text string, err error) {
 		p.tell(m)
 		return
 	}
-	parts := cut(text, partBytes/2)
+	parts := cut(text, partBytes)
 	for i, part := range parts {
 		m.Body, m.Part, m.Parts = part, i, len(parts)
 		p.tell(m)

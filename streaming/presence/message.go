@@ -1,11 +1,9 @@
 package presence
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/caddy-socketio/socketio-stream/streaming/packet"
 )
@@ -22,28 +20,20 @@ const (
 	kindBeat  = "beat"
 	kindHello = "hello"
 	kindBye   = "bye"
-	// kindRows are changes, kindWant asks one server for all of its rows, and kindAll has them.
-	kindRows = "rows"
-	kindWant = "want"
-	kindAll  = "all"
 	// kindAsk is a question to one server, kindAnswer a part of the answer.
 	kindAsk    = "ask"
 	kindAnswer = "answer"
 )
 
-// The bounds of what servers tell each other, in bytes but for the numbers of rows and parts.
+// The bounds of what servers tell each other, in bytes but for the number of parts.
 const (
 	maxName  = 128
 	maxHost  = 255
 	maxWhat  = 64
-	maxBody  = 1<<20 + 64<<10
-	maxParts = 1024
-	// MaxKey and MaxValue bound a row.
-	MaxKey   = 1024
-	MaxValue = 4 << 10
-	// partRows is how many rows a message has at most, and partBytes from which size on it has no more.
-	partRows  = 500
-	partBytes = 64 << 10
+	maxBody  = 3 << 19
+	maxParts = 256
+	// partBytes is the size of a part of an answer.
+	partBytes = 32 << 10
 )
 
 // message is what one server tells the others, or one of them.
@@ -54,11 +44,8 @@ type message struct {
 	Run  int64  `json:"run"`
 	Kind string `json:"kind"`
 	Host string `json:"host,omitempty"`
-	// Seq is the number of the last change that is part of the message.
-	Seq uint64 `json:"seq,omitempty"`
 	// To is the server that is meant. Empty means all.
-	To   string `json:"to,omitempty"`
-	Rows []row  `json:"rows,omitempty"`
+	To string `json:"to,omitempty"`
 	// ID is that of a question, What its kind.
 	ID   string `json:"id,omitempty"`
 	What string `json:"what,omitempty"`
@@ -68,24 +55,6 @@ type message struct {
 	// Part is the number of this part, from 0, and Parts how many there are.
 	Part  int `json:"part,omitempty"`
 	Parts int `json:"parts,omitempty"`
-}
-
-// row is a row, or, without a value, its end.
-type row struct {
-	Key   string          `json:"k"`
-	Value json.RawMessage `json:"v,omitempty"`
-}
-
-func (r row) size() int { return len(r.Key) + len(r.Value) + 64 }
-
-func (r row) check() error {
-	switch {
-	case r.Key == "" || len(r.Key) > MaxKey || !utf8.ValidString(r.Key):
-		return errors.New("a row's key is not of 1 to 1024 bytes of text")
-	case len(r.Value) > MaxValue:
-		return fmt.Errorf("a row has %d bytes, and may have %d", len(r.Value), MaxValue)
-	}
-	return nil
 }
 
 // errVersion is a message of another version.
@@ -110,13 +79,6 @@ func read(args packet.Args) (*message, error) {
 		return nil, errors.New("a field is too long")
 	case m.Part < 0 || m.Parts < 0 || m.Parts > maxParts || m.Part > 0 && m.Part >= m.Parts:
 		return nil, errors.New("its parts do not add up")
-	case len(m.Rows) > partRows:
-		return nil, fmt.Errorf("it has %d rows, and may have %d", len(m.Rows), partRows)
-	}
-	for _, r := range m.Rows {
-		if err := r.check(); err != nil {
-			return nil, err
-		}
 	}
 	return m, nil
 }

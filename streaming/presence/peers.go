@@ -2,11 +2,12 @@ package presence
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 	"weak"
@@ -18,11 +19,13 @@ import (
 )
 
 const (
-	// Beat is how often a server gives a sign of life, and Lease how long after one its rows are kept at most.
+	// Beat is how often a server gives a sign of life, and Lease how long after the last one it is known at most.
 	Beat  = 3 * time.Second
 	Lease = 10 * time.Second
 	// silence is after which time a server is gone: it is looked for with each beat.
 	silence = Lease - Beat
+	// settling is how long servers have to answer one that is new, or is back.
+	settling = Beat / 8
 )
 
 // maxNodes is how many other servers a namespace may know.
@@ -31,7 +34,7 @@ const maxNodes = 1000
 // The figures of a namespace.
 var (
 	figureNodes   = streaming.Figure{Name: "cluster_nodes", Help: "Other servers of the cluster that give signs of life."}
-	figureRefused = streaming.Figure{Name: "cluster_presence_refused_total", Help: "Messages of other servers on what they have that were out of order.", Counter: true}
+	figureRefused = streaming.Figure{Name: "cluster_presence_refused_total", Help: "Messages by which other servers tell of themselves that were out of order.", Counter: true}
 )
 
 func init() { streaming.RegisterFigures(figureNodes, figureRefused) }
@@ -49,32 +52,20 @@ type Peers struct {
 	// name is that of this server, or empty as long as it has none.
 	name  string
 	nodes map[string]*node
-	// bytes is the size of the rows of all other servers.
-	bytes int
-	own   table
-	// seq is the number of the last change of the own rows, told when all of them were last sent.
-	seq  uint64
-	told time.Time
-	// watchers are told of changes, by the beginnings of keys.
-	watchers map[string]func(Change)
 	// answers are what is done for others that ask, by kind; answering is how many are being answered.
 	answers   map[string]Answer
 	answering int
 	calls     map[string]*call
+	// coming is the size of what has come of answers to the calls.
+	coming int
 	// ticking is true while the next beat is due, ticked when the last one was, greeted while others are reached
-	// and were asked who is there, left once leave was taken.
+	// and were asked who is there, at greetedAt, left before it takes part and once leave was taken.
 	ticking, greeted, left bool
-	ticked                 time.Time
-	// outbox is what is to be told to others, inbox what is to be told to watchers. One goroutine at a time
-	// does each, without the lock.
-	outbox lane
-	inbox  lane
-}
-
-// lane has work done one after the other.
-type lane struct {
-	waiting []func()
-	busy    bool
+	ticked, greetedAt      time.Time
+	// outbox is what is to be told to others. One goroutine at a time does that, without the lock; telling is
+	// true while one does.
+	outbox  []func()
+	telling bool
 }
 
 // node is another server.
@@ -82,7 +73,6 @@ type node struct {
 	run   int64
 	host  string
 	heard time.Time
-	copies
 }
 
 // Node tells of a server.
@@ -96,9 +86,8 @@ func Of(n *streaming.Namespace) *Peers { return streaming.State(n, newPeers) }
 
 func newPeers(n *streaming.Namespace) *Peers {
 	p := &Peers{
-		namespace: n, run: time.Now().UnixNano(),
-		nodes: make(map[string]*node), own: make(table), watchers: make(map[string]func(Change)),
-		answers: make(map[string]Answer), calls: make(map[string]*call),
+		namespace: n, run: time.Now().UnixNano(), refused: n.Counter(figureRefused), left: true,
+		nodes: make(map[string]*node), answers: make(map[string]Answer), calls: make(map[string]*call),
 	}
 	if host, err := os.Hostname(); err == nil && isName(host, maxHost) {
 		p.host = host
@@ -123,7 +112,7 @@ func Register(n *streaming.Namespace, h *streaming.Handlers) *Peers {
 	})
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.refused, p.left = n.Counter(figureRefused), false
+	p.left = false
 	p.tickIn(0)
 	return p
 }
@@ -137,6 +126,7 @@ func (p *Peers) tickIn(wait time.Duration) {
 	peers := weak.Make(p)
 	time.AfterFunc(wait, func() {
 		if p := peers.Value(); p != nil {
+			defer p.recovered("signs of life")
 			p.tick()
 		}
 	})
@@ -145,69 +135,83 @@ func (p *Peers) tickIn(wait time.Duration) {
 // tick gives a sign of life, and looks who has given none.
 func (p *Peers) tick() {
 	defer p.work()
-	clustered, reached := p.namespace.Clustered()
+	clustered, away := p.namespace.Clustered()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ticking = false
-	if p.left {
+	switch {
+	case p.left:
+		return
+	case clustered == nil:
+		// Another one begins when event sets are registered with an adapter.
+		p.name, p.greeted = "", false
+		p.dropAll(ErrLeft)
 		return
 	}
 	now := time.Now()
 	kind, next := kindBeat, Beat
-	if p.name = ""; clustered != nil {
-		p.name = clustered.Node()
-	}
-	if !reached {
+	p.name = clustered.Node()
+	if away != nil {
 		p.greeted, next = false, Beat/8
 	} else if !p.greeted {
-		p.greeted, kind = true, kindHello
+		p.greeted, p.greetedAt, kind = true, now, kindHello
 	}
 	// Where this process itself has stood still, what others have said is still to be read.
-	if stood := p.ticked.Add(2 * Beat).Before(now); !stood || clustered == nil {
+	if stood := p.ticked.Add(2 * Beat).Before(now); !stood {
 		for name, other := range p.nodes {
-			if clustered == nil || now.Sub(other.heard) >= silence {
-				p.drop(name)
+			if now.Sub(other.heard) >= silence {
+				p.drop(name, ErrLost)
 			}
 		}
 	}
 	p.ticked = now
-	p.tell(message{Kind: kind, Host: p.host, Seq: p.seq})
+	p.tell(message{Kind: kind, Host: p.host})
 	p.tickIn(next)
 }
 
 // leave takes leave of the others.
 func (p *Peers) leave() {
+	defer p.work()
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.left, p.greeted = true, false
 	p.tell(message{Kind: kindBye})
 	p.name = ""
-	for name := range p.nodes {
-		p.drop(name)
-	}
-	p.mu.Unlock()
-	p.work()
+	p.dropAll(ErrLeft)
 }
 
-// drop forgets a server.
-func (p *Peers) drop(name string) {
-	p.empty(name, p.nodes[name])
+func (p *Peers) dropAll(why error) {
+	for name := range p.nodes {
+		p.drop(name, why)
+	}
+}
+
+// drop forgets a server, and ends what it was asked.
+func (p *Peers) drop(name string, why error) {
 	delete(p.nodes, name)
 	for id, c := range p.calls {
 		if c.node == name {
-			p.end(id, c, ErrGone)
+			p.end(id, c, why)
 		}
 	}
 }
 
-// tell has a message told. Where others are not reached it is not: they see by the number of the next sign of
-// life what they have missed.
+// recovered logs a panic, which would end the process.
+func (p *Peers) recovered(during string) {
+	if r := recover(); r != nil {
+		p.namespace.Logger().Error("panic in the presence of servers", "namespace", p.namespace.Name(),
+			"during", during, "panic", r, "stack", string(debug.Stack()))
+	}
+}
+
+// tell has a message told. Where others are not reached it is not.
 func (p *Peers) tell(m message) {
 	if p.name == "" {
 		return
 	}
 	m.Version, m.From, m.Run = version, p.name, p.run
-	p.outbox.add(func() {
-		if _, reached := p.namespace.Clustered(); !reached && m.Kind != kindBye {
+	p.outbox = append(p.outbox, func() {
+		if _, away := p.namespace.Clustered(); away != nil && m.Kind != kindBye {
 			return
 		}
 		if args, err := packet.NewArgs(m); err == nil {
@@ -216,27 +220,28 @@ func (p *Peers) tell(m message) {
 	})
 }
 
-func (l *lane) add(work func()) { l.waiting = append(l.waiting, work) }
-
-// work does what waits, unless another goroutine does already. The caller does not hold the lock.
+// work tells what waits, unless another goroutine does already. The caller does not hold the lock.
 func (p *Peers) work() {
-	for _, l := range []*lane{&p.outbox, &p.inbox} {
-		p.mu.Lock()
-		if l.busy {
-			p.mu.Unlock()
-			continue
-		}
-		for l.busy = true; len(l.waiting) > 0; {
-			waiting := l.waiting
-			l.waiting = nil
-			p.mu.Unlock()
-			for _, do := range waiting {
-				do()
-			}
-			p.mu.Lock()
-		}
-		l.busy = false
-		p.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.telling {
+		return
+	}
+	p.telling = true
+	defer func() { p.telling = false }()
+	for len(p.outbox) > 0 {
+		waiting := p.outbox
+		p.outbox = nil
+		p.unlocked(waiting)
+	}
+}
+
+// unlocked does work without the lock, which the caller holds.
+func (p *Peers) unlocked(work []func()) {
+	p.mu.Unlock()
+	defer p.mu.Lock()
+	for _, do := range work {
+		do()
 	}
 }
 
@@ -282,18 +287,12 @@ func (p *Peers) heed(m *message) error {
 	}
 	switch m.Kind {
 	case kindHello:
-		p.tell(message{Kind: kindBeat, Host: p.host, Seq: p.seq})
-		p.beaten(m, other)
+		p.tell(message{Kind: kindBeat, Host: p.host})
+		other.host = m.Host
 	case kindBeat:
-		p.beaten(m, other)
+		other.host = m.Host
 	case kindBye:
-		p.drop(m.From)
-	case kindRows:
-		return p.change(m, other)
-	case kindWant:
-		p.tellAll()
-	case kindAll:
-		return p.collect(m, other)
+		p.drop(m.From, ErrGone)
 	case kindAsk:
 		p.answer(m)
 	case kindAnswer:
@@ -316,37 +315,39 @@ func (p *Peers) known(m *message) (*node, error) {
 	case m.Kind == kindBye:
 		return nil, nil
 	case other != nil:
-		p.drop(m.From)
+		p.drop(m.From, ErrGone)
 	case len(p.nodes) >= maxNodes:
 		return nil, errors.New("there are more servers than a cluster may have")
 	}
 	other = &node{run: m.Run}
 	p.nodes[m.From] = other
-	if m.Kind != kindHello && m.Kind != kindBeat {
-		p.want(m.From, other)
-	}
 	return other, nil
 }
 
-// beaten takes note of a sign of life.
-func (p *Peers) beaten(m *message, other *node) {
-	other.host = m.Host
-	if m.Seq > other.seq || !other.synced {
-		if m.Seq == 0 && other.seq == 0 {
-			other.synced = true // it has no rows
+// Host is the name of this server's machine, or empty where that is not known.
+func (p *Peers) Host() string { return p.host }
+
+// Settle waits until the others have had the time to answer, where this server has just come to its cluster, or
+// is back. It waits no longer than ctx, and not at all where others are not reached.
+func (p *Peers) Settle(ctx context.Context) {
+	for {
+		_, away := p.namespace.Clustered()
+		p.mu.Lock()
+		wait := settling
+		if p.greeted {
+			wait = settling - time.Since(p.greetedAt)
+		}
+		left := p.left
+		p.mu.Unlock()
+		if away != nil || left || wait <= 0 {
 			return
 		}
-		p.want(m.From, other)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
 	}
-}
-
-// Self is this server. Its name is empty where it has no cluster.
-func (p *Peers) Self() Node {
-	clustered, _ := p.namespace.Clustered()
-	if clustered == nil {
-		return Node{Host: p.host}
-	}
-	return Node{clustered.Node(), p.host}
 }
 
 // Nodes lists the other servers that give signs of life, by their names.
@@ -359,6 +360,3 @@ func (p *Peers) Nodes() (list []Node) {
 	slices.SortFunc(list, func(a, b Node) int { return cmp.Compare(a.Name, b.Name) })
 	return list
 }
-
-// hasPrefix is for watchers.
-func hasPrefix(key, prefix string) bool { return strings.HasPrefix(key, prefix) }
