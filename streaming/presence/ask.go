@@ -158,7 +158,7 @@ func (p *Peers) answer(m *message) {
 
 // safely answers a question, whatever happens.
 func (p *Peers) safely(answer Answer, body []byte) (text []byte, err error) {
-	err = errors.New("it has failed, and its log says why") // unless it returns
+	err = errors.New("it has failed, and its log says why") //nolint:wastedassign // unless it returns
 	defer p.recovered("answering")
 	ctx, cancel := context.WithTimeout(context.Background(), defaultTimeout)
 	defer cancel()

@@ -51,7 +51,7 @@ func (s *server) listed() string {
 type set struct{}
 
 func (set) Register(n *streaming.Namespace, h *streaming.Handlers) error {
-	if Register(n, h) != Register(n, h) {
+	if first, second := Register(n, h), Register(n, h); first != second {
 		return errors.New("a second event set gets others")
 	}
 	return nil

@@ -19,8 +19,9 @@ import (
 )
 
 const (
-	// Beat is how often a server gives a sign of life, and Lease how long after the last one it is known at most.
-	Beat  = 3 * time.Second
+	// Beat is how often a server gives a sign of life.
+	Beat = 3 * time.Second
+	// Lease is how long after its last sign of life a server is known at most.
 	Lease = 10 * time.Second
 	// silence is after which time a server is gone: it is looked for with each beat.
 	silence = Lease - Beat
