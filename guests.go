@@ -4,10 +4,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap"
 
 	"github.com/caddy-socketio/socketio-stream/auth"
 	"github.com/caddy-socketio/socketio-stream/internal/option"
@@ -110,16 +114,40 @@ func (a *authentication) Register(n *streaming.Namespace, h *streaming.Handlers)
 	return h.Authenticate(a.authenticator)
 }
 
-// String returns the authentication in a form that can be compared, and shown.
+// String returns the authentication in a form that can be compared, and shown: of its options, which
+// may be secrets, it has no more than that they are the same.
 func (a *authentication) String() string {
 	if a == nil {
 		return "none"
 	}
+	var config map[string]json.RawMessage
+	_ = json.Unmarshal(a.config, &config) // it was provisioned
+	delete(config, "method")
+	shown := make([]string, 0, len(config))
+	for _, name := range slices.Sorted(maps.Keys(config)) {
+		shown = append(shown, fmt.Sprintf("%s %.8s", name, auth.Fingerprint(config[name])))
+	}
 	name := a.CaddyModule().ID.Name()
-	if options := map[string]json.RawMessage{}; json.Unmarshal(a.config, &options) == nil && len(options) == 1 {
+	if len(shown) == 0 {
 		return name
 	}
-	return fmt.Sprintf("%s with options %.8s", name, auth.Fingerprint(a.config))
+	return name + " with " + strings.Join(shown, ", ")
+}
+
+// warnOfAuth logs what is allowed in the options of auth but rarely meant.
+func (h *Handler) warnOfAuth() {
+	seen := make(map[*authentication]bool)
+	for _, n := range h.Namespaces {
+		if n.auth == nil || seen[n.auth] {
+			continue
+		}
+		seen[n.auth] = true
+		if warner, ok := n.auth.authenticator.(authcaddy.Warner); ok {
+			for _, w := range warner.Warnings() {
+				h.logger.Warn(w.Text, append(w.Fields, zap.String("declared_at", h.DeclaredAt))...)
+			}
+		}
+	}
 }
 
 // fingerprint is the same for authentications that let in the same clients in the same way.

@@ -34,13 +34,39 @@ func TestSessionsOptionsFromJSONAreChecked(t *testing.T) {
 
 func twice(element string) string { return element + "," + element + "]" }
 
+// TestAuthWarns holds that what is allowed in auth but rarely meant is logged once, with the place.
+func TestAuthWarns(t *testing.T) {
+	for raw, want := range map[string]string{
+		`{"method":"http","url":"http://192.0.2.1/"}`:                                        "what clients show goes to the auth backend by plain http",
+		`{"method":"http","url":"https://a.example/","forward_headers":["X-Forwarded-For"]}`: "forward_headers names headers",
+		`{"method":"http","url":"https://a.example/"}`:                                       "",
+	} {
+		h := &Handler{AuthRaw: json.RawMessage(raw), DeclaredAt: "Caddyfile:7", Namespaces: []*Namespace{
+			{Name: "/", EventsRaw: []json.RawMessage{[]byte(`{"set":"streaming"}`)}},
+			{Name: "/chat", EventsRaw: []json.RawMessage{[]byte(`{"set":"streaming"}`)}},
+		}}
+		h, _, logs := newTestHandler(t, h)
+		h.warnOfAuth()
+		var got []string
+		for _, entry := range logs.All() {
+			got = append(got, entry.Message)
+			if entry.ContextMap()["declared_at"] != "Caddyfile:7" {
+				t.Errorf("%s: %v", raw, entry.ContextMap())
+			}
+		}
+		if (len(got) == 1) != (want != "") || len(got) > 1 || want != "" && !strings.HasPrefix(got[0], want) {
+			t.Errorf("%s: %q", raw, got)
+		}
+	}
+}
+
 // TestAuthIsShownInWords holds that an authentication says that it has options only where it has some.
 func TestAuthIsShownInWords(t *testing.T) {
 	for raw, want := range map[string]string{
 		`{"method":"caddy"}`:                  "caddy",
-		`{"method":"caddy","max_age":"1h"}`:   "caddy with options ",
+		`{"method":"caddy","max_age":"1h"}`:   "caddy with max_age ",
 		`{"method":"none"}`:                   "none",
-		`{"method":"http","url":"http://x/"}`: "http with options ",
+		`{"method":"http","url":"http://x/"}`: "http with url ",
 	} {
 		h := &Handler{AuthRaw: json.RawMessage(raw)}
 		if err := resolveOnly(t, h); err != nil {

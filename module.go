@@ -424,6 +424,7 @@ func (h *Handler) declared(err error) error {
 // warn logs what is allowed but rarely meant.
 func (h *Handler) warn() {
 	h.warnOfNobody()
+	h.warnOfAuth()
 	if h.origins.AllowsAny() && h.origins.AllowsCredentials() {
 		h.logger.Warn("every origin may connect with credentials, so any page can act in its visitor's name",
 			zap.String("declared_at", h.DeclaredAt))

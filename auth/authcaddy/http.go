@@ -52,7 +52,11 @@ type HTTP struct {
 	backend *auth.Backend
 	// fingerprint tells what the placeholders stand for.
 	fingerprint string
+	warnings    warnings
 }
+
+// Warnings implements Warner.
+func (a *HTTP) Warnings() []Warning { return a.warnings }
 
 // CaddyModule returns the Caddy module information.
 func (*HTTP) CaddyModule() caddy.ModuleInfo {
@@ -91,13 +95,12 @@ func (a *HTTP) Provision(ctx caddy.Context) error {
 	a.fingerprint = auth.Fingerprint(
 		options.URL, options.ForwardHeaders, options.Authorities.Fingerprint())
 	if named := auth.MadeUpHeaders(options.ForwardHeaders); len(named) > 0 {
-		ctx.Logger().Warn("forward_headers names headers that any client can make up: the auth backend must not go by "+
+		a.warnings.warnOf("forward_headers names headers that any client can make up: the auth backend must not go by "+
 			"them, unless a proxy in front overwrites them; handshake.address of the question is the client's address",
 			zap.Strings("headers", named))
 	}
 	if auth.IsPlain(options.URL) {
-		ctx.Logger().Warn("what clients show goes to the auth backend by plain http",
-			zap.String("method", "http"))
+		a.warnings.warnOf("what clients show goes to the auth backend by plain http", zap.String("method", "http"))
 	}
 	return nil
 }

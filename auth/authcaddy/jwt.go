@@ -70,6 +70,7 @@ type JWT struct {
 	Keep []string `json:"keep,omitempty"`
 
 	verifier *auth.JWT
+	warnings warnings
 	// fingerprint tells what the placeholders and the file stand for.
 	fingerprint string
 	// acquired are the key sets that this instance has.
@@ -158,11 +159,14 @@ func (a *JWT) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("auth jwt: %w", err)
 	}
 	if len(urls) > 0 && len(options.Audience) == 0 {
-		ctx.Logger().Warn("auth jwt has no audience: tokens that the issuer has made for other services " +
-			"let their owners in here too")
+		a.warnings.warnOf("auth jwt has no audience: tokens that the issuer has made for other services let their owners in " +
+			"here too")
 	}
 	return nil
 }
+
+// Warnings implements Warner.
+func (a *JWT) Warnings() []Warning { return a.warnings }
 
 // Cleanup gives up the key sets. Those who are being looked at can still use their keys.
 func (a *JWT) Cleanup() error {

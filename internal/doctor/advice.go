@@ -184,6 +184,9 @@ var remedies = map[string]advice{
 	"namespace-refused": {
 		plugin: in("Caddyfile, in socketio_stream, where the namespace is meant to exist", "namespace {namespace} {", "\tevents streaming", "}"),
 	},
+	"namespace-unauthorized": {
+		anywhere: in("in this command, what a client of yours shows, as a JSON object", `--auth '{"token":"..."}'`),
+	},
 }
 
 var certificateRemedy = advice{

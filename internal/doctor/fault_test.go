@@ -295,6 +295,41 @@ func (a silent) Register(_ *streaming.Namespace, h *streaming.Handlers) error {
 	return h.Authenticate(a)
 }
 
+// strict lets in who shows a token.
+type strict struct{}
+
+func (strict) Authenticate(_ context.Context, c *streaming.Credentials) (*streaming.Identity, error) {
+	if token, ok := c.Auth.Text("token"); !ok || token != "good" {
+		return nil, &streaming.Refusal{Code: streaming.CodeUnauthorized, Reason: "the token is not good"}
+	}
+	return &streaming.Identity{ID: "ada"}, nil
+}
+
+func (a strict) Register(_ *streaming.Namespace, h *streaming.Handlers) error {
+	return h.Authenticate(a)
+}
+
+// TestClientsThatAreNotAuthorized holds that a namespace which asks for credentials is not taken for one that does
+// not exist.
+func TestClientsThatAreNotAuthorized(t *testing.T) {
+	for auth, words := range map[string]string{"": "--auth sends", `{"token":"bad"}`: "refuses /"} {
+		s := newSite(t, noOptions, nil)
+		if err := s.server.Of("/").Use(strict{}); err != nil {
+			t.Fatal(err)
+		}
+		s.options.Auth = auth
+		report := s.examine()
+		expected{code: "namespace-unauthorized", status: Problem, words: words, line: `--auth '{"token":"..."}'`}.check(t, report)
+		lacks(t, report, "namespace-refused")
+	}
+	s := newSite(t, noOptions, nil)
+	if err := s.server.Of("/").Use(strict{}); err != nil {
+		t.Fatal(err)
+	}
+	s.options.Auth = `{"token":"good"}`
+	lacks(t, s.examine(), "namespace-unauthorized")
+}
+
 // TestClientsThatAreNotJudged holds that a server which cannot find out who its clients are is not taken
 // for a proxy that holds answers back.
 func TestClientsThatAreNotJudged(t *testing.T) {

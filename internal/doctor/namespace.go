@@ -76,10 +76,14 @@ func errorOr(err error) error {
 func (d *visit) tellRefused(path, message string, a answer) {
 	d.refused = true
 	a.body = nil
-	if d.Auth == "" {
+	code := "namespace-unauthorized"
+	switch {
+	case message == "Invalid namespace":
+		code = "namespace-refused"
+	case d.Auth == "":
 		message += " (--auth sends what clients are to show)"
 	}
-	d.tell(Problem, place{"namespace", path}, "namespace-refused", fmt.Sprintf("The server refuses %s: %s.", d.Namespace, message), &a)
+	d.tell(Problem, place{"namespace", path}, code, fmt.Sprintf("The server refuses %s: %s.", d.Namespace, message), &a)
 }
 
 // judgePost looks at the answer to a post, and reports whether it was taken.

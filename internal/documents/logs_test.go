@@ -63,6 +63,7 @@ func loggedBy(call *ast.CallExpr) (message string, ok bool) {
 		place, ok = 2, isLogger(f.X)
 	case "log", "line": // of the log of refusals, and of a node of a cluster
 		place, ok = 2, true
+	case "warnOf": // of authenticators, for who logs it
 	case "recoverPanic": // of the Engine.IO server
 	default:
 		return "", false
