@@ -12,7 +12,7 @@ import { createClient } from "redis";
 import { Server } from "socket.io";
 import { io } from "socket.io-client";
 import { e2eBin, startCaddy } from "./lib/caddy.mjs";
-import { limit } from "./lib/client.mjs";
+import { limit, until } from "./lib/client.mjs";
 import { startRedis } from "./lib/redis.mjs";
 
 // What a Node server of each mode has. The emitter that there is speaks pubsub alone.
@@ -38,16 +38,6 @@ const site = (more = "") => `localhost {
 		}
 	}
 }`;
-
-/** Waits until a condition holds, and returns what it has returned. */
-async function until(what, condition) {
-  for (const end = Date.now() + limit; ;) {
-    const value = await condition();
-    if (value) return value;
-    if (Date.now() > end) throw new Error(`waited in vain: ${what}`);
-    await pause(10);
-  }
-}
 
 /** A client of one server: what it has got, and how it answers. */
 class Client {

@@ -4,10 +4,9 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { after, before, test } from "node:test";
-import { setTimeout as pause } from "node:timers/promises";
 import { io } from "socket.io-client";
 import { e2eBin, startCaddy } from "./lib/caddy.mjs";
-import { limit } from "./lib/client.mjs";
+import { until } from "./lib/client.mjs";
 import { startRedis } from "./lib/redis.mjs";
 
 let redis, one, two;
@@ -24,16 +23,6 @@ const site = () => `localhost {
 		}
 	}
 }`;
-
-/** Waits until a condition holds, and returns what it has returned. */
-async function until(what, condition) {
-  for (const end = Date.now() + limit; ;) {
-    const value = await condition();
-    if (value) return value;
-    if (Date.now() > end) throw new Error(`waited in vain: ${what}`);
-    await pause(20);
-  }
-}
 
 /** Runs a command on a server, and returns what it has written and how it ended. */
 const run = (caddy, ...args) => new Promise((resolve) => {

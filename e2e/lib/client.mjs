@@ -10,6 +10,7 @@
 // options: namespace (default "/"), ca (to override), and any option of
 // socket.io-client. A client is closed with client.close().
 
+import { setTimeout as pause } from "node:timers/promises";
 import { io } from "socket.io-client";
 
 /** The three ways a client can reach the server. */
@@ -210,4 +211,14 @@ function upgraded(engine) {
 
 function tail(text, lines) {
   return text.trimEnd().split("\n").slice(-lines).join("\n");
+}
+
+/** Waits until a condition holds, and returns what it has returned. */
+export async function until(what, condition) {
+  for (const end = Date.now() + limit; ;) {
+    const value = await condition();
+    if (value) return value;
+    if (Date.now() > end) throw new Error(`waited in vain: ${what}`);
+    await pause(10);
+  }
 }
