@@ -67,8 +67,10 @@ type Backend struct {
 	figures        backendFigures
 
 	mu sync.Mutex
-	// calls are the questions that are under way, or wait.
+	// calls are the questions that are under way, or wait, and that others may share.
 	calls map[cacheKey]*call
+	// forgets counts the calls of Forget: an answer to what was asked before one is not kept.
+	forgets int
 }
 
 // call is a question that is under way, or waits for its turn.
@@ -181,7 +183,14 @@ func NewBackend(options BackendOptions) (*Backend, error) {
 func (b *Backend) Close() { b.client.CloseIdleConnections() }
 
 // Forget implements streaming.Forgetter.
-func (b *Backend) Forget(identity string) { b.known.forget(identity) }
+func (b *Backend) Forget(identity string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.forgets++
+	// Whom they let in is not known yet.
+	clear(b.calls)
+	b.known.forget(identity)
+}
 
 // Authenticate implements streaming.Authenticator.
 func (b *Backend) Authenticate(ctx context.Context, c *streaming.Credentials) (*streaming.Identity, error) {
@@ -224,19 +233,20 @@ func (b *Backend) call(key cacheKey, request func() (*http.Request, error), addr
 	ctx, end := context.WithCancel(context.Background())
 	q := &call{done: make(chan struct{}), clients: 1, end: end}
 	b.calls[key] = q
+	forgets := b.forgets
 	go func() {
 		defer end()
 		q.verdict, q.err = b.wait(ctx, request, address, figures)
 		b.mu.Lock()
+		defer b.mu.Unlock()
 		if b.calls[key] == q {
 			delete(b.calls, key)
 		}
-		b.mu.Unlock()
 		switch {
 		case q.err != nil:
 		case q.verdict.refusal != nil:
 			b.refused.put(key, address, q.verdict)
-		default:
+		case forgets == b.forgets:
 			b.known.put(key, address, q.verdict)
 		}
 		close(q.done)

@@ -287,6 +287,55 @@ func TestBackendForgets(t *testing.T) {
 	newBackend(t, BackendOptions{URL: i.URL}).Forget("ada")
 }
 
+// receive returns what comes over a channel.
+func receive[T any](t *testing.T, c <-chan T) (value T) {
+	t.Helper()
+	select {
+	case value = <-c:
+	case <-time.After(30 * time.Second):
+		t.Fatal("waited in vain")
+	}
+	return value
+}
+
+// TestBackendForgetsWhatIsUnderWay holds that an answer to what was asked before somebody is forgotten is neither kept
+// nor given to who asks after that.
+func TestBackendForgetsWhatIsUnderWay(t *testing.T) {
+	asked := make(chan chan string)
+	i := newIssuer(t, func(w http.ResponseWriter, _ *http.Request) {
+		answer := make(chan string)
+		asked <- answer
+		if id := <-answer; id != "" {
+			fmt.Fprintf(w, `{"id":%q}`, id)
+			return
+		}
+		w.WriteHeader(403)
+	})
+	b := newBackend(t, BackendOptions{URL: i.URL, Cache: time.Hour, Timeout: time.Minute})
+	b.refused = newCache(time.Hour)
+	got := make(chan string, 2)
+	ask := func() {
+		_, err := b.Authenticate(context.Background(), shows(t, `{"name":"ada"}`))
+		got <- codeOf(t, err)
+	}
+	go ask()
+	first := receive(t, asked)
+	b.Forget("ada")
+	go ask()
+	second := receive(t, asked) // it is a question of its own
+	first <- "ada"
+	if code := <-got; code != "" {
+		t.Errorf("%q", code)
+	}
+	go ask() // it shares the second one, as nothing is kept of the first
+	second <- ""
+	for range 2 {
+		if code := <-got; code != streaming.CodeForbidden {
+			t.Errorf("%q", code)
+		}
+	}
+}
+
 // TestBackendSaysWhichField holds that an answer that cannot be used is described.
 func TestBackendSaysWhichField(t *testing.T) {
 	for answer, want := range map[string]string{

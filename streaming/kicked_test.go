@@ -98,3 +98,27 @@ func TestKickIsForgotten(t *testing.T) {
 	c.testClient.close()
 	other.testClient.close()
 }
+
+// TestKickOfARestoredSocket holds that a client hears of a kick that has met its socket after a restart, before
+// it was back, and that a reload in between changes nothing.
+func TestKickOfARestoredSocket(t *testing.T) {
+	first := newTestServer(t, outliving(), restorable)
+	c := first.recoverableClient()
+	first.cut(c)
+	second := successor(t, first.leave(), 1, restorable)
+	second.Find(c.sid).Kick(true)
+	if n := second.Metrics().Recovery.Waiting; n != 0 {
+		t.Errorf("%d wait", n)
+	}
+	second.SetOptions(outliving())
+	if err := second.Of("/").Use(restorable); err != nil {
+		t.Fatal(err)
+	}
+	c.testClient, _ = dialClient(second, engineio.WebSocket)
+	c.send("0" + c.payload(""))
+	c.expect(`4{"message":"disconnected by an operator","data":{"code":"kicked"}}`)
+	c.testClient.close()
+	if lines := second.logs.all("client kicked"); len(lines) != 1 || lines[0].attrs["connection"] == "" {
+		t.Errorf("%+v", lines)
+	}
+}
