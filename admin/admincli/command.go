@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/caddy-socketio/socketio-stream/admin/adminapi"
 )
 
 // session is one run of a command.
@@ -23,6 +25,8 @@ type session struct {
 	json    bool
 	// terminal is out, if that is one.
 	terminal *os.File
+	// warned are the servers that were named already, see warn.
+	warned []adminapi.Missing
 }
 
 // NewCommands returns the commands, to be put below one of the caller's.

@@ -17,9 +17,13 @@ func nodeQuery(node string) url.Values {
 	return url.Values{"node": {node}}
 }
 
-// warn names the servers that have not answered.
+// warn names the servers that have not answered, each once.
 func (s *session) warn(missing []adminapi.Missing) {
 	for _, m := range missing {
+		if slices.Contains(s.warned, m) {
+			continue
+		}
+		s.warned = append(s.warned, m)
 		if m.Node == "" {
 			_, _ = fmt.Fprintf(s.errOut, "Only one server of the cluster has answered: %s\n", printable(m.Error))
 			continue

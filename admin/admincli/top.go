@@ -111,6 +111,7 @@ func (t *top) sample(ctx context.Context, s *session) (*sample, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.warned = nil
 	all, err := s.across(ctx, hubs, t.node)
 	if err != nil {
 		return nil, err
