@@ -1,10 +1,8 @@
 package redis
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
-	"os"
 	"strings"
 	"testing"
 
@@ -22,21 +20,7 @@ type command struct {
 // commands reads those of a mode.
 func commands(t testing.TB, in mode) (list []command) {
 	t.Helper()
-	file, err := os.Open("testdata/" + string(in) + ".jsonl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	lines := bufio.NewScanner(file)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		var c command
-		if err := json.Unmarshal(lines.Bytes(), &c); err != nil {
-			t.Fatal(err)
-		}
-		list = append(list, c)
-	}
-	if len(list) < 30 {
+	if list = readLines[command](t, "testdata/"+string(in)+".jsonl"); len(list) < 30 {
 		t.Fatalf("%d commands", len(list))
 	}
 	return list

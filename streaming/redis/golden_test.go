@@ -24,7 +24,16 @@ type published struct {
 // transcript reads testdata/node.jsonl.
 func transcript(t testing.TB) (list []published) {
 	t.Helper()
-	file, err := os.Open("testdata/node.jsonl")
+	if list = readLines[published](t, "testdata/node.jsonl"); len(list) < 40 {
+		t.Fatalf("%d messages in the transcript", len(list))
+	}
+	return list
+}
+
+// readLines reads a file with a JSON value in each line.
+func readLines[T any](t testing.TB, name string) (list []T) {
+	t.Helper()
+	file, err := os.Open(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,14 +41,14 @@ func transcript(t testing.TB) (list []published) {
 	lines := bufio.NewScanner(file)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		var p published
-		if err := json.Unmarshal(lines.Bytes(), &p); err != nil {
+		var value T
+		if err := json.Unmarshal(lines.Bytes(), &value); err != nil {
 			t.Fatal(err)
 		}
-		list = append(list, p)
+		list = append(list, value)
 	}
-	if len(list) < 40 {
-		t.Fatalf("%d messages in the transcript", len(list))
+	if lines.Err() != nil {
+		t.Fatal(lines.Err())
 	}
 	return list
 }
