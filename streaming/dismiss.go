@@ -33,11 +33,7 @@ var (
 // that it is judged anew when it connects again.
 func (s *Socket) Kick(closeConnection bool) {
 	s.logKick()
-	if a, ok := s.namespace.handlers.Load().authenticator.(Forgetter); ok {
-		if id := s.identityID(); id != "" {
-			a.Forget(id)
-		}
-	}
+	s.namespace.forget(s.identityID())
 	if closeConnection {
 		s.client().end(engineio.ReasonForcedClose, errKicked)
 	}

@@ -105,9 +105,11 @@ func SocketPage(q SocketQuery) (sockets []*Socket, more bool) {
 
 // KickIdentity disconnects the sockets of a client in namespaces, see
 // [Socket.Kick], and returns how many they were. Whoever has its token may connect
-// again.
+// again. What authenticators remember of the client is forgotten also where it has no
+// socket now.
 func KickIdentity(namespaces []*Namespace, id string, closeConnection bool) (sockets int) {
 	for _, n := range namespaces {
+		n.forget(id)
 		for _, s := range n.Everyone().Sockets() {
 			if id != "" && s.identityID() == id {
 				s.Kick(closeConnection)

@@ -52,6 +52,13 @@ func (k *kicked) take(pid string) bool {
 	return ok && time.Now().Before(until)
 }
 
+// forget has the authenticator forget a client, which has an ID if it is known.
+func (n *Namespace) forget(id string) {
+	if a, ok := n.handlers.Load().authenticator.(Forgetter); ok && id != "" {
+		a.Forget(id)
+	}
+}
+
 // newKicks returns the limit for lines about clients that were kicked, whose kinds are namespaces.
 func newKicks(logger *slog.Logger) *logline.Limiter {
 	return logline.NewLimiter(func(namespace string, more int64) {
